@@ -1,0 +1,1 @@
+//! What a Weir process is told: typed TOML, every mistake reported at once.

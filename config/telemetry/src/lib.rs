@@ -1,0 +1,1 @@
+//! How a Weir process reports: logs, access logs and the metrics registry.

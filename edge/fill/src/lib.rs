@@ -1,0 +1,3 @@
+//! What to fetch and when: collapse, ranges, resume, failover.
+
+pub mod upstream;

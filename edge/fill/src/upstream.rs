@@ -1,0 +1,89 @@
+//! The port through which the fill engine reaches an origin, a shield or a peer.
+//! It speaks HTTP semantics; adapters translate (S3 errors become statuses).
+//! What it leaves to others: retries across upstreams, resume and caching.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use futures::{future::BoxFuture, stream::BoxStream};
+use http::{HeaderMap, Method, StatusCode};
+
+/// A body on its way up (proxy preset only). Unbounded bodies are limited by the sender.
+pub type UpBody = BoxStream<'static, Result<Bytes, UpstreamError>>;
+/// A body on its way down: pieces as the upstream sent them, in order, never empty.
+pub type DownBody = BoxStream<'static, Result<Bytes, UpstreamError>>;
+
+/// One request to an upstream. `path_and_query` starts with `/` and is what the service's
+/// path mapping left of the client's; headers are those the service lets through, plus the
+/// engine's own (`range`, `if-match`, `if-none-match`, `if-modified-since`).
+pub struct UpstreamRequest {
+    pub method: Method,
+    pub path_and_query: String,
+    /// Authority the client named; only an upstream configured to pass it on looks at it.
+    pub authority: Option<String>,
+    pub headers: HeaderMap,
+    pub body: Option<UpBody>,
+    /// Time until the response's headers must be there; afterwards the same bound holds for
+    /// each gap between two pieces of the body.
+    pub deadline: Duration,
+}
+
+/// The head and body of an upstream's answer. Hop-by-hop fields are gone; `content_length`
+/// is what the body must sum to where the upstream declared it, and the adapter reports
+/// [`UpstreamError::Truncated`] or [`UpstreamError::Overlong`] when it does not.
+pub struct UpstreamResponse {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub content_length: Option<u64>,
+    pub body: DownBody,
+}
+
+/// Where an upstream let a request hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Connect,
+    Headers,
+    Body,
+}
+
+/// Why an upstream gave no (whole) answer. Cloneable, since many waiters share one failure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("cannot connect to upstream {upstream}: {reason}")]
+    Connect { upstream: String, reason: String },
+    #[error("upstream {upstream} said nothing for {after:?} ({phase:?})")]
+    Silent { upstream: String, phase: Phase, after: Duration },
+    #[error("upstream {upstream} broke off after {got} of {expected:?} bytes: {reason}")]
+    Truncated { upstream: String, got: u64, expected: Option<u64>, reason: String },
+    #[error("upstream {upstream} sent more than the {expected} bytes it declared")]
+    Overlong { upstream: String, expected: u64 },
+    #[error("upstream {upstream} answered with something that contradicts itself: {reason}")]
+    Contradiction { upstream: String, reason: String },
+    #[error("upstream {upstream} broke the protocol: {reason}")]
+    Protocol { upstream: String, reason: String },
+    #[error("upstream {upstream} takes no requests now: {reason}")]
+    Refused { upstream: String, reason: String },
+}
+
+impl UpstreamError {
+    /// Whether another upstream, or the same one later, may well succeed.
+    pub fn retryable(&self) -> bool {
+        !matches!(self, Self::Contradiction { .. } | Self::Overlong { .. })
+    }
+
+    /// Whether bytes of the same response that already arrived are now in doubt: such a
+    /// response must leave nothing in the cache. A broken connection does not put what came
+    /// before it in doubt.
+    pub fn taints(&self) -> bool {
+        matches!(self, Self::Overlong { .. } | Self::Contradiction { .. } | Self::Protocol { .. })
+    }
+}
+
+/// An origin, shield or peer by its configured id.
+pub trait Upstream: Send + Sync + fmt::Debug + 'static {
+    /// The id in the configuration; used in logs, metrics and errors.
+    fn id(&self) -> &str;
+    /// Sends one request. Resolves at the response's headers.
+    fn send(&self, request: UpstreamRequest)
+    -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>>;
+}

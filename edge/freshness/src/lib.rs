@@ -1,0 +1,1 @@
+//! HTTP caching, range and conditional rules as pure functions.

@@ -1,0 +1,1 @@
+//! Fetching from an HTTP parent: a shield, a peer or a custom origin.

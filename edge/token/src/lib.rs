@@ -1,0 +1,1 @@
+//! Playback tokens: mint and verify; pure.

@@ -1,0 +1,1 @@
+//! Titles, ladders, segments and object keys; HLS and DASH writers; pure.

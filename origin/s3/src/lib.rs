@@ -1,0 +1,1 @@
+//! S3 over the network: the object-store port on aws-sdk-s3.

@@ -1,0 +1,1 @@
+//! The origin: an embedded S3 server, and packaging of films into it.

@@ -1,0 +1,3 @@
+//! The origin: an embedded S3 server, and packaging of films into it.
+
+fn main() {}

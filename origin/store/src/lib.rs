@@ -1,0 +1,5 @@
+//! The object-store port and its local directory adapter.
+
+pub mod port;
+
+pub use port::*;
