@@ -1,1 +1,14 @@
-//! Sizes, rates and durations as an operator writes them.
+//! Sizes, rates and durations as an operator writes them: `"512 MiB"`, `"1.2Gbit"`, `"250ms"`.
+//!
+//! Each type parses with an error that names the piece that is wrong, and prints in a form
+//! that parses back to the same value.
+
+mod duration;
+mod number;
+mod rate;
+mod size;
+
+pub use duration::Duration;
+pub use number::ParseError;
+pub use rate::BitRate;
+pub use size::ByteSize;

@@ -1,0 +1,208 @@
+//! What the cache holds, why an object is served as it is, and its removal.
+
+use serde::{Deserialize, Serialize};
+
+/// Answer to `GET /v1/cache/stats`. Counters run from the start of the process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CacheStats {
+    /// Objects whose headers are known.
+    pub objects: u64,
+    /// The RAM tier.
+    pub memory: TierStats,
+    /// One line for each disk.
+    pub disks: Vec<Disk>,
+    /// Fills under way.
+    pub fills: u64,
+    /// Requests that waited for a fill somebody else started.
+    pub collapsed: u64,
+    /// Requests answered from RAM.
+    pub hits_memory: u64,
+    /// Requests answered from disk.
+    pub hits_disk: u64,
+    /// Requests that had to ask an upstream.
+    pub misses: u64,
+    /// Requests that never looked into the cache.
+    pub bypasses: u64,
+    /// Body bytes received from upstreams.
+    pub fill_bytes: u64,
+    /// Chunks found damaged, refused and fetched again.
+    pub checksum_failures: u64,
+    /// Grows by one with every purge.
+    pub purge_epoch: u64,
+}
+
+/// One tier: how full, how busy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierStats {
+    /// Chunks held.
+    pub chunks: u64,
+    /// Bytes held.
+    pub bytes: u64,
+    /// Bytes it may hold.
+    pub limit: u64,
+    /// Chunks put out to make room.
+    pub evictions: u64,
+    /// Bytes written into it.
+    pub written_bytes: u64,
+    /// Bytes that were not taken in, because the tier could not keep up.
+    pub refused_bytes: u64,
+}
+
+/// Whether a disk is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskState {
+    /// In use.
+    Online,
+    /// Set aside after errors; what it held is a miss.
+    Offline,
+}
+
+/// One disk of the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its folder.
+    pub path: String,
+    /// Whether it is in use.
+    pub state: DiskState,
+    /// Input and output errors.
+    pub errors: u64,
+    /// How full, how busy.
+    #[serde(flatten)]
+    pub tier: TierStats,
+}
+
+/// Where the bytes of an object are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// All chunks in RAM.
+    Memory,
+    /// All chunks held, at least one of them only on disk.
+    Disk,
+    /// Some chunks held.
+    Partial,
+    /// No chunk held.
+    None,
+}
+
+/// What the next request for an object would meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Served from the cache.
+    Hit,
+    /// Held, but the upstream is asked whether it still holds good.
+    Stale,
+    /// Asks the upstream.
+    Miss,
+    /// Never stored.
+    Bypass,
+    /// No service takes it, or it is refused before the cache is asked.
+    Refused,
+}
+
+/// How many of an object's chunks are where. A chunk may be in RAM and on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkCount {
+    /// Chunks of the whole object; 0 when its size is not known.
+    pub total: u64,
+    /// Chunks in RAM.
+    pub ram: u64,
+    /// Chunks on disk.
+    pub disk: u64,
+}
+
+/// Answer to `GET /v1/cache/explain`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explain {
+    /// The URL that was asked, its token redacted.
+    pub url: String,
+    /// The cache key, without any token.
+    pub key: String,
+    /// Query keys that were left out of the key.
+    #[serde(default)]
+    pub dropped_query: Vec<String>,
+    /// Id of the service that takes it.
+    pub service: Option<String>,
+    /// Where that service stands: `edge.toml:85`.
+    pub rule: Option<String>,
+    /// Where its bytes are.
+    pub tier: Tier,
+    /// Size in bytes, when known.
+    pub size: Option<u64>,
+    /// How many chunks are where.
+    pub chunks: ChunkCount,
+    /// Seconds since it was received or revalidated.
+    pub age_s: Option<u64>,
+    /// Seconds for which it is still fresh; negative when stale.
+    pub ttl_s: Option<i64>,
+    /// What the next request would meet.
+    pub verdict: Verdict,
+    /// Why, in a line.
+    pub why: String,
+    /// The headers that are kept, in order.
+    pub stored_headers: Vec<(String, String)>,
+    /// Id of the upstream that sent it, or would be asked first.
+    pub upstream: Option<String>,
+}
+
+/// Body of `POST /v1/cache/purge`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeRequest {
+    /// The URL to remove, as a client would ask for it, with or without its token.
+    pub url: String,
+    /// Only tell what would go. Without the field nothing is removed by accident.
+    #[serde(default = "dry")]
+    pub dry_run: bool,
+}
+
+fn dry() -> bool {
+    true
+}
+
+/// Answer to `POST /v1/cache/purge`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeResult {
+    /// Objects removed, or that would be.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// The purge epoch after it.
+    pub epoch: u64,
+    /// The keys, at most ten.
+    #[serde(default)]
+    pub sample: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Disk, DiskState, PurgeRequest, TierStats};
+
+    /// A body without `dry_run` must not remove anything.
+    #[test]
+    fn purge_is_dry_unless_told() {
+        let read: PurgeRequest = serde_json::from_str(r#"{"url":"https://h/a"}"#).unwrap();
+        assert!(read.dry_run);
+        assert!(serde_json::from_str::<PurgeRequest>(r#"{"url":"a","dryrun":false}"#).is_err());
+    }
+
+    #[test]
+    fn a_disk_is_one_flat_object() {
+        let disk = Disk {
+            path: "cache/disk0".into(),
+            state: DiskState::Online,
+            errors: 0,
+            tier: TierStats { chunks: 3, ..TierStats::default() },
+        };
+        let text = serde_json::to_string(&disk).unwrap();
+        assert_eq!(
+            text,
+            r#"{"path":"cache/disk0","state":"online","errors":0,"chunks":3,"bytes":0,"limit":0,"evictions":0,"written_bytes":0,"refused_bytes":0}"#
+        );
+        assert_eq!(serde_json::from_str::<Disk>(&text).unwrap(), disk);
+    }
+}

@@ -1,0 +1,138 @@
+//! How a server is: one verdict and the reasons for it.
+
+use serde::{Deserialize, Serialize};
+
+/// One verdict over a server, worst part first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing to do.
+    Ok,
+    /// Serves, but something needs a hand.
+    Degraded,
+    /// Does not serve.
+    Down,
+}
+
+/// Where a server stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Opens its stores and sockets.
+    Starting,
+    /// Takes requests.
+    Serving,
+    /// Finishes what is under way and takes no more.
+    Draining,
+}
+
+/// Answer to `GET /v1/status`. Counters run from the start of the process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// `node.name` of the configuration.
+    pub node: String,
+    /// `node.site` of the configuration.
+    pub site: String,
+    /// Version of the server.
+    pub version: String,
+    /// Seconds since the process started.
+    pub uptime_s: u64,
+    /// Where it stands in its life.
+    pub state: State,
+    /// The one verdict; `ok` exactly when `reasons` is empty.
+    pub verdict: Verdict,
+    /// Why the verdict is not `ok`.
+    pub reasons: Vec<Reason>,
+    /// One line for each protocol that is served.
+    pub protocols: Vec<Protocol>,
+    /// Open client connections.
+    pub connections: u64,
+    /// Requests answered.
+    pub requests: u64,
+    /// Requests answered with a status of 500 and above.
+    pub errors: u64,
+    /// Body bytes sent to clients.
+    pub bytes: u64,
+    /// Requests answered from the cache / requests; none before the first.
+    pub hit_ratio: Option<f64>,
+    /// Bytes that came from the cache / bytes; none before the first.
+    pub byte_hit_ratio: Option<f64>,
+    /// How full the cache is.
+    pub cache: CacheSummary,
+    /// One line for each upstream.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// Something that needs a hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// How bad it is for the whole server.
+    pub verdict: Verdict,
+    /// What is wrong, in a line.
+    pub what: String,
+    /// The command to try next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// What came over one protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// `h1`, `h2` or `h3`.
+    pub name: String,
+    /// Open connections.
+    pub connections: u64,
+    /// Requests answered.
+    pub requests: u64,
+    /// Body bytes sent.
+    pub bytes: u64,
+}
+
+/// How full the cache is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheSummary {
+    /// Objects that are known.
+    pub objects: u64,
+    /// Bytes in RAM.
+    pub memory_bytes: u64,
+    /// Bytes RAM may hold.
+    pub memory_limit: u64,
+    /// Bytes on disks.
+    pub disk_bytes: u64,
+    /// Bytes the disks may hold.
+    pub disk_limit: u64,
+    /// Fills under way.
+    pub fills: u64,
+}
+
+/// Whether an upstream answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamState {
+    /// Not asked yet.
+    Unknown,
+    /// The last request succeeded.
+    Ok,
+    /// The last request failed.
+    Failing,
+}
+
+/// What one upstream was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Its id in the configuration.
+    pub id: String,
+    /// `s3` or `http`.
+    pub kind: String,
+    /// Whether it answers.
+    pub state: UpstreamState,
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Body bytes received.
+    pub bytes: u64,
+    /// The last failure, in a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
