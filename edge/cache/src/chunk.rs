@@ -1,5 +1,7 @@
 //! A chunk: at most 1 MiB of one object, with the checksums made when it was filled.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 /// Bytes in every chunk of an object but its last.
@@ -15,6 +17,7 @@ pub const GRAIN: usize = 64 << 10;
 pub struct ObjectId(pub u128);
 
 impl ObjectId {
+    /// Of the whole key: service, authority, path, the query keys that count.
     pub fn of(key: &str) -> Self {
         Self(xxhash_rust::xxh3::xxh3_128(key.as_bytes()))
     }
@@ -24,36 +27,48 @@ impl ObjectId {
 /// no chunk of the old one can be found any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkKey {
+    /// Whose chunk it is.
     pub object: ObjectId,
+    /// Of which fill; never used twice.
     pub generation: u64,
+    /// Place in the object: it starts at byte `index * CHUNK_SIZE`.
     pub index: u32,
 }
 
-/// Bytes of a chunk and a CRC-32C for each 64 KiB of them. Cloning is free.
+/// How many chunks an object of `size` bytes has.
+pub fn chunks_of(size: u64) -> u32 {
+    u32::try_from(size.div_ceil(CHUNK_SIZE as u64)).unwrap_or(u32::MAX)
+}
+
+/// Bytes of a chunk and a CRC-32C for each 64 KiB of them. Cloning is two counter increments.
 #[derive(Debug, Clone)]
 pub struct Chunk {
     data: Bytes,
-    sums: Box<[u32]>,
+    sums: Arc<[u32]>,
 }
 
 impl Chunk {
-    /// Seals what a fill received. `data` is 1 to `CHUNK_SIZE` bytes.
+    /// Seals what a fill received. `data` is 1 to `CHUNK_SIZE` bytes and owns no more memory
+    /// than that: a short slice of a big buffer would keep the whole buffer in the cache.
     pub fn seal(data: Bytes) -> Self {
         let sums = data.chunks(GRAIN).map(crc32c).collect();
         Self { data, sums }
     }
 
     /// Rebuilds a chunk from what a store kept; `None` when any checksum does not hold.
-    pub fn verified(data: Bytes, sums: Box<[u32]>) -> Option<Self> {
+    pub fn verified(data: Bytes, sums: impl Into<Arc<[u32]>>) -> Option<Self> {
+        let sums = sums.into();
         let holds = data.chunks(GRAIN).len() == sums.len()
-            && data.chunks(GRAIN).zip(&sums).all(|(part, sum)| crc32c(part) == *sum);
+            && data.chunks(GRAIN).zip(sums.iter()).all(|(part, sum)| crc32c(part) == *sum);
         holds.then_some(Self { data, sums })
     }
 
+    /// The bytes.
     pub fn data(&self) -> &Bytes {
         &self.data
     }
 
+    /// CRC-32C of each 64 KiB, the last one of what remains.
     pub fn sums(&self) -> &[u32] {
         &self.sums
     }

@@ -1,7 +1,22 @@
-//! The hybrid memory and disk object cache.
+//! The hybrid memory and disk object cache: what objects are there (the metadata table), and
+//! their chunks in RAM and behind a [`ChunkStore`].
+//!
+//! What it leaves to others: whether an object is fresh, what to fetch, and when to store.
+//! Where the table and a store disagree, an absent chunk is a miss and nothing more.
 
+pub mod cache;
 pub mod chunk;
+mod counter;
+mod fields;
+mod generation;
+pub mod object;
+mod ram;
+mod reads;
 pub mod store;
+mod table;
 
-pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, ObjectId};
+pub use cache::{Cache, CacheConfig, CacheStats, OpenError, Purged, Tier, TierStats};
+pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
+pub use fields::Fields;
+pub use object::StoredObject;
 pub use store::{Admission, ChunkStore, StoreStats};

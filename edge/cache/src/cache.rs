@@ -1,0 +1,272 @@
+//! The cache as others see it: objects, and chunks by tier.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    chunk::{Chunk, ChunkKey, ObjectId},
+    generation::Generations,
+    object::StoredObject,
+    ram::Ram,
+    reads::Reads,
+    store::{ChunkStore, StoreStats},
+    table::Table,
+};
+
+/// Bounds of a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// RAM tier: chunk bytes and what foyer needs to hold them.
+    pub memory_bytes: u64,
+    /// The state file (redb); `None` forgets all metadata at exit.
+    pub state: Option<PathBuf>,
+    /// Objects in the metadata table, some hundred bytes of RAM each.
+    pub metadata_objects_max: usize,
+}
+
+/// Why a cache cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the state file open.
+    #[error("state file {path} is in use by another process; stop it, or set another cache.state")]
+    InUse {
+        /// The state file.
+        path: PathBuf,
+    },
+    /// The state file can be neither opened nor made.
+    #[error("cannot open state file {path}; check that its directory exists and can be written")]
+    State {
+        /// The state file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Where a chunk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// In memory.
+    Ram,
+    /// On a disk.
+    Disk,
+}
+
+/// What a purge took away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Objects.
+    pub objects: u64,
+    /// Their body bytes, whether they were in the cache or not.
+    pub bytes: u64,
+}
+
+/// Counters of one tier since start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TierStats {
+    /// Lookups that found their chunk.
+    pub hits: u64,
+    /// Lookups that did not.
+    pub misses: u64,
+    /// Chunks pushed out by others.
+    pub evictions: u64,
+}
+
+/// What a cache holds and did since start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheStats {
+    /// Objects in the metadata table.
+    pub objects: u64,
+    /// Body bytes of these, whether their chunks are there or not.
+    pub object_bytes: u64,
+    /// Objects pushed out of the table by others.
+    pub objects_evicted: u64,
+    /// RAM tier: bytes held.
+    pub ram_used_bytes: u64,
+    /// RAM tier: bytes it may hold.
+    pub ram_capacity_bytes: u64,
+    /// RAM tier.
+    pub ram: TierStats,
+    /// Disk tier; evictions are the store's business and not counted here.
+    pub disk: TierStats,
+    /// The store's own counters; `None` without a disk tier.
+    pub store: Option<StoreStats>,
+}
+
+/// Objects and their chunks. Share it in an `Arc`; every method may be called from any
+/// thread.
+#[derive(Debug)]
+pub struct Cache {
+    table: Table,
+    ram: Arc<Ram>,
+    store: Option<Arc<dyn ChunkStore>>,
+    reads: Reads,
+    disk_hits: AtomicU64,
+    disk_misses: AtomicU64,
+    generations: Generations,
+}
+
+impl Cache {
+    /// Opens a cache: recovers the metadata table where a state file is configured.
+    pub fn open(
+        config: &CacheConfig,
+        store: Option<Arc<dyn ChunkStore>>,
+    ) -> Result<Self, OpenError> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::open_at(config, store, u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// As [`Cache::open`], with the time now (Unix nanoseconds) from outside.
+    pub fn open_at(
+        config: &CacheConfig,
+        store: Option<Arc<dyn ChunkStore>>,
+        unix_nanos: u64,
+    ) -> Result<Self, OpenError> {
+        Ok(Self {
+            table: Table::new(config.metadata_objects_max),
+            ram: Arc::new(Ram::new(config.memory_bytes)),
+            store,
+            reads: Reads::default(),
+            disk_hits: AtomicU64::new(0),
+            disk_misses: AtomicU64::new(0),
+            generations: Generations::new(unix_nanos, 0),
+        })
+    }
+
+    /// The object of this id; `None` also when another key has the same hash.
+    pub fn object(&self, id: &ObjectId, key: &str) -> Option<Arc<StoredObject>> {
+        self.table.get(*id).filter(|object| *object.key == *key)
+    }
+
+    /// Inserts or replaces the object of this id. Chunks of a replaced generation become
+    /// unreachable and leave RAM.
+    pub fn put_object(&self, object: StoredObject) -> Arc<StoredObject> {
+        let object = Arc::new(object);
+        let displaced = self.table.insert(object.clone());
+        if let Some(old) = displaced.replaced.filter(|old| old.generation != object.generation) {
+            self.forget_ram(&old);
+        }
+        if let Some(old) = displaced.evicted {
+            self.forget_ram(&old);
+        }
+        object
+    }
+
+    /// Removes the object of this id. Its chunks become unreachable and leave RAM; on disk
+    /// they stay until their place is needed.
+    pub fn remove_object(&self, id: &ObjectId) -> Option<Arc<StoredObject>> {
+        let object = self.table.remove_if(*id, |_| true)?;
+        self.forget_ram(&object);
+        Some(object)
+    }
+
+    /// A number that no fill had before, also not before a crash, a lost state file or a
+    /// clock set back.
+    pub fn next_generation(&self) -> u64 {
+        self.generations.next()
+    }
+
+    /// A chunk from RAM. The hot path: one lock of one foyer shard.
+    pub fn ram_chunk(&self, key: &ChunkKey) -> Option<Chunk> {
+        self.ram.get(key)
+    }
+
+    /// A chunk from disk, verified and brought into RAM. Concurrent reads of one chunk are
+    /// one read. Runs on any runtime; the store has its own.
+    pub async fn disk_chunk(&self, key: &ChunkKey) -> Option<Chunk> {
+        let store = self.store.as_ref()?;
+        let (ram, landing) = (self.ram.clone(), *key);
+        let read = self.reads.read(*key, store, move |chunk| ram.insert(landing, chunk.clone()));
+        let chunk = read.await;
+        let counter = if chunk.is_some() { &self.disk_hits } else { &self.disk_misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        chunk
+    }
+
+    /// Puts a chunk into RAM and offers it to the store.
+    pub fn insert_chunk(&self, key: ChunkKey, chunk: Chunk) {
+        if let Some(store) = &self.store {
+            // What it refuses it counts; the chunk can be fetched again.
+            let _ = store.offer(key, chunk.clone());
+        }
+        self.ram.insert(key, chunk);
+    }
+
+    /// Where a chunk is, without reading or counting it.
+    pub fn has_chunk(&self, key: &ChunkKey) -> Option<Tier> {
+        if self.ram.contains(key) {
+            return Some(Tier::Ram);
+        }
+        self.store.as_ref()?.contains(key).then_some(Tier::Disk)
+    }
+
+    /// Undoes a fill that turned out wrong: removes the object if it is of this generation,
+    /// and the first `chunks` chunks of it from every tier.
+    pub fn discard_generation(&self, id: &ObjectId, generation: u64, chunks: u32) {
+        self.table.remove_if(*id, |object| object.generation == generation);
+        for index in 0..chunks {
+            let key = ChunkKey { object: *id, generation, index };
+            self.ram.remove(&key);
+            if let Some(store) = &self.store {
+                store.remove(&key);
+            }
+        }
+    }
+
+    /// Removes the object of this id now. Survives a kill once [`Cache::flush`] returned:
+    /// await it before telling anybody that the purge is done.
+    pub fn purge(&self, id: &ObjectId) -> Option<Purged> {
+        let object = self.remove_object(id)?;
+        Some(Purged { objects: 1, bytes: object.size })
+    }
+
+    /// Counters now.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats {
+            objects: self.table.len() as u64,
+            object_bytes: self.table.bytes(),
+            objects_evicted: self.table.evicted(),
+            ram_used_bytes: self.ram.used_bytes(),
+            ram_capacity_bytes: self.ram.capacity_bytes(),
+            ram: TierStats {
+                hits: self.ram.hits(),
+                misses: self.ram.misses(),
+                evictions: self.ram.evictions(),
+            },
+            disk: TierStats {
+                hits: self.disk_hits.load(Ordering::Relaxed),
+                misses: self.disk_misses.load(Ordering::Relaxed),
+                evictions: 0,
+            },
+            store: self.store.as_ref().map(|store| store.stats()),
+        }
+    }
+
+    /// Resolves when all metadata so far is durable and every accepted chunk is on its disk.
+    pub async fn flush(&self) {
+        if let Some(store) = &self.store {
+            store.flush().await;
+        }
+    }
+
+    /// Flushes and lets go of state file and store. A cache closed so loses nothing.
+    pub async fn close(&self) {
+        if let Some(store) = &self.store {
+            store.close().await;
+        }
+    }
+
+    /// Frees the RAM of chunks that nobody can reach any more.
+    fn forget_ram(&self, object: &StoredObject) {
+        for index in 0..object.chunks() {
+            self.ram.remove(&object.chunk_key(index));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The RAM tier: foyer's in-memory cache, weighed in bytes.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use foyer::{CacheBuilder, Event, EventListener, S3FifoConfig};
+
+use crate::{
+    chunk::{Chunk, ChunkKey},
+    counter::Counter,
+};
+
+/// What an entry costs besides its data: foyer's record (about 150 B), the two reference
+/// counts and the sums.
+const OVERHEAD: usize = 320;
+/// A shard holds at least this much, lest a few 1 MiB chunks fill it.
+const SHARD_BYTES_MIN: u64 = 32 << 20;
+const SHARDS_MAX: u64 = 64;
+
+#[derive(Debug)]
+struct Leavers {
+    evicted: Arc<AtomicU64>,
+}
+
+impl EventListener for Leavers {
+    type Key = ChunkKey;
+    type Value = Chunk;
+
+    fn on_leave(&self, reason: Event, _: &ChunkKey, _: &Chunk) {
+        if reason == Event::Evict {
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Ram {
+    chunks: foyer::Cache<ChunkKey, Chunk>,
+    evicted: Arc<AtomicU64>,
+    hits: Counter,
+    misses: Counter,
+}
+
+impl Ram {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let evicted = Arc::<AtomicU64>::default();
+        let shards = (bytes / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
+        let chunks = CacheBuilder::new(usize::try_from(bytes).unwrap_or(usize::MAX))
+            .with_shards(1 << shards.ilog2())
+            // Scan resistant: a film watched once leaves by the small queue.
+            .with_eviction_config(S3FifoConfig::default())
+            .with_weighter(|_: &ChunkKey, chunk: &Chunk| chunk.data().len() + OVERHEAD)
+            .with_event_listener(Arc::new(Leavers { evicted: evicted.clone() }))
+            .build();
+        Self { chunks, evicted, hits: Counter::default(), misses: Counter::default() }
+    }
+
+    pub(crate) fn get(&self, key: &ChunkKey) -> Option<Chunk> {
+        let found = self.chunks.get(key).map(|entry| entry.value().clone());
+        if found.is_some() {
+            self.hits.add(1)
+        } else {
+            self.misses.add(1)
+        }
+        found
+    }
+
+    /// Looks without counting and without telling the eviction.
+    pub(crate) fn contains(&self, key: &ChunkKey) -> bool {
+        self.chunks.contains(key)
+    }
+
+    pub(crate) fn insert(&self, key: ChunkKey, chunk: Chunk) {
+        self.chunks.insert(key, chunk);
+    }
+
+    pub(crate) fn remove(&self, key: &ChunkKey) {
+        self.chunks.remove(key);
+    }
+
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.chunks.usage() as u64
+    }
+
+    pub(crate) fn capacity_bytes(&self) -> u64 {
+        self.chunks.capacity() as u64
+    }
+
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.sum()
+    }
+
+    pub(crate) fn misses(&self) -> u64 {
+        self.misses.sum()
+    }
+
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+}
