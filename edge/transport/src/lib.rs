@@ -1,1 +1,3 @@
 //! Sockets, TLS and the QUIC endpoint.
+
+pub mod connect;
