@@ -88,10 +88,9 @@ impl Grammar {
                 Err(ParseError::NoUnit { text: shortened(text), units: self.listed })
             };
         }
-        let scale = self.scale(unit).ok_or_else(|| ParseError::UnknownUnit {
-            unit: shortened(unit),
-            units: self.listed,
-        })?;
+        let scale = self
+            .scale(unit)
+            .ok_or_else(|| ParseError::UnknownUnit { unit: shortened(unit), units: self.listed })?;
         let too_large = || ParseError::TooLarge { text: shortened(text), most: self.most };
         let whole = digits(whole)
             .ok_or_else(too_large)?
@@ -158,9 +157,9 @@ fn is_zero(digits: &str) -> bool {
 }
 
 fn digits(text: &str) -> Option<u128> {
-    text.bytes().filter(u8::is_ascii_digit).try_fold(0u128, |sum, digit| {
-        sum.checked_mul(10)?.checked_add(u128::from(digit - b'0'))
-    })
+    text.bytes()
+        .filter(u8::is_ascii_digit)
+        .try_fold(0u128, |sum, digit| sum.checked_mul(10)?.checked_add(u128::from(digit - b'0')))
 }
 
 /// Errors carry what was written, but never a whole file that stands in the wrong place.

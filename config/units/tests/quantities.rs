@@ -36,10 +36,7 @@ fn sizes() {
         "1.2.3 GB",
         Err("\"1.2.3 GB\" does not start with a number; write it like \"512 MiB\""),
     );
-    check::<ByteSize>(
-        "16 EiB",
-        Err("\"16 EiB\" is too large; the most is 18446744073709551615 B"),
-    );
+    check::<ByteSize>("16 EiB", Err("\"16 EiB\" is too large; the most is 18446744073709551615 B"));
     check::<ByteSize>("1.5 B", Err("\"1.5 B\" is no whole number of bytes"));
 }
 
@@ -66,10 +63,7 @@ fn durations() {
     check::<Duration>("0", Ok("0s"));
     check::<Duration>("7", Err("\"7\" has no unit; units are ns, us, ms, s, min (or m), h and d"));
     // `M` could be minutes or months.
-    check::<Duration>(
-        "7M",
-        Err("\"M\" is no unit; units are ns, us, ms, s, min (or m), h and d"),
-    );
+    check::<Duration>("7M", Err("\"M\" is no unit; units are ns, us, ms, s, min (or m), h and d"));
     check::<Duration>("213504d", Err("\"213504d\" is too large; the most is 213503d"));
 }
 

@@ -1,0 +1,173 @@
+//! What an edge server is told. `config/examples/edge.toml` shows every key.
+
+mod decode;
+mod memory;
+mod service;
+mod upstream;
+
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU16, NonZeroUsize},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use weir_config_units::ByteSize;
+
+pub use memory::MemoryParts;
+pub use service::{Cors, HeaderRules, Preset, Service, TokenRule};
+pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind};
+
+use crate::{
+    common::{Log, Shutdown},
+    report::Report,
+};
+
+/// The whole configuration of an edge server. Paths are absolute, or relative to the working
+/// directory like the path of the file itself.
+#[derive(Debug, Clone)]
+pub struct EdgeConfig {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `[node]`
+    pub node: Node,
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[cache]`
+    pub cache: Cache,
+    /// `[fill]`
+    pub fill: Fill,
+    /// `[log]`
+    pub log: Log,
+    /// `[shutdown]`
+    pub shutdown: Shutdown,
+    /// `[[upstream]]`, in the order of the file; ids are unique.
+    pub upstreams: Vec<Upstream>,
+    /// `[[service]]`, in the order of the file; ids are unique, and every upstream they name
+    /// exists.
+    pub services: Vec<Service>,
+}
+
+impl EdgeConfig {
+    /// Reads and checks the file, and every file it names.
+    ///
+    /// # Errors
+    /// A [`Report`] with every mistake that was found.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, Report> {
+        crate::load::load(path.as_ref(), decode::edge)
+    }
+
+    /// The same for text that is already here; `path` tells where relative paths start.
+    ///
+    /// # Errors
+    /// A [`Report`] with every mistake that was found.
+    pub fn parse(path: impl AsRef<Path>, text: &str) -> Result<Self, Report> {
+        crate::load::parse(path.as_ref(), text, decode::edge)
+    }
+
+    /// The upstream of that id.
+    pub fn upstream(&self, id: &str) -> Option<&Upstream> {
+        self.upstreams.iter().find(|upstream| upstream.id == id)
+    }
+}
+
+/// Who this server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Required; letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// The servers of one place share it. Default `default`.
+    pub site: String,
+    /// Worker threads, 1 to 1024. Default: one for each core.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// Where clients are served. At least one address of the two lists is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// TLS over TCP, and QUIC over UDP on the same port. Default: none.
+    pub https: Vec<SocketAddr>,
+    /// Plain HTTP/1.1. Default: none.
+    pub http: Vec<SocketAddr>,
+    /// Whether HTTP/3 is served and announced. Default: true where there is `https`.
+    pub http3: bool,
+    /// For how long a client may keep the `Alt-Svc` announcement. Default 24 h.
+    pub alt_svc_max_age: Duration,
+}
+
+/// Where operators ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Unix socket of the admin API. Default `/run/weir/admin.sock`.
+    pub socket: PathBuf,
+    /// `/healthz`, `/readyz` and `/metrics`. Default: not served.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The oldest TLS that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 and 1.3.
+    Tls12,
+    /// TLS 1.3 only.
+    Tls13,
+}
+
+/// Certificates and keys of the transport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Default 1.3.
+    pub min_version: TlsVersion,
+    /// Keys of tickets and QUIC that survive a restart; made when missing.
+    /// Default `state/transport-keys`.
+    pub keys: PathBuf,
+    /// Picked by SNI; the first one also serves everybody else. At least one where there is
+    /// `listen.https`; each file was there and readable.
+    pub certificates: Vec<Certificate>,
+}
+
+/// One certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// PEM, leaf first.
+    pub chain: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// Memory and disks of the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// Memory for cached chunks, fills under way and disk writes together: see
+    /// [`Cache::parts`]. Default 512 MiB.
+    pub memory: ByteSize,
+    /// Metadata of cached objects. Default `state/metadata.redb`.
+    pub state: PathBuf,
+    /// None: RAM only.
+    pub disks: Vec<Disk>,
+}
+
+/// One disk of the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Folder; made when missing.
+    pub path: PathBuf,
+    /// How much of the disk is used, at least 256 MiB.
+    pub size: ByteSize,
+}
+
+/// How upstreams are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fill {
+    /// Requests under way to all upstreams together, 1 to 65535. Default 64.
+    pub concurrency: NonZeroU16,
+    /// Until an upstream's headers are there, and between two pieces of its body; 10 ms to
+    /// 10 min. Default 2 s.
+    pub deadline: Duration,
+    /// Attempts to resume a body that broke off, 0 to 100. Default 3.
+    pub resumes: u32,
+}

@@ -1,0 +1,226 @@
+//! `edge.toml`, section by section.
+
+mod service;
+mod upstream;
+
+use std::{
+    num::{NonZeroU16, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use weir_config_units::ByteSize;
+
+use super::{Admin, Cache, Certificate, Disk, EdgeConfig, Fill, Listen, Node, Tls, TlsVersion};
+use crate::{
+    common::{self, Address, days, duration},
+    sheet::Finding,
+    table::Table,
+};
+
+pub(super) fn edge(root: &Table<'_>) -> Option<EdgeConfig> {
+    let node = node(root);
+    let (listen, mut bound) = listen(root);
+    let admin = admin(root, &mut bound);
+    common::no_clash(root, bound.iter());
+    // What is not known because of a mistake is taken for absent: no second mistake from it.
+    let https = listen.as_ref().is_some_and(|listen| !listen.https.is_empty());
+    let tls = tls(root, https);
+    let fill = fill(root);
+    let cache = cache(root, fill.as_ref());
+    let log = common::log(root);
+    let shutdown = common::shutdown(root);
+    let (upstreams, ids) = upstream::upstreams(root);
+    let services = service::services(root, &ids);
+    Some(EdgeConfig {
+        file: root.sheet.file().to_path_buf(),
+        node: node?,
+        listen: listen?,
+        admin: admin?,
+        tls: tls?,
+        cache: cache?,
+        fill: fill?,
+        log: log?,
+        shutdown: shutdown?,
+        upstreams: upstreams?,
+        services: services?,
+    })
+}
+
+fn node(root: &Table<'_>) -> Option<Node> {
+    let table = root.table("node");
+    let name = table.required("name", "\"edge-1\"", |v| v.name());
+    let site = table.or("site", "\"lim-01\"", "default".to_owned(), |v| v.name());
+    let workers = table.optional("workers", "4", |v| {
+        let count = usize::try_from(v.integer(1, 1024)?).ok()?;
+        NonZeroUsize::new(count)
+    });
+    table.finish();
+    Some(Node { name: name?, site: site?, workers: workers? })
+}
+
+fn listen(root: &Table<'_>) -> (Option<Listen>, Vec<Address>) {
+    let table = root.table("listen");
+    let https = table.or("https", "[\"0.0.0.0:443\", \"[::]:443\"]", vec![], common::addresses);
+    let http = table.or("http", "[\"0.0.0.0:80\"]", vec![], common::addresses);
+    let both_empty = |(a, b): (&Vec<_>, &Vec<_>)| a.is_empty() && b.is_empty();
+    if https.as_ref().zip(http.as_ref()).is_some_and(both_empty) {
+        table.missing("https", "[\"0.0.0.0:443\", \"[::]:443\"]");
+    }
+    let tls = https.as_ref().is_some_and(|https| !https.is_empty());
+    let http3 = table.or("http3", "true", tls, |v| match v.boolean()? {
+        // QUIC is TLS: it shares the addresses and certificates of `https`.
+        true if !tls && https.is_some() => v.refuse(
+            Finding::new("`listen.http3` needs `listen.https`")
+                .help("HTTP/3 is served on the UDP ports of those addresses"),
+        ),
+        wanted => Some(wanted),
+    });
+    let max_age = table.or("alt_svc_max_age", "\"24h\"", days(1), |v| {
+        duration(v, Duration::from_secs(1), days(365))
+    });
+    table.finish();
+    let plain = |list: &[Address]| list.iter().map(|bound| bound.address).collect();
+    let listen = (|| {
+        Some(Listen {
+            https: plain(https.as_deref()?),
+            http: plain(http.as_deref()?),
+            http3: http3?,
+            alt_svc_max_age: max_age?,
+        })
+    })();
+    let bound = https.into_iter().chain(http).flatten().collect();
+    (listen, bound)
+}
+
+fn admin(root: &Table<'_>, bound: &mut Vec<Address>) -> Option<Admin> {
+    let table = root.table("admin");
+    let default = PathBuf::from("/run/weir/admin.sock");
+    let socket = table.or("socket", "\"/run/weir/admin.sock\"", default, |v| {
+        let path = v.path()?;
+        // unix(7): sun_path holds 108 bytes with its NUL.
+        if path.as_os_str().len() > 107 {
+            return v.refuse(
+                Finding::new(format!(
+                    "`admin.socket` is longer than 107 bytes: {}",
+                    path.display()
+                ))
+                .help("the system takes no longer name for a socket"),
+            );
+        }
+        Some(path)
+    });
+    let listen = table.optional("listen", "\"127.0.0.1:9900\"", common::address);
+    table.finish();
+    let listen = listen?.map(|found| {
+        let address = found.address;
+        bound.push(found);
+        address
+    });
+    Some(Admin { socket: socket?, listen })
+}
+
+fn tls(root: &Table<'_>, https: bool) -> Option<Tls> {
+    let table = root.table("tls");
+    let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+    let min_version =
+        table.or("min_version", "\"1.3\"", TlsVersion::Tls13, |v| v.choice(&versions));
+    let default = root.sheet.resolve("state/transport-keys");
+    let keys = table.or("keys", "\"state/transport-keys\"", default, |v| v.path());
+    let written = table.tables("certificate");
+    let certificates: Option<Vec<_>> = {
+        let found: Vec<_> = written.iter().map(certificate).collect();
+        found.into_iter().collect()
+    };
+    if https && !table.has("certificate") {
+        let example =
+            Finding::new("`listen.https` needs a certificate: `tls.certificate` is missing")
+                .example("[[tls.certificate]] chain = \"tls/edge.pem\" key = \"tls/edge.key\"");
+        table.wrong(example);
+    }
+    table.finish();
+    Some(Tls { min_version: min_version?, keys: keys?, certificates: certificates? })
+}
+
+fn certificate(table: &Table<'_>) -> Option<Certificate> {
+    let chain = table.required("chain", "\"tls/edge.pem\"", |v| v.file());
+    let key = table.required("key", "\"tls/edge.key\"", |v| v.file());
+    table.finish();
+    Some(Certificate { chain: chain?, key: key? })
+}
+
+fn fill(root: &Table<'_>) -> Option<Fill> {
+    let table = root.table("fill");
+    let default = NonZeroU16::new(64).expect("64 is not 0");
+    let concurrency = table.or("concurrency", "64", default, |v| {
+        NonZeroU16::new(u16::try_from(v.integer(1, 65_535)?).ok()?)
+    });
+    let deadline = table.or("deadline", "\"2s\"", Duration::from_secs(2), |v| {
+        duration(v, Duration::from_millis(10), Duration::from_secs(600))
+    });
+    let resumes =
+        table.or("resumes", "3", 3, |v| v.integer(0, 100).and_then(|n| u32::try_from(n).ok()));
+    table.finish();
+    Some(Fill { concurrency: concurrency?, deadline: deadline?, resumes: resumes? })
+}
+
+fn cache(root: &Table<'_>, fill: Option<&Fill>) -> Option<Cache> {
+    let table = root.table("cache");
+    let most = ByteSize::bytes(1 << 50);
+    let memory = table
+        .or("memory", "\"512 MiB\"", ByteSize::mib(512), |v| v.quantity(ByteSize::mib(16), most));
+    let default = root.sheet.resolve("state/metadata.redb");
+    let state = table.or("state", "\"state/metadata.redb\"", default, |v| v.path());
+    let written = table.tables("disk");
+    let disks = disks(&written);
+    table.finish();
+    let cache = Cache { memory: memory?, state: state?, disks: disks? };
+    match fill {
+        Some(fill) if cache.parts(fill).is_none() => {
+            let least = Cache::least_memory(fill, !cache.disks.is_empty());
+            let buffers = if cache.disks.is_empty() { "" } else { ", an eighth for disk writes" };
+            let finding = Finding::new(format!(
+                "`cache.memory` {} is too small for its parts: `fill.concurrency` {} × 1 MiB{buffers} \
+                 and at least 16 MiB for the RAM tier",
+                cache.memory, fill.concurrency
+            ))
+            .help(format!("at least {least}, or fewer fills"));
+            // The default can be too small as well: then no value is there to point at.
+            match table.value("memory", "\"512 MiB\"") {
+                Some(value) => value.wrong(finding),
+                None => table.wrong(finding),
+            }
+            None
+        }
+        _ => Some(cache),
+    }
+}
+
+fn disks(written: &[Table<'_>]) -> Option<Vec<Disk>> {
+    let mut seen: Vec<(PathBuf, usize)> = Vec::new();
+    let mut disk = |table: &Table<'_>| {
+        let most = ByteSize::bytes(1 << 60);
+        let path = table.required("path", "\"/var/cache/weir/disk0\"", |v| {
+            let path = v.path()?;
+            // One store inside another would be emptied with it.
+            let inside = |(other, _): &&(PathBuf, usize)| {
+                path.starts_with(other) || other.starts_with(&path)
+            };
+            if let Some((other, line)) = seen.iter().find(inside) {
+                let same = if *other == path { "is the same folder as" } else { "overlaps" };
+                return v.refuse(Finding::new(format!(
+                    "`{}` {same} that of the disk at line {line}: {}",
+                    v.path,
+                    other.display()
+                )));
+            }
+            seen.push((path.clone(), table.line()));
+            Some(path)
+        });
+        let size = table.required("size", "\"100 GiB\"", |v| v.quantity(ByteSize::mib(256), most));
+        table.finish();
+        Some(Disk { path: path?, size: size? })
+    };
+    let found: Vec<_> = written.iter().map(&mut disk).collect();
+    found.into_iter().collect()
+}

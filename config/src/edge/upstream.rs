@@ -1,0 +1,64 @@
+//! Where an edge fetches what it does not hold.
+
+use url::Url;
+
+use crate::secret::Secret;
+
+/// One upstream.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Required, unique; services name it.
+    pub id: String,
+    /// `kind` and the keys that belong to it.
+    pub kind: UpstreamKind,
+}
+
+/// What an upstream speaks.
+#[derive(Debug, Clone)]
+pub enum UpstreamKind {
+    /// `kind = "s3"`
+    S3(S3Upstream),
+    /// `kind = "http"`
+    Http(HttpUpstream),
+}
+
+/// A bucket of an S3 server.
+#[derive(Debug, Clone)]
+pub struct S3Upstream {
+    /// `http` or `https`, host and port only. Default: the region's endpoint at AWS.
+    pub endpoint: Option<Url>,
+    /// Required.
+    pub bucket: String,
+    /// Default `us-east-1`.
+    pub region: String,
+    /// Bucket in the path rather than in the host name. Default: true where there is an
+    /// `endpoint`.
+    pub path_style: bool,
+    /// Default anonymous.
+    pub credentials: Credentials,
+}
+
+/// Who asks an S3 server.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// Unsigned requests.
+    Anonymous,
+    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+    Env,
+    /// The instance's role.
+    Imds,
+    /// From a file; it was read.
+    Static {
+        /// Public part.
+        access_key: String,
+        /// Never printed.
+        secret_key: Secret,
+    },
+}
+
+/// A server that speaks HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpUpstream {
+    /// Required: `http` or `https`, no query. A path is put before the one that is asked.
+    pub url: Url,
+}

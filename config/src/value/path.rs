@@ -1,0 +1,91 @@
+//! Paths, and the files they name.
+
+use std::{fs::File, path::PathBuf};
+
+use super::Value;
+use crate::{
+    load::{self, Decode},
+    secret::Secret,
+    sheet::{Finding, Sheet},
+};
+
+/// Keys and credentials are short.
+const MOST_SECRET_BYTES: usize = 4096;
+
+impl Value<'_> {
+    /// A path, resolved against the folder of the configuration. What it names may be missing.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        let text = self.some_text()?;
+        if text.contains('\0') {
+            return self.refuse(Finding::new(format!("`{}` holds a NUL byte", self.path)));
+        }
+        Some(self.sheet.resolve(text))
+    }
+
+    /// The same for a file that must be there and readable.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        let path = self.path()?;
+        let opened = File::open(&path).and_then(|file| file.metadata());
+        match opened {
+            Ok(data) if data.is_dir() => self.refuse(Finding::new(format!(
+                "`{}` names a folder, not a file: {}",
+                self.path,
+                path.display()
+            ))),
+            Ok(_) => Some(path),
+            Err(error) => self.unreadable(&path.display().to_string(), &error),
+        }
+    }
+
+    fn unreadable<T>(&self, path: &str, error: &std::io::Error) -> Option<T> {
+        let key = &self.path;
+        self.refuse(match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Finding::new(format!("`{key}` names a file that does not exist: {path}"))
+                    .help("paths start at the folder of this configuration")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                Finding::new(format!("`{key}` names a file that this user may not read: {path}"))
+                    .help("look at its owner and mode, and at those of its folders")
+            }
+            _ => Finding::new(format!("`{key}` names a file that cannot be read: {path}: {error}")),
+        })
+    }
+
+    /// The content of a file that holds one secret.
+    pub(crate) fn secret_file(&self) -> Option<Secret> {
+        let path = self.file()?;
+        let text = match load::read(&path) {
+            Ok(text) => text,
+            Err(finding) => return self.refuse(finding),
+        };
+        let secret = text.trim();
+        let length = secret.len();
+        if !(16..=MOST_SECRET_BYTES).contains(&length) || secret.contains(char::is_whitespace) {
+            return self.refuse(
+                Finding::new(format!(
+                    "`{}` names a file that holds no usable secret: {}",
+                    self.path,
+                    path.display()
+                ))
+                .help("one line of 16 to 4096 characters without white space"),
+            );
+        }
+        Some(Secret::new(secret))
+    }
+
+    /// A file of its own that holds secrets, as TOML: its mistakes are reported with its own
+    /// name and lines, and none of its lines is shown.
+    pub(crate) fn confidential_toml<T>(&self, decode: Decode<T>) -> Option<T> {
+        let path = self.file()?;
+        let text = match load::read(&path) {
+            Ok(text) => text,
+            Err(finding) => return self.refuse(finding),
+        };
+        let sheet = Sheet::new(&path, text).confidential();
+        let value = load::decode_sheet(&sheet, decode);
+        let sound = sheet.count() == 0;
+        self.sheet.adopt(sheet);
+        value.filter(|_| sound)
+    }
+}
