@@ -1,3 +1,2 @@
-//! The one door for people and CI.
-
+//! `cargo xtask`.
 fn main() {}
