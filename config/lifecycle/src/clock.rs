@@ -9,8 +9,10 @@ use std::{
 
 /// Milliseconds since the Unix epoch.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
+    /// Now, in milliseconds.
     fn unix_millis(&self) -> u64;
 
+    /// Now, in whole seconds.
     fn unix_seconds(&self) -> u64 {
         self.unix_millis() / 1000
     }
@@ -32,10 +34,12 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
+    /// Stands at `unix_millis`.
     pub fn at(unix_millis: u64) -> Self {
         Self(AtomicU64::new(unix_millis))
     }
 
+    /// Turns the clock forward.
     pub fn advance_millis(&self, millis: u64) {
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
