@@ -1,1 +1,27 @@
-//! HTTP caching, range and conditional rules as pure functions.
+//! HTTP caching, range and conditional rules as pure functions: they take header fields and
+//! times and return decisions. RFC 9110, 9111, 9211, 9213.
+//!
+//! What it leaves to others: fetching, storing, writing responses; RFC 5861 and 8246; and,
+//! for now, §4.1 of RFC 9111: a response with a `Vary` that could matter is not storable (see
+//! [`storable`]).
+
+pub mod conditional;
+pub mod control;
+pub mod date;
+pub mod hop;
+pub mod lifetime;
+pub mod range;
+pub mod status;
+pub mod storable;
+pub mod update;
+pub mod validator;
+
+pub use conditional::{Precondition, evaluate, if_range_holds};
+pub use control::{CacheControl, RequestControl, Targeted, response_control};
+pub use hop::strip_hop_by_hop;
+pub use lifetime::{Flags, Freshness, Lifetime, age_value, freshness_lifetime, initial_age};
+pub use range::{ByteRange, ContentRange, RANGES_MAX, Selection, select};
+pub use status::{CacheStatus, Forward};
+pub use storable::{Exchange, PassReason, Rules, Storability, storable};
+pub use update::{update, updates};
+pub use validator::EntityTag;

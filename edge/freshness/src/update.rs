@@ -1,0 +1,40 @@
+//! What a 304 does to a stored response (RFC 9111 §3.2, §4.3.4).
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::{date, hop::strip_hop_by_hop, validator::EntityTag};
+
+/// Fields that say what the stored bytes are; a 304 carries no bytes.
+const OF_THE_BODY: [HeaderName; 4] =
+    [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_RANGE, header::CONTENT_TYPE];
+
+/// RFC 9111 §4.3.4: whether the 304 is about this stored response. Where it names a strong
+/// validator that must be the stored one; a weak one must match weakly. One that names none
+/// answers the only condition we sent, and so is about what we named there.
+pub fn updates(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
+    if let Some(named) = EntityTag::of(not_modified) {
+        return EntityTag::of(stored).is_some_and(|tag| {
+            if named.weak { tag.weak_eq(&named) } else { tag.strong_eq(&named) }
+        });
+    }
+    let named = date::field(not_modified, &header::LAST_MODIFIED);
+    named.is_none_or(|named| date::field(stored, &header::LAST_MODIFIED) == Some(named))
+}
+
+/// RFC 9111 §3.2: every field of the 304 replaces the stored ones of its name, except those
+/// of one connection and those that describe the stored bytes.
+pub fn update(stored: &mut HeaderMap, not_modified: &HeaderMap) {
+    let mut fresh = not_modified.clone();
+    strip_hop_by_hop(&mut fresh);
+    for name in OF_THE_BODY {
+        fresh.remove(name);
+    }
+    // The age of before is gone with the time it was counted from (§4.3.4 with §4.2.3).
+    stored.remove(header::AGE);
+    for name in fresh.keys() {
+        stored.remove(name);
+        for value in fresh.get_all(name) {
+            stored.append(name.clone(), value.clone());
+        }
+    }
+}
