@@ -1,0 +1,117 @@
+//! What the servers count. Plain atomics: the process above names them and turns them into
+//! metrics. One value may serve all workers, or each worker has its own.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::handler::Protocol;
+
+/// One number for each protocol.
+#[derive(Debug, Default)]
+pub struct ByProtocol([AtomicU64; 3]);
+
+impl ByProtocol {
+    /// The number for this protocol.
+    pub fn of(&self, protocol: Protocol) -> u64 {
+        self.0[protocol as usize].load(Relaxed)
+    }
+
+    pub(crate) fn add(&self, protocol: Protocol) {
+        self.0[protocol as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn sub(&self, protocol: Protocol) {
+        self.0[protocol as usize].fetch_sub(1, Relaxed);
+    }
+}
+
+/// Why a connection never came to speak HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HandshakeFailure {
+    /// Not finished within the limit.
+    Timeout,
+    /// The client went away, or the network took it.
+    Closed,
+    /// The bytes were no TLS.
+    NotTls,
+    /// No version, cipher suite, group or application protocol in common.
+    NothingInCommon,
+    /// The client refused our certificate or sent an alert.
+    Refused,
+    /// Anything else.
+    Other,
+}
+
+impl HandshakeFailure {
+    /// Every reason, for whoever names the metrics.
+    pub const ALL: [Self; 6] = [
+        Self::Timeout,
+        Self::Closed,
+        Self::NotTls,
+        Self::NothingInCommon,
+        Self::Refused,
+        Self::Other,
+    ];
+
+    /// As labels and logs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::NotTls => "not_tls",
+            Self::NothingInCommon => "nothing_in_common",
+            Self::Refused => "refused",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Everything counts up except the two `open` gauges.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// TCP connections taken from a listener, and QUIC connection attempts.
+    pub accepted: AtomicU64,
+    /// `accept` failed: out of descriptors, most of all.
+    pub accept_errors: AtomicU64,
+    /// Connections closed at once because the limit was reached.
+    pub over_limit: AtomicU64,
+    /// Handshakes finished, by what was negotiated; plain connections count as well.
+    pub connections: ByProtocol,
+    /// Handshakes that resumed an earlier session.
+    pub resumed: ByProtocol,
+    /// Connections alive now.
+    pub open: ByProtocol,
+    /// Requests handed to the handler.
+    pub requests: ByProtocol,
+    /// Requests between their headers and the end of their response.
+    pub active: ByProtocol,
+    /// Requests answered or reset here because they break the protocol.
+    pub refused: ByProtocol,
+    /// Responses that broke off because their source did.
+    pub broken: ByProtocol,
+    /// Responses given up by the client or with its connection.
+    pub abandoned: ByProtocol,
+    /// Connections closed because the client was too slow or silent.
+    pub timed_out: ByProtocol,
+    /// Body bytes handed to the transport.
+    pub body_bytes: AtomicU64,
+    handshakes_failed: [AtomicU64; HandshakeFailure::ALL.len()],
+}
+
+impl Counters {
+    /// Handshakes that failed for this reason.
+    pub fn handshakes_failed(&self, why: HandshakeFailure) -> u64 {
+        self.handshakes_failed[why as usize].load(Relaxed)
+    }
+
+    pub(crate) fn body_sent(&self, bytes: usize) {
+        self.body_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn handshake_failed(&self, why: HandshakeFailure) {
+        self.handshakes_failed[why as usize].fetch_add(1, Relaxed);
+    }
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}

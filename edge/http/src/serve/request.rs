@@ -1,0 +1,215 @@
+//! What a client asked becomes one form, whatever the protocol: scheme, authority, absolute
+//! path and query in the URI, no hop-by-hop fields. What cannot be brought into that form
+//! without guessing is refused, because the next hop would guess differently.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header,
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+/// Why a request is not handed on. All are 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("CONNECT is not served here")]
+    Connect,
+    #[error("Upgrade is not served here")]
+    Upgrade,
+    #[error("the request has no Host")]
+    NoHost,
+    #[error("the request has more than one Host")]
+    ManyHosts,
+    #[error("Host is not an authority")]
+    BadHost,
+    #[error("Host and the target name different authorities")]
+    HostMismatch,
+    #[error("the target names another scheme than the connection")]
+    SchemeMismatch,
+    #[error("the target is no absolute path")]
+    BadTarget,
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Brings `parts` into the one form. `secure`: the connection is TLS or QUIC.
+pub(crate) fn normalise(parts: &mut Parts, secure: bool) -> Result<(), Refusal> {
+    if parts.method == Method::CONNECT {
+        return Err(Refusal::Connect);
+    }
+    if parts.version <= Version::HTTP_11 {
+        if parts.headers.contains_key(header::UPGRADE) {
+            return Err(Refusal::Upgrade);
+        }
+        strip_hop_by_hop(&mut parts.headers);
+    }
+    let host = host(&parts.headers)?;
+    let target = std::mem::take(&mut parts.uri).into_parts();
+    let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
+    if target.scheme.is_some_and(|named| named != scheme) {
+        return Err(Refusal::SchemeMismatch);
+    }
+    let authority = match (target.authority, host) {
+        (Some(named), Some(host)) => {
+            // RFC 9112 §3.2.2, RFC 9113 §8.3.1: they must agree; which one a next hop would
+            // believe is not ours to guess.
+            if !same_authority(&named, &host, &scheme) {
+                return Err(Refusal::HostMismatch);
+            }
+            Some(named)
+        }
+        (Some(named), None) if parts.version <= Version::HTTP_11 => {
+            // RFC 9112 §3.2: Host is required even beside an absolute target.
+            if parts.version == Version::HTTP_11 {
+                return Err(Refusal::NoHost);
+            }
+            Some(named)
+        }
+        (Some(named), None) => Some(named),
+        (None, Some(host)) => Some(host),
+        // RFC 9112 §3.2: only HTTP/1.0 may leave it out.
+        (None, None) if parts.version < Version::HTTP_11 => None,
+        (None, None) => return Err(Refusal::NoHost),
+    };
+    if authority.as_ref().is_some_and(|a| a.as_str().contains('@') || a.host().is_empty()) {
+        return Err(Refusal::BadHost);
+    }
+    let path = target.path_and_query.ok_or(Refusal::BadTarget)?;
+    let path = match path.as_str().as_bytes().first() {
+        Some(b'/') => path,
+        // `http://host?query` has an empty path, which means `/` (RFC 9110 §4.2.3).
+        Some(b'?') => PathAndQuery::try_from(format!("/{path}")).map_err(|_| Refusal::BadTarget)?,
+        _ => return Err(Refusal::BadTarget),
+    };
+    let mut uri = http::uri::Parts::default();
+    if authority.is_some() {
+        uri.scheme = Some(scheme);
+    }
+    uri.authority = authority;
+    uri.path_and_query = Some(path);
+    parts.uri = Uri::from_parts(uri).map_err(|_| Refusal::BadTarget)?;
+    Ok(())
+}
+
+fn host(headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let Some(host) = hosts.next() else { return Ok(None) };
+    if hosts.next().is_some() {
+        return Err(Refusal::ManyHosts);
+    }
+    Authority::try_from(host.as_bytes()).map(Some).map_err(|_| Refusal::BadHost)
+}
+
+fn same_authority(one: &Authority, other: &Authority, scheme: &Scheme) -> bool {
+    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(default);
+    one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
+}
+
+/// RFC 9110 §7.6.1: what `Connection` names ends here, and these do in any case.
+/// `Content-Length` beside `Transfer-Encoding` has been taken out by the parser.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    while let Some(connection) = headers.remove(header::CONNECTION) {
+        for name in connection.as_bytes().split(|byte| *byte == b',') {
+            if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+                // Nobody may hide the fields that frame or route the message.
+                if name != header::HOST && name != header::CONTENT_LENGTH {
+                    headers.remove(name);
+                }
+            }
+        }
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+}
+
+/// What RFC 9113 §8.2.2 and RFC 9114 §4.2 forbid in a message of their versions.
+pub(crate) fn connection_specific(headers: &HeaderMap) -> bool {
+    let te = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"trailers");
+    [header::CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE]
+        .iter()
+        .any(|name| headers.contains_key(name))
+        || headers.get_all(header::TE).iter().any(te)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(request: &str, secure: bool, expected: Result<&str, Refusal>) {
+        let mut lines = request.lines();
+        let first: Vec<&str> = lines.next().unwrap().split(' ').collect();
+        let version = match first[2] {
+            "1.0" => Version::HTTP_10,
+            "1.1" => Version::HTTP_11,
+            "2" => Version::HTTP_2,
+            _ => Version::HTTP_3,
+        };
+        let mut builder = http::Request::builder().method(first[0]).uri(first[1]).version(version);
+        for line in lines {
+            let (name, value) = line.split_once(':').unwrap();
+            builder = builder.header(name.trim(), value.trim());
+        }
+        let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+        let seen = normalise(&mut parts, secure).map(|()| {
+            let mut names: Vec<&str> = parts.headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            format!("{} {}", parts.uri, names.join(","))
+        });
+        assert_eq!(seen.as_deref(), expected.as_ref().copied(), "{request}");
+    }
+
+    #[test]
+    fn one_form() {
+        check("GET /a?b 1.1\nhost: x", false, Ok("http://x/a?b host"));
+        check("GET /a 1.1\nhost: x:81", true, Ok("https://x:81/a host"));
+        check("GET http://x/a 1.1\nhost: X:80", false, Ok("http://x/a host"));
+        check("GET http://x?q 1.1\nhost: x", false, Ok("http://x/?q host"));
+        check("GET /a 1.0", false, Ok("/a "));
+        check("GET https://x/a 2", true, Ok("https://x/a "));
+        check("GET https://x/a 3\nhost: x:443", true, Ok("https://x/a host"));
+        check("GET / 1.1\nhost: [::1]:8443", true, Ok("https://[::1]:8443/ host"));
+    }
+
+    #[test]
+    fn refused() {
+        check("GET / 1.1", false, Err(Refusal::NoHost));
+        check("GET http://x/ 1.1", false, Err(Refusal::NoHost));
+        check("GET / 2", true, Err(Refusal::NoHost));
+        check("GET / 1.1\nhost: x\nhost: x", false, Err(Refusal::ManyHosts));
+        check("GET / 1.1\nhost: a b", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: u@x", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost:", false, Err(Refusal::BadHost));
+        check("GET http://y/ 1.1\nhost: x", false, Err(Refusal::HostMismatch));
+        check("GET https://x/ 2\nhost: y", true, Err(Refusal::HostMismatch));
+        check("GET https://x/ 1.1\nhost: x", false, Err(Refusal::SchemeMismatch));
+        check("GET http://x/ 2", true, Err(Refusal::SchemeMismatch));
+        check("OPTIONS * 1.1\nhost: x", false, Err(Refusal::BadTarget));
+        check("CONNECT x:443 1.1\nhost: x:443", false, Err(Refusal::Connect));
+        check("GET / 1.1\nhost: x\nupgrade: h2c", false, Err(Refusal::Upgrade));
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here() {
+        check(
+            "GET / 1.1\nhost: x\nconnection: a, keep-alive\nconnection: b, host\na: 1\nb: 2\nc: 3\nkeep-alive: 5\nte: trailers",
+            false,
+            Ok("http://x/ c,host"),
+        );
+    }
+
+    #[test]
+    fn connection_specific_fields_are_seen() {
+        let check = |name: &'static str, value: &'static str, expected: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            assert_eq!(connection_specific(&headers), expected, "{name}: {value}");
+        };
+        check("connection", "close", true);
+        check("transfer-encoding", "chunked", true);
+        check("te", "gzip", true);
+        check("te", "trailers", false);
+        check("accept", "x", false);
+    }
+}

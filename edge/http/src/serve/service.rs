@@ -1,0 +1,124 @@
+//! From hyper's request to the handler's, and back.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures::Stream;
+use http::{HeaderValue, StatusCode, header};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::{
+    body::{BodyError, RequestBody},
+    handler::{Handler, Request},
+    limits::Limits,
+    serve::{
+        request::{Refusal, normalise},
+        response::{WireBody, finish, plain},
+        state::{Running, State},
+    },
+};
+
+/// What all connections of a server share.
+pub(crate) struct Shared<H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) limits: Limits,
+    pub(crate) alt_svc: Option<HeaderValue>,
+}
+
+/// Answers one request of HTTP/1.1 or HTTP/2.
+pub(crate) async fn answer<H: Handler>(
+    shared: Arc<Shared<H>>,
+    state: Arc<State>,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<WireBody>, Infallible> {
+    let running = Running::begin(&state);
+    let (mut parts, body) = request.into_parts();
+    let (method, version) = (parts.method.clone(), parts.version);
+    let secure = state.info.tls.is_some();
+    let alt_svc = if secure { shared.alt_svc.as_ref() } else { None };
+    let response = match admit(&mut parts, &body, secure, &shared.limits) {
+        Ok(()) => {
+            state.counters.requests.add(state.protocol());
+            let body = incoming(body, &state, shared.limits.body_bytes);
+            let request = Request::from_parts(parts, body);
+            shared.handler.handle(request, &state.info).await
+        }
+        Err((status, text)) => {
+            state.counters.refused.add(state.protocol());
+            let mut response = plain(status, &text);
+            // Whoever sends this may disagree with us about where the next request begins.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            response
+        }
+    };
+    Ok(finish(&method, version, response, alt_svc, running))
+}
+
+fn admit(
+    parts: &mut http::request::Parts,
+    body: &Incoming,
+    secure: bool,
+    limits: &Limits,
+) -> Result<(), (StatusCode, String)> {
+    normalise(parts, secure).map_err(|why: Refusal| (StatusCode::BAD_REQUEST, why.to_string()))?;
+    if body.size_hint().lower() > limits.body_bytes {
+        let text = format!("the request body is larger than {} bytes", limits.body_bytes);
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    Ok(())
+}
+
+fn incoming(body: Incoming, state: &Arc<State>, limit: u64) -> RequestBody {
+    if body.is_end_stream() {
+        return RequestBody::empty();
+    }
+    let length = body.size_hint().exact();
+    let pieces = Pieces { body, left: limit, state: Arc::clone(state) };
+    RequestBody::stream(Box::pin(pieces), length)
+}
+
+/// The pieces of a request's body, at most `left` bytes.
+struct Pieces {
+    body: Incoming,
+    left: u64,
+    state: Arc<State>,
+}
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending => {
+                    self.state.set_starved(true);
+                    return Poll::Pending;
+                }
+                Poll::Ready(frame) => frame,
+            };
+            self.state.set_starved(false);
+            return Poll::Ready(match frame {
+                None => None,
+                Some(Err(error)) => Some(Err(BodyError(error.to_string()))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    // Trailers are dropped.
+                    Err(_) => continue,
+                    Ok(piece) => match self.left.checked_sub(piece.len() as u64) {
+                        Some(left) => {
+                            self.left = left;
+                            Some(Ok(piece))
+                        }
+                        None => Some(Err(BodyError("larger than the server takes".into()))),
+                    },
+                },
+            });
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What one connection is doing, seen by its driver, its socket and its bodies. All of them run
+//! on one thread; the atomics are for the compiler, not for contention.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+use crate::{
+    counters::Counters,
+    handler::{ConnectionInfo, Protocol},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing asked, nothing owed.
+    Idle,
+    /// Some bytes of a request are here, but not its whole head.
+    Head,
+    /// A request runs, or bytes of its response have not left yet.
+    Busy,
+}
+
+pub(crate) struct State {
+    pub(crate) info: Arc<ConnectionInfo>,
+    pub(crate) counters: Arc<Counters>,
+    active: AtomicUsize,
+    started: AtomicU64,
+    read: AtomicU64,
+    /// `read` when the last request ended.
+    mark: AtomicU64,
+    written: AtomicU64,
+    /// The socket takes no more of what we have.
+    blocked: AtomicBool,
+    /// A handler waits for a piece of its request's body.
+    starved: AtomicBool,
+    /// A response that only the end of the connection ends has broken off.
+    reset: AtomicBool,
+}
+
+impl State {
+    pub(crate) fn new(info: ConnectionInfo, counters: Arc<Counters>) -> Arc<Self> {
+        counters.connections.add(info.protocol);
+        counters.open.add(info.protocol);
+        Arc::new(Self {
+            info: Arc::new(info),
+            counters,
+            active: AtomicUsize::new(0),
+            started: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+            mark: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
+            reset: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.info.protocol
+    }
+
+    pub(crate) fn has_read(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn has_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Relaxed);
+    }
+
+    pub(crate) fn set_starved(&self, starved: bool) {
+        self.starved.store(starved, Relaxed);
+    }
+
+    pub(crate) fn set_reset(&self) {
+        self.reset.store(true, Relaxed);
+    }
+
+    pub(crate) fn must_reset(&self) -> bool {
+        self.reset.load(Relaxed)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        if self.active.load(Relaxed) > 0 || self.blocked.load(Relaxed) {
+            Phase::Busy
+        } else if self.protocol() == Protocol::H1
+            && self.read.load(Relaxed) > self.mark.load(Relaxed)
+        {
+            Phase::Head
+        } else {
+            Phase::Idle
+        }
+    }
+
+    /// Requests begun so far.
+    pub(crate) fn started(&self) -> u64 {
+        self.started.load(Relaxed)
+    }
+
+    /// Bytes moved so far, either way.
+    pub(crate) fn moved(&self) -> u64 {
+        self.read.load(Relaxed).wrapping_add(self.written.load(Relaxed))
+    }
+
+    /// It is the client we wait for.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.blocked.load(Relaxed) || self.starved.load(Relaxed)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.counters.open.sub(self.info.protocol);
+    }
+}
+
+/// One request, from its headers until its response has been handed to the transport.
+pub(crate) struct Running {
+    state: Arc<State>,
+    whole: bool,
+}
+
+impl Running {
+    pub(crate) fn begin(state: &Arc<State>) -> Self {
+        state.active.fetch_add(1, Relaxed);
+        state.started.fetch_add(1, Relaxed);
+        state.counters.active.add(state.protocol());
+        Self { state: Arc::clone(state), whole: false }
+    }
+
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// The response is out, whole.
+    pub(crate) fn finished(&mut self) {
+        self.whole = true;
+    }
+
+    /// The response's source broke off.
+    pub(crate) fn broke(&mut self) {
+        self.whole = true;
+        self.state.counters.broken.add(self.state.protocol());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let state = &self.state;
+        state.counters.active.sub(state.protocol());
+        if !self.whole {
+            state.counters.abandoned.add(state.protocol());
+        }
+        state.starved.store(false, Relaxed);
+        if state.active.fetch_sub(1, Relaxed) == 1 {
+            state.mark.store(state.read.load(Relaxed), Relaxed);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The servers, asked by real clients.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it is")]
+
+mod plain;
+mod support;

@@ -1,0 +1,143 @@
+//! A handler that answers from its request, and a server around it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderValue, StatusCode};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use weir_edge_http::{
+    BodyError, ConnectionInfo, Counters, Drained, Handler, Limits, Request, Response, ResponseBody,
+    Server, Shutdown,
+};
+
+/// Byte `at` of every generated body: position-dependent, so that a shifted, repeated or
+/// missing piece shows.
+pub(crate) fn byte_at(at: u64) -> u8 {
+    let word = (at / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23) ^ (at / 8);
+    word.to_le_bytes()[(at % 8) as usize]
+}
+
+pub(crate) fn content(from: u64, length: usize) -> Bytes {
+    (from..from + length as u64).map(byte_at).collect::<Vec<u8>>().into()
+}
+
+/// Says at which byte `seen`, which should be `content(from, …)`, is wrong.
+pub(crate) fn first_wrong(from: u64, seen: &[u8]) -> Option<u64> {
+    (from..).zip(seen).find(|(at, byte)| byte_at(*at) != **byte).map(|(at, _)| at)
+}
+
+fn pieces(
+    length: u64,
+    piece: usize,
+) -> impl futures::Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+    futures::stream::unfold(0, move |at| async move {
+        (at < length).then(|| {
+            let size = piece.min((length - at) as usize);
+            (Ok(content(at, size)), at + size as u64)
+        })
+    })
+}
+
+/// `/bytes/N`, `/chunks/N/PIECE` (no length told), `/short/N` (N declared, half of it sent),
+/// `/late/N` (unknown length, breaks off), `/echo`, `/count`, `/headers`, `/never`, `/panic`.
+#[derive(Default)]
+pub(crate) struct Script;
+
+impl Handler for Script {
+    async fn handle(&self, request: Request, connection: &Arc<ConnectionInfo>) -> Response {
+        let path = request.uri().path().to_owned();
+        let mut words = path.split('/').skip(1);
+        let what = words.next().unwrap_or_default();
+        let numbers: Vec<u64> = words.map(|word| word.parse().unwrap()).collect();
+        match what {
+            "bytes" => {
+                Response::new(ResponseBody::stream(pieces(numbers[0], 1 << 20), Some(numbers[0])))
+            }
+            "full" => Response::new(ResponseBody::full(content(0, numbers[0] as usize))),
+            "chunks" => {
+                Response::new(ResponseBody::stream(pieces(numbers[0], numbers[1] as usize), None))
+            }
+            "short" => {
+                Response::new(ResponseBody::stream(pieces(numbers[0] / 2, 1000), Some(numbers[0])))
+            }
+            "late" => {
+                let broken = futures::stream::iter([Err(BodyError("upstream died".into()))]);
+                Response::new(ResponseBody::stream(pieces(numbers[0], 1000).chain(broken), None))
+            }
+            "echo" => {
+                let length = request.body().length();
+                Response::new(ResponseBody::stream(request.into_body().into_stream(), length))
+            }
+            "count" => {
+                let mut body = request.into_body().into_stream();
+                let (mut at, mut wrong) = (0, None);
+                while let Some(piece) = body.next().await {
+                    match piece {
+                        Ok(piece) => {
+                            wrong = wrong.or(first_wrong(at, &piece));
+                            at += piece.len() as u64;
+                        }
+                        Err(error) => {
+                            let mut response = Response::new(ResponseBody::full(error.0));
+                            *response.status_mut() = StatusCode::BAD_REQUEST;
+                            return response;
+                        }
+                    }
+                }
+                Response::new(ResponseBody::full(format!("{at} {wrong:?}")))
+            }
+            "headers" => {
+                let mut text = format!("{} {}\n", request.method(), request.uri());
+                for (name, value) in request.headers() {
+                    text += &format!("{name}: {}\n", value.to_str().unwrap());
+                }
+                text += &format!("tls: {:?}\n", connection.tls);
+                Response::new(ResponseBody::full(text))
+            }
+            "wrong" => {
+                let mut response = Response::new(ResponseBody::full("four"));
+                response.headers_mut().insert("content-length", HeaderValue::from_static("5"));
+                response
+            }
+            "never" => std::future::pending().await,
+            "panic" => panic!("asked to"),
+            _ => {
+                let mut response = Response::new(ResponseBody::empty());
+                *response.status_mut() = StatusCode::NOT_FOUND;
+                response
+            }
+        }
+    }
+}
+
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) counters: Arc<Counters>,
+    begin: CancellationToken,
+    task: JoinHandle<Drained>,
+}
+
+impl Running {
+    pub(crate) async fn plain(limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let counters = Arc::new(Counters::default());
+        let begin = CancellationToken::new();
+        let server = Server::new(Arc::new(Script), limits, Arc::clone(&counters));
+        let shutdown = Shutdown::new(begin.clone(), Duration::from_secs(5));
+        let task = tokio::spawn(async move { server.plain(listener, &shutdown).await });
+        Self { address, counters, begin, task }
+    }
+
+    /// Starts the shutdown.
+    pub(crate) fn begin(&self) {
+        self.begin.cancel();
+    }
+
+    pub(crate) async fn end(self) -> Drained {
+        self.begin.cancel();
+        self.task.await.unwrap()
+    }
+}
