@@ -1,3 +1,22 @@
 //! What to fetch and when: collapse, ranges, resume, failover.
+//!
+//! The engine finds out what an object is (one upstream request for all who ask), and opens
+//! readers that stream it from RAM, from disk or from a fill that is still bringing it.
+//! What it leaves to others: sockets, services, and what a response looks like on the wire.
 
+mod ask;
+mod drive;
+mod engine;
+mod failover;
+mod judge;
+mod progress;
+mod reader;
+mod resume;
+mod table;
 pub mod upstream;
+
+pub use ask::{Ask, Policy};
+pub use engine::{AT_HAND_MAX, Answer, Counters, Engine, Found, How};
+pub use failover::Failover;
+pub use judge::{age_millis, usable};
+pub use reader::{Reader, Tier};

@@ -38,6 +38,15 @@ pub struct UpstreamResponse {
     pub body: DownBody,
 }
 
+impl fmt::Debug for UpstreamResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamResponse")
+            .field("status", &self.status)
+            .field("content_length", &self.content_length)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where an upstream let a request hang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -72,10 +81,16 @@ impl UpstreamError {
     }
 
     /// Whether bytes of the same response that already arrived are now in doubt: such a
-    /// response must leave nothing in the cache. A broken connection does not put what came
-    /// before it in doubt.
+    /// response must leave nothing in the cache. A body that ends short contradicts the
+    /// length it declared; silence contradicts nothing.
     pub fn taints(&self) -> bool {
-        matches!(self, Self::Overlong { .. } | Self::Contradiction { .. } | Self::Protocol { .. })
+        matches!(
+            self,
+            Self::Overlong { .. }
+                | Self::Contradiction { .. }
+                | Self::Protocol { .. }
+                | Self::Truncated { .. }
+        )
     }
 }
 
@@ -84,6 +99,8 @@ pub trait Upstream: Send + Sync + fmt::Debug + 'static {
     /// The id in the configuration; used in logs, metrics and errors.
     fn id(&self) -> &str;
     /// Sends one request. Resolves at the response's headers.
-    fn send(&self, request: UpstreamRequest)
-    -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>>;
+    fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>>;
 }

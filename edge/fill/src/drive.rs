@@ -1,0 +1,347 @@
+//! Drives fills: asks upstream, publishes the head, cuts the body into chunks, puts them into
+//! the cache, and throws everything away when the response turns out to contradict itself.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use futures::StreamExt;
+use http::{HeaderMap, HeaderValue, header};
+use tokio::sync::OwnedSemaphorePermit;
+use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject};
+
+use crate::{
+    ask::Ask,
+    engine::{Engine, late},
+    judge::{self, Meaning, Sent, Stored},
+    progress::Progress,
+    resume::{Resumable, resuming},
+    table::{BodyFill, Head, Resolved, Resolving},
+    upstream::{DownBody, Phase, UpstreamError, UpstreamResponse},
+};
+
+/// Pieces taken from an upstream before followers are woken once for all of them.
+const BATCH: usize = 16;
+/// How long an object whose response could not be shared is not collapsed again.
+const ALONE_FOR: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Finds out what an object is now and brings its body.
+pub(crate) async fn resolve(
+    engine: Arc<Engine>,
+    ask: Ask,
+    stale: Option<Arc<StoredObject>>,
+    resolving: Arc<Resolving>,
+) {
+    let (head, body) = match ask_head(&engine, &ask, stale.as_deref(), &resolving).await {
+        Ok((Head::Alone, _)) => {
+            engine.table.alone_for(ask.id, ALONE_FOR);
+            (Head::Alone, None)
+        }
+        Ok(opened) => opened,
+        Err(error) => {
+            engine.counters.failed.fetch_add(1, Ordering::Relaxed);
+            (Head::Failed(error), None)
+        }
+    };
+    engine.table.resolved(ask.id, &resolving, head);
+    if let Some(opened) = body {
+        opened.run(&engine, &ask).await;
+    }
+}
+
+/// A body that is about to be filled.
+struct Opened {
+    permit: OwnedSemaphorePermit,
+    fill: Arc<BodyFill>,
+    body: DownBody,
+    /// Where the body must end; none when the upstream declared no length.
+    end: Option<u64>,
+    /// What goes into the table when the body's size is known only at its end.
+    late_object: Option<StoredObject>,
+}
+
+/// The head of the object, and its body where one is on its way.
+async fn ask_head(
+    engine: &Arc<Engine>,
+    ask: &Ask,
+    stale: Option<&StoredObject>,
+    resolving: &Resolving,
+) -> Result<(Head, Option<Opened>), UpstreamError> {
+    let permit = slot(engine, ask).await?;
+    let mut sent = Sent::first(ask, stale);
+    loop {
+        let request_millis = engine.clock.unix_millis();
+        let request = ask.request(sent.headers(ask, stale));
+        let response = within(ask, Phase::Headers, ask.upstream.send(request)).await??;
+        let response_millis = engine.clock.unix_millis();
+        let times = (request_millis, response_millis);
+        let generation = || engine.cache.next_generation();
+        match judge::meaning(ask, &sent, stale, &response, times, generation) {
+            Meaning::Store(stored) => return Ok(open(engine, ask, *stored, response, permit)),
+            Meaning::Unchanged => {
+                let stale = stale.expect("only a stored object is asked about");
+                let object = engine.cache.put_object(judge::updated(ask, stale, &response, times));
+                let head = Head::Object(Resolved {
+                    size: Some(object.size),
+                    object,
+                    body: None,
+                    upstream_status: response.status.as_u16(),
+                });
+                return Ok((head, None));
+            }
+            Meaning::AskWhole => sent = Sent::Whole,
+            Meaning::Alone => {
+                if sent.answers_client() {
+                    hand_over(resolving, response);
+                }
+                return Ok((Head::Alone, None));
+            }
+            // Who asked gets the server's own words; the waiters do not all go and ask again.
+            Meaning::Unavailable(status) => {
+                hand_over(resolving, response);
+                let upstream = ask.upstream.id().into();
+                let reason = format!("it answered {status}");
+                return Err(UpstreamError::Refused { upstream, reason });
+            }
+            Meaning::Contradiction(reason) => {
+                let upstream = ask.upstream.id().into();
+                return Err(UpstreamError::Contradiction { upstream, reason });
+            }
+        }
+    }
+}
+
+fn hand_over(resolving: &Resolving, response: UpstreamResponse) {
+    if let Some(leader) = resolving.leader.lock().take() {
+        // A leader that is gone has no use for it.
+        let _gone = leader.send(response);
+    }
+}
+
+/// The engine's own watch over adapters: whatever they do, a waiter is released in time.
+async fn within<T>(
+    ask: &Ask,
+    phase: Phase,
+    work: impl Future<Output = T>,
+) -> Result<T, UpstreamError> {
+    let after = ask.policy.deadline;
+    tokio::time::timeout(after, work).await.map_err(|_| UpstreamError::Silent {
+        upstream: ask.upstream.id().into(),
+        phase,
+        after,
+    })
+}
+
+async fn slot(engine: &Engine, ask: &Ask) -> Result<OwnedSemaphorePermit, UpstreamError> {
+    let slots = Arc::clone(&engine.slots);
+    match tokio::time::timeout(ask.policy.deadline, slots.acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) => Err(late(ask)),
+        Err(_) => Err(UpstreamError::Refused {
+            upstream: ask.upstream.id().into(),
+            reason: "every fill slot is taken".into(),
+        }),
+    }
+}
+
+fn open(
+    engine: &Arc<Engine>,
+    ask: &Ask,
+    stored: Stored,
+    response: UpstreamResponse,
+    permit: OwnedSemaphorePermit,
+) -> (Head, Option<Opened>) {
+    let upstream_status = response.status.as_u16();
+    let Stored { object, size, covers, etag } = stored;
+    let fill = Arc::new(BodyFill {
+        generation: object.generation,
+        first: chunk_index(covers.start),
+        end: covers.end.map(|end| end.div_ceil(CHUNK_SIZE as u64)).map(index32),
+        progress: Progress::starting_at(chunk_index(covers.start)),
+    });
+    let (object, late_object) = match size {
+        Some(_) => (engine.cache.put_object(object), None),
+        None => (Arc::new(object.clone()), Some(object)),
+    };
+    let body = match (etag, covers.end, size) {
+        (Some(etag), Some(end), Some(size)) => {
+            let rest = rest_of(ask, etag, covers.start, end, size);
+            resuming(Some(response.body), rest)
+        }
+        _ => response.body,
+    };
+    let resolved = Resolved { object, size, body: Some(Arc::clone(&fill)), upstream_status };
+    let opened = Opened { permit, fill, body, end: covers.end, late_object };
+    (Head::Object(resolved), Some(opened))
+}
+
+fn rest_of(ask: &Ask, etag: HeaderValue, at: u64, end: u64, size: u64) -> Resumable {
+    Resumable {
+        upstream: Arc::clone(&ask.upstream),
+        path_and_query: ask.path_and_query.to_string(),
+        authority: ask.authority.as_deref().map(str::to_owned),
+        headers: (*ask.headers).clone(),
+        deadline: ask.policy.deadline,
+        etag,
+        at,
+        end,
+        size,
+        attempts_left: ask.policy.resumes,
+    }
+}
+
+impl Opened {
+    /// Brings the body to its end.
+    async fn run(self, engine: &Arc<Engine>, ask: &Ask) {
+        let Self { permit, fill, body, end, late_object } = self;
+        let start = u64::from(fill.first) * CHUNK_SIZE as u64;
+        let result = pour(engine, ask, &fill, body, start, end).await;
+        drop(permit);
+        match &result {
+            Ok(end) => {
+                if let Some(mut object) = late_object {
+                    object.size = *end;
+                    engine.cache.put_object(object);
+                }
+            }
+            Err(error) => give_up(engine, ask, &fill, error),
+        }
+        fill.progress.end(result);
+        engine.table.finished(ask.id, &fill);
+    }
+}
+
+/// Forgets what a failed fill brought where its bytes are in doubt.
+fn give_up(engine: &Engine, ask: &Ask, fill: &BodyFill, error: &UpstreamError) {
+    engine.counters.failed.fetch_add(1, Ordering::Relaxed);
+    tracing::warn!(upstream = ask.upstream.id(), key = %ask.key, %error, "fill failed");
+    if error.taints() {
+        engine.counters.tainted.fetch_add(1, Ordering::Relaxed);
+        let upto = fill.end.unwrap_or_else(|| fill.progress.index() + 1);
+        engine.cache.discard_generation(&ask.id, fill.generation, upto);
+    }
+}
+
+/// Moves a body into chunks. Returns the offset of its end.
+async fn pour(
+    engine: &Engine,
+    ask: &Ask,
+    fill: &BodyFill,
+    body: DownBody,
+    start: u64,
+    end: Option<u64>,
+) -> Result<u64, UpstreamError> {
+    let keep = |(index, chunk): (u32, Chunk)| {
+        let key = ChunkKey { object: ask.id, generation: fill.generation, index };
+        engine.cache.insert_chunk(key, chunk);
+    };
+    let mut at = start;
+    let mut batches = body.ready_chunks(BATCH);
+    while let Some(batch) = within(ask, Phase::Body, batches.next()).await? {
+        for piece in batch {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    fill.progress.wake();
+                    return Err(error);
+                }
+            };
+            at += piece.len() as u64;
+            engine.counters.upstream_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            if end.is_some_and(|end| at > end) || at > judge::OBJECT_MAX {
+                let upstream = ask.upstream.id().into();
+                let expected = end.unwrap_or(judge::OBJECT_MAX);
+                return Err(UpstreamError::Overlong { upstream, expected });
+            }
+            fill.progress.append(piece).into_iter().for_each(keep);
+        }
+        fill.progress.wake();
+    }
+    if end.is_some_and(|end| at < end) {
+        return Err(UpstreamError::Truncated {
+            upstream: ask.upstream.id().into(),
+            got: at - start,
+            expected: end.map(|end| end - start),
+            reason: "the body ended".into(),
+        });
+    }
+    fill.progress.seal_last().into_iter().for_each(keep);
+    Ok(at)
+}
+
+/// Starts, or joins, the fill of chunk `index` of an object whose head is known. It goes to
+/// the end of what the reader wants, or to the next chunk that is already here.
+pub(crate) fn refill(
+    engine: &Arc<Engine>,
+    ask: &Ask,
+    resolved: &Resolved,
+    index: u32,
+    wanted_end: Option<u64>,
+) -> Result<Arc<BodyFill>, UpstreamError> {
+    let object = &resolved.object;
+    let etag = judge::strong_etag(&object.headers());
+    let (Some(etag), Some(size)) = (etag, resolved.size) else {
+        // Without a strong validator the rest cannot be told to be of the same bytes.
+        engine.cache.discard_generation(&ask.id, object.generation, object.chunks());
+        return Err(UpstreamError::Contradiction {
+            upstream: ask.upstream.id().into(),
+            reason: "a chunk is gone and no strong validator vouches for another".into(),
+        });
+    };
+    let wanted = wanted_end.unwrap_or(size).min(size);
+    let last = index32(wanted.div_ceil(CHUNK_SIZE as u64));
+    let end_index = (index + 1..last)
+        .find(|next| engine.cache.has_chunk(&object.chunk_key(*next)).is_some())
+        .unwrap_or(last);
+    let make = || BodyFill {
+        generation: object.generation,
+        first: index,
+        end: Some(end_index),
+        progress: Progress::starting_at(index),
+    };
+    let (fill, mine) = engine.table.body_or(ask.id, object.generation, index, make);
+    if mine {
+        let start = u64::from(index) * CHUNK_SIZE as u64;
+        let end = (u64::from(end_index) * CHUNK_SIZE as u64).min(size);
+        let rest = rest_of(ask, etag, start, end, size);
+        engine.runtime.spawn(bring(
+            Arc::clone(engine),
+            ask.clone(),
+            Arc::clone(&fill),
+            rest,
+            object.chunks(),
+        ));
+    }
+    Ok(fill)
+}
+
+/// Brings missing chunks.
+async fn bring(engine: Arc<Engine>, ask: Ask, fill: Arc<BodyFill>, rest: Resumable, chunks: u32) {
+    let (start, end) = (rest.at, rest.end);
+    let result = match slot(&engine, &ask).await {
+        Ok(_permit) => pour(&engine, &ask, &fill, resuming(None, rest), start, Some(end)).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &result {
+        give_up(&engine, &ask, &fill, error);
+        if error.taints() {
+            // The object has changed: nothing of this generation may be found any more.
+            engine.cache.discard_generation(&ask.id, fill.generation, chunks);
+        }
+    }
+    fill.progress.end(result);
+    engine.table.finished(ask.id, &fill);
+}
+
+/// Fields of a request that asks for `range` under `conditions`.
+pub(crate) fn with_range(headers: &mut HeaderMap, first: u64, last: Option<u64>) {
+    let last = last.map(|last| last.to_string()).unwrap_or_default();
+    let value = format!("bytes={first}-{last}").parse().expect("digits are a header value");
+    headers.insert(header::RANGE, value);
+}
+
+fn chunk_index(at: u64) -> u32 {
+    index32(at / CHUNK_SIZE as u64)
+}
+
+fn index32(index: u64) -> u32 {
+    u32::try_from(index).expect("objects are bounded when admitted")
+}

@@ -1,0 +1,85 @@
+//! Several upstreams as one: they are asked in order, and the next one is asked when one
+//! cannot be reached, says nothing or answers with a server error. What it leaves to others:
+//! breaking circuits and hedging.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use http::{Method, StatusCode};
+
+use crate::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
+
+/// Upstreams of one service, best first. At least one.
+#[derive(Debug)]
+pub struct Failover {
+    id: String,
+    upstreams: Vec<Arc<dyn Upstream>>,
+}
+
+impl Failover {
+    /// `None` when the list is empty.
+    pub fn new(upstreams: Vec<Arc<dyn Upstream>>) -> Option<Self> {
+        let id = upstreams.iter().map(|u| u.id()).collect::<Vec<_>>().join(",");
+        (!upstreams.is_empty()).then_some(Self { id, upstreams })
+    }
+
+    async fn ask(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+        let (last, others) = self.upstreams.split_last().expect("checked by the constructor");
+        if !repeatable(&request) {
+            return self.upstreams[0].send(request).await;
+        }
+        for upstream in others {
+            match upstream.send(again(&request)).await {
+                Ok(response) if !elsewhere(response.status) => return Ok(response),
+                Ok(response) => {
+                    tracing::warn!(upstream = upstream.id(), status = %response.status, "next upstream");
+                }
+                Err(error) if error.retryable() => {
+                    tracing::warn!(upstream = upstream.id(), %error, "next upstream");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        last.send(request).await
+    }
+}
+
+impl Upstream for Failover {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+        self.ask(request).boxed()
+    }
+}
+
+/// Statuses that say more about the server than about the object.
+fn elsewhere(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+/// RFC 9110 §9.2.2: only what is idempotent, and here also bodiless, may be sent twice.
+fn repeatable(request: &UpstreamRequest) -> bool {
+    request.body.is_none() && matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn again(request: &UpstreamRequest) -> UpstreamRequest {
+    UpstreamRequest {
+        method: request.method.clone(),
+        path_and_query: request.path_and_query.clone(),
+        authority: request.authority.clone(),
+        headers: request.headers.clone(),
+        body: None,
+        deadline: request.deadline,
+    }
+}

@@ -1,0 +1,194 @@
+//! Reads a range of an object chunk by chunk: from RAM, from a fill that is bringing it,
+//! from disk, or by asking upstream for what is missing. Bytes of two generations are never
+//! joined: when the rest cannot be had, the reader fails.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use futures::Stream;
+use tokio::sync::watch;
+use weir_edge_cache::{CHUNK_SIZE, ChunkKey};
+
+use crate::{
+    ask::Ask,
+    drive,
+    engine::{Engine, Found},
+    progress::Seen,
+    table::{BodyFill, Resolved},
+    upstream::UpstreamError,
+};
+
+/// Where the first byte came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    Ram,
+    Disk,
+    /// A fill that was under way or had to be started.
+    Upstream,
+}
+
+/// A range of an object, being read.
+#[derive(Debug)]
+pub struct Reader {
+    engine: Arc<Engine>,
+    ask: Ask,
+    resolved: Resolved,
+    at: u64,
+    /// None until an upstream that declared no length has ended.
+    end: Option<u64>,
+    fill: Option<(Arc<BodyFill>, watch::Receiver<()>)>,
+    /// Pieces read ahead by [`Reader::prime`].
+    ahead: VecDeque<Bytes>,
+    tier: Option<Tier>,
+    refilled: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        ask: Ask,
+        found: &Found,
+        range: Option<Range<u64>>,
+    ) -> Self {
+        let resolved = found.resolved.clone();
+        let (at, end) = match range {
+            Some(range) => (range.start, Some(range.end)),
+            None => (0, resolved.size),
+        };
+        let fill = resolved.body.clone().map(|fill| {
+            let events = fill.progress.events();
+            (fill, events)
+        });
+        let ahead = VecDeque::new();
+        Self { engine, ask, resolved, at, end, fill, ahead, tier: None, refilled: false }
+    }
+
+    /// Where the first byte came from; none for an empty body.
+    pub fn tier(&self) -> Option<Tier> {
+        self.tier
+    }
+
+    /// Whether a missing chunk had to be asked of the upstream.
+    pub fn refilled(&self) -> bool {
+        self.refilled
+    }
+
+    /// The whole range, where it is one piece that is already here.
+    pub fn into_single(mut self) -> Result<Bytes, Box<Self>> {
+        let whole = self.end == Some(self.at) && self.ahead.len() == 1;
+        match self.ahead.pop_front() {
+            Some(piece) if whole => Ok(piece),
+            piece => {
+                self.ahead.extend(piece);
+                Err(Box::new(self))
+            }
+        }
+    }
+
+    /// Waits for the first piece.
+    pub(crate) async fn prime(&mut self) -> Result<(), UpstreamError> {
+        if let Some(piece) = self.next_piece().await? {
+            self.ahead.push_back(piece);
+        }
+        Ok(())
+    }
+
+    /// The pieces in order. Ends early only with an error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, UpstreamError>> + Send {
+        futures::stream::unfold(Some(self), |reader| async move {
+            let mut reader = reader?;
+            if let Some(piece) = reader.ahead.pop_front() {
+                return Some((Ok(piece), Some(reader)));
+            }
+            match reader.next_piece().await {
+                Ok(Some(piece)) => Some((Ok(piece), Some(reader))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        loop {
+            if self.end.is_none()
+                && let Some(Ok(end)) = self.resolved.body.as_ref().and_then(|b| b.progress.ended())
+            {
+                self.end = Some(end);
+            }
+            if self.end.is_some_and(|end| self.at >= end) {
+                return Ok(None);
+            }
+            let (index, offset) = place(self.at);
+            if let Some((fill, events)) = &mut self.fill {
+                // Before looking, so that what comes between is not missed.
+                events.borrow_and_update();
+                match fill.progress.see(index, offset) {
+                    Seen::Piece(piece) => return Ok(Some(self.take(piece, Tier::Upstream))),
+                    Seen::Nothing => {
+                        if events.changed().await.is_err() {
+                            return Err(crate::engine::late(&self.ask));
+                        }
+                    }
+                    Seen::InCache => self.fill = None,
+                    Seen::Ended(Err(error)) => return Err(error),
+                    Seen::Ended(Ok(())) => self.fill = None,
+                }
+                continue;
+            }
+            let key = self.chunk_key(index);
+            if let Some(chunk) = self.engine.cache.ram_chunk(&key) {
+                return self.slice(chunk.data(), offset, Tier::Ram).map(Some);
+            }
+            if let Some(fill) = self.engine.table.body(self.ask.id, key.generation, index) {
+                self.follow(fill);
+                continue;
+            }
+            if let Some(chunk) = self.engine.cache.disk_chunk(&key).await {
+                return self.slice(chunk.data(), offset, Tier::Disk).map(Some);
+            }
+            let fill = drive::refill(&self.engine, &self.ask, &self.resolved, index, self.end)?;
+            self.refilled = true;
+            self.follow(fill);
+        }
+    }
+
+    fn follow(&mut self, fill: Arc<BodyFill>) {
+        let events = fill.progress.events();
+        self.fill = Some((fill, events));
+    }
+
+    fn chunk_key(&self, index: u32) -> ChunkKey {
+        let object = &self.resolved.object;
+        ChunkKey { object: object.id, generation: object.generation, index }
+    }
+
+    /// The rest of a chunk. A chunk that is too short for the object's size is not its own.
+    fn slice(&mut self, data: &Bytes, offset: usize, tier: Tier) -> Result<Bytes, UpstreamError> {
+        if offset < data.len() {
+            return Ok(self.take(data.slice(offset..), tier));
+        }
+        Err(UpstreamError::Contradiction {
+            upstream: self.ask.upstream.id().into(),
+            reason: format!("stored object ends before byte {}", self.at),
+        })
+    }
+
+    fn take(&mut self, mut piece: Bytes, tier: Tier) -> Bytes {
+        if let Some(end) = self.end {
+            let left = usize::try_from(end - self.at).unwrap_or(usize::MAX);
+            piece.truncate(left);
+        }
+        self.at += piece.len() as u64;
+        self.tier.get_or_insert(tier);
+        piece
+    }
+}
+
+/// Chunk index and offset in it of a byte of an object.
+pub(crate) fn place(at: u64) -> (u32, usize) {
+    let chunk = CHUNK_SIZE as u64;
+    // Objects are bounded to 2^32 chunks (4 PiB) when they are admitted.
+    let index = u32::try_from(at / chunk).expect("objects are bounded when admitted");
+    let offset = usize::try_from(at % chunk).expect("an offset in a chunk is small");
+    (index, offset)
+}

@@ -1,0 +1,151 @@
+//! A body that survives a broken connection: when it breaks off, the rest is asked for by
+//! Range and If-Match, on a strong validator only, and taken only from the very same
+//! representation (RFC 9110 §13.1.1, §14.3).
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::upstream::{DownBody, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
+
+/// Before a broken body is asked for again: a server that just closed its connections is
+/// often back at once, and followers are waiting.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What it takes to ask for the rest of a body.
+pub(crate) struct Resumable {
+    pub upstream: Arc<dyn Upstream>,
+    pub path_and_query: String,
+    pub authority: Option<String>,
+    pub headers: HeaderMap,
+    pub deadline: Duration,
+    /// Strong validator of the representation, as sent in its `ETag`.
+    pub etag: HeaderValue,
+    /// Offset of the next byte in the representation, and of the byte after the last one.
+    pub at: u64,
+    pub end: u64,
+    /// Size of the whole representation.
+    pub size: u64,
+    pub attempts_left: u32,
+}
+
+struct Resuming {
+    /// None when the rest has still to be asked for.
+    body: Option<DownBody>,
+    rest: Resumable,
+    over: bool,
+}
+
+/// Pieces of `body`, continued over at most `rest.attempts_left` further requests. With no
+/// body yet, the first of these asks for it.
+pub(crate) fn resuming(
+    body: Option<DownBody>,
+    rest: Resumable,
+) -> BoxStream<'static, Result<Bytes, UpstreamError>> {
+    let state = Resuming { body, rest, over: false };
+    futures::stream::unfold(state, |mut state| async move {
+        let item = state.next().await?;
+        Some((item, state))
+    })
+    .boxed()
+}
+
+impl Resuming {
+    async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        if self.over {
+            return None;
+        }
+        loop {
+            let step = match &mut self.body {
+                Some(body) => body.next().await.transpose(),
+                None => match self.rest.ask().await {
+                    Ok(body) => {
+                        self.body = Some(body);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            let error = match step {
+                Ok(Some(piece)) => {
+                    self.rest.at += piece.len() as u64;
+                    if self.rest.at > self.rest.end {
+                        self.over = true;
+                        return Some(Err(self.rest.overlong()));
+                    }
+                    return Some(Ok(piece));
+                }
+                Ok(None) if self.rest.at == self.rest.end => return None,
+                Ok(None) => self.rest.short(),
+                Err(error) => error,
+            };
+            if self.rest.attempts_left == 0 || !error.retryable() {
+                self.over = true;
+                return Some(Err(error));
+            }
+            self.rest.attempts_left -= 1;
+            tracing::info!(upstream = self.rest.upstream.id(), at = self.rest.at, %error, "resume");
+            tokio::time::sleep(PAUSE).await;
+            self.body = None;
+        }
+    }
+}
+
+impl Resumable {
+    async fn ask(&self) -> Result<DownBody, UpstreamError> {
+        let mut headers = self.headers.clone();
+        let range = format!("bytes={}-{}", self.at, self.end - 1);
+        headers.insert(header::RANGE, range.parse().expect("digits are a header value"));
+        headers.insert(header::IF_MATCH, self.etag.clone());
+        let response = self
+            .upstream
+            .send(UpstreamRequest {
+                method: Method::GET,
+                path_and_query: self.path_and_query.clone(),
+                authority: self.authority.clone(),
+                headers,
+                body: None,
+                deadline: self.deadline,
+            })
+            .await?;
+        self.same(&response)?;
+        Ok(response.body)
+    }
+
+    /// Whether the answer continues what was sent so far.
+    fn same(&self, response: &UpstreamResponse) -> Result<(), UpstreamError> {
+        let wanted = format!("bytes {}-{}/{}", self.at, self.end - 1, self.size);
+        let got = response.headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
+        match response.status {
+            StatusCode::PARTIAL_CONTENT
+                if got == Some(wanted.as_bytes())
+                    && response.headers.get(header::ETAG) == Some(&self.etag) =>
+            {
+                Ok(())
+            }
+            status if status.is_server_error() => Err(UpstreamError::Refused {
+                upstream: self.upstream.id().into(),
+                reason: format!("{status} when asked for the rest of a body"),
+            }),
+            status => Err(UpstreamError::Contradiction {
+                upstream: self.upstream.id().into(),
+                reason: format!("{status} where {wanted} of the same entity tag was due"),
+            }),
+        }
+    }
+
+    fn short(&self) -> UpstreamError {
+        UpstreamError::Truncated {
+            upstream: self.upstream.id().into(),
+            got: self.at,
+            expected: Some(self.end),
+            reason: "the body ended".into(),
+        }
+    }
+
+    fn overlong(&self) -> UpstreamError {
+        UpstreamError::Overlong { upstream: self.upstream.id().into(), expected: self.end }
+    }
+}

@@ -1,0 +1,211 @@
+//! What is under way: one entry an object that is being resolved or filled, so that whoever
+//! asks next joins instead of asking upstream again. An entry lives as long as its work.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
+use weir_edge_cache::{ObjectId, StoredObject};
+
+use crate::{
+    progress::Progress,
+    upstream::{UpstreamError, UpstreamResponse},
+};
+
+/// Sixteen locks: enough that the workers of a big host seldom meet.
+const SHARDS: usize = 16;
+/// Objects of one shard remembered as not to be shared; about 3 MiB for all shards.
+const ALONE_MAX: usize = 4096;
+
+/// A body on its way in: chunks `first..end` of one generation.
+#[derive(Debug)]
+pub(crate) struct BodyFill {
+    pub generation: u64,
+    pub first: u32,
+    /// Index after the last chunk; none while the size is unknown.
+    pub end: Option<u32>,
+    pub progress: Progress,
+}
+
+impl BodyFill {
+    /// Whether a reader that needs chunk `index` next finds it here: not before the fill's
+    /// beginning, not beyond its end, and not among what it has already let go.
+    fn brings(&self, generation: u64, index: u32) -> bool {
+        self.generation == generation
+            && self.first <= index
+            && self.end.is_none_or(|end| index < end)
+            && self.progress.index() <= index
+            && self.progress.ended().is_none()
+    }
+}
+
+/// The one request that finds out what an object is now.
+#[derive(Debug)]
+pub(crate) struct Resolving {
+    pub head: watch::Sender<Head>,
+    /// Where a response that cannot be shared goes.
+    pub leader: Mutex<Option<oneshot::Sender<UpstreamResponse>>>,
+}
+
+/// What the waiters of a [`Resolving`] learn.
+#[derive(Debug, Clone)]
+pub(crate) enum Head {
+    Waiting,
+    Object(Resolved),
+    /// The response may not be shared: each asks for itself.
+    Alone,
+    Failed(UpstreamError),
+}
+
+/// An object whose head is known; `body` brings its bytes where they are still on their way.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    pub object: Arc<StoredObject>,
+    /// None while an upstream that declared no length is still sending.
+    pub size: Option<u64>,
+    pub body: Option<Arc<BodyFill>>,
+    /// Status of the upstream's answer.
+    pub upstream_status: u16,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    resolving: Option<Arc<Resolving>>,
+    bodies: Vec<Arc<BodyFill>>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    entries: HashMap<ObjectId, Entry>,
+    alone: HashMap<ObjectId, Instant>,
+}
+
+/// Who resolves an object.
+pub(crate) enum Role {
+    Leader(Arc<Resolving>, oneshot::Receiver<UpstreamResponse>),
+    Follower(watch::Receiver<Head>),
+    Alone,
+}
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()) }
+    }
+
+    fn shard(&self, id: ObjectId) -> &Mutex<Shard> {
+        // The id is a hash: its low bits are as good as any.
+        &self.shards[(id.0 as usize) % SHARDS]
+    }
+
+    /// Joins the request that resolves `id`, or becomes it.
+    pub(crate) fn resolve(&self, id: ObjectId) -> Role {
+        let mut shard = self.shard(id).lock();
+        if let Some(until) = shard.alone.get(&id) {
+            if *until > Instant::now() {
+                return Role::Alone;
+            }
+            shard.alone.remove(&id);
+        }
+        let entry = shard.entries.entry(id).or_default();
+        if let Some(resolving) = &entry.resolving {
+            return Role::Follower(resolving.head.subscribe());
+        }
+        let (leader, response) = oneshot::channel();
+        let resolving = Arc::new(Resolving {
+            head: watch::Sender::new(Head::Waiting),
+            leader: Mutex::new(Some(leader)),
+        });
+        entry.resolving = Some(Arc::clone(&resolving));
+        Role::Leader(resolving, response)
+    }
+
+    /// Publishes what came of resolving. New requests no longer join it.
+    pub(crate) fn resolved(&self, id: ObjectId, resolving: &Resolving, head: Head) {
+        {
+            let mut shard = self.shard(id).lock();
+            if let Some(entry) = shard.entries.get_mut(&id) {
+                entry.resolving = None;
+                if let Head::Object(Resolved { body: Some(body), .. }) = &head {
+                    entry.bodies.push(Arc::clone(body));
+                }
+            }
+            shard.tidy(id);
+        }
+        resolving.head.send_replace(head);
+    }
+
+    /// Remembers for a while that responses for `id` are not shared.
+    pub(crate) fn alone_for(&self, id: ObjectId, time: Duration) {
+        let mut shard = self.shard(id).lock();
+        let now = Instant::now();
+        if shard.alone.len() >= ALONE_MAX {
+            shard.alone.retain(|_, until| *until > now);
+        }
+        if shard.alone.len() < ALONE_MAX {
+            shard.alone.insert(id, now + time);
+        }
+    }
+
+    /// The fill that brings chunk `index` to a reader.
+    pub(crate) fn body(&self, id: ObjectId, generation: u64, index: u32) -> Option<Arc<BodyFill>> {
+        let shard = self.shard(id).lock();
+        let entry = shard.entries.get(&id)?;
+        entry.bodies.iter().find(|fill| fill.brings(generation, index)).map(Arc::clone)
+    }
+
+    /// As [`Table::body`], else registers the fill that `make` makes: `true` says that the
+    /// caller must drive it.
+    pub(crate) fn body_or(
+        &self,
+        id: ObjectId,
+        generation: u64,
+        index: u32,
+        make: impl FnOnce() -> BodyFill,
+    ) -> (Arc<BodyFill>, bool) {
+        let mut shard = self.shard(id).lock();
+        let entry = shard.entries.entry(id).or_default();
+        if let Some(fill) = entry.bodies.iter().find(|fill| fill.brings(generation, index)) {
+            return (Arc::clone(fill), false);
+        }
+        let fill = Arc::new(make());
+        entry.bodies.push(Arc::clone(&fill));
+        (fill, true)
+    }
+
+    /// Takes a fill out once its chunks are in the cache or it failed.
+    pub(crate) fn finished(&self, id: ObjectId, fill: &Arc<BodyFill>) {
+        let mut shard = self.shard(id).lock();
+        if let Some(entry) = shard.entries.get_mut(&id) {
+            entry.bodies.retain(|other| !Arc::ptr_eq(other, fill));
+        }
+        shard.tidy(id);
+    }
+
+    /// Fills and resolutions under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| {
+                let shard = shard.lock();
+                let count = |e: &Entry| e.bodies.len() + usize::from(e.resolving.is_some());
+                shard.entries.values().map(count).sum::<usize>()
+            })
+            .sum()
+    }
+}
+
+impl Shard {
+    fn tidy(&mut self, id: ObjectId) {
+        if self.entries.get(&id).is_some_and(|e| e.resolving.is_none() && e.bodies.is_empty()) {
+            self.entries.remove(&id);
+        }
+    }
+}
