@@ -1,1 +1,9 @@
 //! How a Weir process reports: logs, access logs and the metrics registry.
+
+pub mod access;
+pub mod families;
+pub mod logging;
+pub mod metrics;
+
+pub use access::{AccessLog, AccessLogError, AccessOptions};
+pub use metrics::{Family, Kind, Metrics};

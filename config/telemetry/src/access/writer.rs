@@ -1,0 +1,117 @@
+//! The thread that brings lines to the file.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    mem,
+    sync::{Arc, atomic::Ordering},
+};
+
+use tracing::{error, info};
+
+use super::{Shared, open};
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    file: File,
+    /// Swapped with a shard's buffer, so that neither side allocates.
+    spare: Vec<u8>,
+    /// The last write failed, perhaps in the middle of a line.
+    torn: bool,
+}
+
+/// Says that the writer is gone, also when it panics: nobody shall wait for it then.
+struct Gone(Arc<Shared>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let mut orders = self.0.orders.lock();
+        orders.close = true;
+        orders.finished = u64::MAX;
+        self.0.done.notify_all();
+    }
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, file: File) -> Self {
+        Self { shared, file, spare: Vec::new(), torn: false }
+    }
+
+    pub(super) fn run(mut self) {
+        let _gone = Gone(Arc::clone(&self.shared));
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let mut orders = shared.orders.lock();
+            if orders.asked == orders.finished && !shared.nudged.load(Ordering::Relaxed) {
+                shared.wake.wait_for(&mut orders, shared.options.flush);
+            }
+            let (asked, close) = (orders.asked, orders.close);
+            let reopen = mem::take(&mut orders.reopen);
+            drop(orders);
+            shared.nudged.store(false, Ordering::Relaxed);
+            self.round();
+            if reopen {
+                self.reopen();
+            }
+            let mut orders = shared.orders.lock();
+            orders.finished = asked;
+            shared.done.notify_all();
+            if close {
+                return;
+            }
+        }
+    }
+
+    /// Writes what every shard holds.
+    fn round(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        for shard in &shared.shards {
+            let mut buffer = shard.0.lock();
+            mem::swap(&mut *buffer, &mut self.spare);
+            drop(buffer);
+            if !self.spare.is_empty() {
+                self.write();
+                self.spare.clear();
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let lines = self.spare.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let result = self.mend().and_then(|()| self.file.write_all(&self.spare));
+        match result {
+            Ok(()) => {
+                self.shared.written.fetch_add(lines, Ordering::Relaxed);
+                if mem::take(&mut self.torn) {
+                    info!(path = %self.shared.path.display(), "the access log can be written again");
+                }
+            }
+            Err(error) => {
+                self.shared.drop_lines(lines);
+                // Once for a full disk, not once for each round.
+                if !mem::replace(&mut self.torn, true) {
+                    let path = self.shared.path.display();
+                    error!(%path, %error, "cannot write the access log; lines are dropped");
+                }
+            }
+        }
+    }
+
+    /// Ends a line that a failed write may have left half written.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.torn { self.file.write_all(b"\n") } else { Ok(()) }
+    }
+
+    fn reopen(&mut self) {
+        match open(&self.shared.path) {
+            Ok(file) => {
+                self.file = file;
+                self.torn = false;
+            }
+            Err(error) => {
+                let path = self.shared.path.display();
+                error!(%path, %error, "cannot open the access log again; writing on to the old one");
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Every metric family of every process, in one table each: dashboards, alerts and the tests of
+//! their names read it.
+
+use crate::metrics::{Family, Kind};
+
+/// Times to a byte, in seconds: from a RAM hit to a request at its deadline.
+const LATENCY: &[f64] = &[
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0,
+];
+
+/// Declares the constants and the list of all of them.
+macro_rules! families {
+    ($($name:ident = $kind:expr, $metric:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $name: Family =
+                Family { name: $metric, help: $help, kind: $kind, labels: &[$($label),*] };
+        )*
+
+        /// All of them.
+        pub const ALL: &[&Family] = &[$(&$name),*];
+    };
+}
+
+/// Families of an edge server.
+///
+/// Label values: `proto` h1, h2, h3; `class` segment, manifest, init, key, other; `result` hit_mem,
+/// hit_disk, coalesced, stale, miss, bypass, error; `code` 2xx, 3xx, 4xx, 5xx; `tier` mem, disk;
+/// `origin` and `disk` ids of the configuration.
+pub mod edge {
+    use super::{Family, Kind, LATENCY};
+
+    families! {
+        REQUESTS = Kind::Counter, "edge_requests_total" ["proto", "class", "result", "code"]
+            "Requests answered.";
+        SENT_BYTES = Kind::Counter, "edge_sent_bytes_total" ["proto", "result"]
+            "Body bytes sent to clients.";
+        TTFB = Kind::Histogram(LATENCY), "edge_ttfb_seconds" ["result"]
+            "From a request's last header byte to the first byte of its answer.";
+        TTLB = Kind::Histogram(LATENCY), "edge_ttlb_seconds" ["result"]
+            "From a request's last header byte to the last byte of its answer.";
+        REQUEST_ERRORS = Kind::Counter, "edge_request_errors_total" ["reason"]
+            "Requests that failed, by whose fault it was.";
+        ABORTED = Kind::Counter, "edge_aborted_by_client_total" []
+            "Responses whose client left before the end.";
+        ORIGIN_RECEIVED_BYTES = Kind::Counter, "edge_origin_received_bytes_total" ["origin"]
+            "Body bytes received from upstreams.";
+        ORIGIN_REQUESTS = Kind::Counter, "edge_origin_requests_total" ["origin", "code"]
+            "Requests sent to upstreams.";
+        ORIGIN_TTFB = Kind::Histogram(LATENCY), "edge_origin_ttfb_seconds" ["origin"]
+            "From an upstream request to the headers of its answer.";
+        COALESCED_REQUESTS = Kind::Counter, "edge_coalesced_requests_total" []
+            "Requests that followed a fill somebody else started.";
+        CONNECTIONS = Kind::Gauge, "edge_connections" ["proto"]
+            "Open client connections.";
+        INFLIGHT_REQUESTS = Kind::Gauge, "edge_inflight_requests" []
+            "Requests being answered.";
+        SHED_REQUESTS = Kind::Counter, "edge_shed_requests_total" ["reason"]
+            "Requests refused to protect the rest.";
+        CACHE_BYTES = Kind::Gauge, "edge_cache_bytes" ["tier"]
+            "Bytes held.";
+        CACHE_OBJECTS = Kind::Gauge, "edge_cache_objects" []
+            "Objects whose headers are known.";
+        CACHE_EVICTIONS = Kind::Counter, "edge_cache_evictions_total" ["tier", "reason"]
+            "Chunks put out.";
+        CACHE_CHECKSUM_FAILURES = Kind::Counter, "edge_cache_checksum_failures_total" ["disk"]
+            "Chunks found damaged, refused and fetched again.";
+        CACHE_RECOVERY = Kind::Ratio, "edge_cache_recovery_seconds" []
+            "How long the cache took to open at the start.";
+        DISK_ERRORS = Kind::Counter, "edge_disk_errors_total" ["disk", "op"]
+            "Errors of disks.";
+        DISK_WRITTEN_BYTES = Kind::Counter, "edge_disk_written_bytes_total" ["disk"]
+            "Bytes written to disks.";
+        ADMITTED_BYTES = Kind::Counter, "edge_admitted_bytes_total" []
+            "Bytes that were admitted to disks.";
+        REFUSED_BYTES = Kind::Counter, "edge_refused_bytes_total" []
+            "Bytes that disks could not take in time.";
+        FILL_BYTES = Kind::Counter, "edge_fill_bytes_total" []
+            "Bytes that fills brought.";
+        FILLS = Kind::Counter, "edge_fills_total" ["result"]
+            "Fills that ended, by how.";
+        TOKEN_REJECTS = Kind::Counter, "edge_token_rejects_total" ["reason"]
+            "Requests refused for their token.";
+        CERT_NOT_AFTER = Kind::Gauge, "edge_cert_not_after_seconds" ["certificate"]
+            "When a certificate ends, in Unix time.";
+        ACCESS_LOG_DROPPED = Kind::Counter, "edge_access_log_dropped_lines_total" []
+            "Access log lines that were not written.";
+        BUILD_INFO = Kind::Gauge, "edge_build_info" ["version"]
+            "Always 1.";
+    }
+}
+
+/// Families of an origin server.
+///
+/// Label values: `operation` names of S3 operations; `code` 2xx, 3xx, 4xx, 5xx.
+pub mod origin {
+    use super::{Family, Kind, LATENCY};
+
+    families! {
+        REQUESTS = Kind::Counter, "origin_requests_total" ["operation", "code"]
+            "S3 requests answered.";
+        SENT_BYTES = Kind::Counter, "origin_sent_bytes_total" []
+            "Body bytes sent.";
+        RECEIVED_BYTES = Kind::Counter, "origin_received_bytes_total" []
+            "Body bytes received.";
+        TTFB = Kind::Histogram(LATENCY), "origin_ttfb_seconds" ["operation"]
+            "From a request's last header byte to the headers of its answer.";
+        AUTH_FAILURES = Kind::Counter, "origin_auth_failures_total" ["reason"]
+            "Requests refused for their signature or rights.";
+        BUILD_INFO = Kind::Gauge, "origin_build_info" ["version"]
+            "Always 1.";
+    }
+}

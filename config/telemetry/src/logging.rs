@@ -1,0 +1,88 @@
+//! The log of the process itself, on stderr.
+
+use std::io::{self, IsTerminal};
+
+use thiserror::Error;
+use tracing::Level;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// How the process logs.
+#[derive(Debug, Clone, Copy)]
+pub struct Logging<'a> {
+    /// For our own crates; libraries are heard from `warn` on, at `trace` fully.
+    pub level: Level,
+    /// One JSON object a line, or text for people.
+    pub json: bool,
+    /// Directives that replace the level, as `tracing-subscriber` reads them:
+    /// `weir_edge_fill=trace,info`. Main takes them from the environment.
+    pub filter: Option<&'a str>,
+}
+
+/// Why logging cannot start.
+#[derive(Debug, Error)]
+pub enum LoggingError {
+    /// The directives are not understood.
+    #[error("cannot read the log filter \"{filter}\"; write it like \"weir_edge_fill=debug,info\"")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// Why.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Somebody was first.
+    #[error("this process logs already")]
+    Twice,
+}
+
+/// Starts logging for the whole process, once.
+///
+/// # Errors
+/// When the filter is not understood, or the process logs already.
+pub fn init(logging: Logging<'_>) -> Result<(), LoggingError> {
+    let builder = fmt().with_env_filter(filter(logging)?).with_writer(io::stderr);
+    let started = if logging.json {
+        // Fields at the top, so that a log shipper needs no path into them.
+        builder.json().flatten_event(true).with_current_span(false).try_init()
+    } else {
+        builder.with_ansi(io::stderr().is_terminal()).try_init()
+    };
+    started.map_err(|_| LoggingError::Twice)
+}
+
+fn filter(logging: Logging<'_>) -> Result<EnvFilter, LoggingError> {
+    let own = logging.level;
+    // Levels order from error, the least, to trace.
+    let others = if own == Level::TRACE { own } else { own.min(Level::WARN) };
+    let default = format!("{others},weir={own}");
+    let directives = logging.filter.unwrap_or(&default);
+    EnvFilter::try_new(directives)
+        .map_err(|source| LoggingError::Filter { filter: directives.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::{Logging, filter};
+
+    #[test]
+    fn levels() {
+        let check = |level, given: Option<&str>, expected: &str| {
+            let logging = Logging { level, json: true, filter: given };
+            assert_eq!(filter(logging).unwrap().to_string(), expected);
+        };
+        check(Level::ERROR, None, "weir=error,error");
+        check(Level::INFO, None, "weir=info,warn");
+        check(Level::DEBUG, None, "weir=debug,warn");
+        check(Level::TRACE, None, "weir=trace,trace");
+        check(Level::INFO, Some("h2=debug,info"), "h2=debug,info");
+    }
+
+    #[test]
+    fn a_bad_filter_is_named() {
+        let logging = Logging { level: Level::INFO, json: true, filter: Some("weir=loud") };
+        let error = filter(logging).unwrap_err().to_string();
+        assert!(error.contains("weir=loud"), "{error}");
+    }
+}

@@ -1,0 +1,145 @@
+//! Lines reach the file whole, and what does not is counted.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use weir_config_telemetry::{AccessLog, AccessLogError, AccessOptions};
+
+#[derive(Serialize, Deserialize, PartialEq, Eq, Hash, Debug)]
+struct Entry {
+    thread: u32,
+    number: u32,
+}
+
+/// The writer does its rounds only when it is asked.
+fn quiet() -> AccessOptions {
+    AccessOptions { shards: 2, buffer: 4096, flush: Duration::from_secs(3600) }
+}
+
+fn entries(path: &Path) -> Vec<Entry> {
+    let text = fs::read_to_string(path).expect("the log can be read");
+    text.lines().map(|line| serde_json::from_str(line).expect("each line is whole")).collect()
+}
+
+#[test]
+fn many_threads_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log/access.jsonl");
+    let options = AccessOptions { buffer: 16 << 20, ..AccessOptions::default() };
+    let log = AccessLog::open(&path, options).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let log = log.clone();
+            scope.spawn(move || (0..5000).for_each(|number| log.record(&Entry { thread, number })));
+        }
+    });
+    log.close();
+    let found = entries(&path);
+    assert_eq!(found.len(), 40_000);
+    assert_eq!(found.iter().collect::<HashSet<_>>().len(), 40_000);
+    assert_eq!((log.written(), log.dropped()), (40_000, 0));
+    for thread in 0..8 {
+        let numbers = found.iter().filter(|e| e.thread == thread).map(|e| e.number);
+        assert!(numbers.is_sorted(), "lines of one thread are in order");
+    }
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7137, 0);
+}
+
+#[test]
+fn a_line_waits_no_longer_than_the_flush() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.jsonl");
+    let options = AccessOptions { flush: Duration::from_millis(1), ..quiet() };
+    let log = AccessLog::open(&path, options).unwrap();
+    log.line(b"{}");
+    while log.written() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n");
+}
+
+#[test]
+fn half_a_buffer_wakes_the_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = AccessLog::open(&folder.path().join("access.jsonl"), quiet()).unwrap();
+    log.line(&[b'x'; 3000]);
+    while log.written() == 0 {
+        // A wake-up before the writer waits for the first time would be lost; it is repeated.
+        log.line(&[b'x'; 10]);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_full_buffer_drops_and_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.jsonl");
+    let log = AccessLog::open(&path, AccessOptions { buffer: 100, ..quiet() }).unwrap();
+    log.line(&[b'x'; 40]);
+    log.line(&[b'y'; 200]);
+    log.flush();
+    assert_eq!((log.written(), log.dropped()), (1, 1));
+    log.line(b"z");
+    log.flush();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, format!("{}\nz\n", "x".repeat(40)));
+}
+
+#[test]
+fn reopens_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.jsonl");
+    let moved = folder.path().join("access.jsonl.1");
+    let log = AccessLog::open(&path, quiet()).unwrap();
+    log.line(b"before");
+    fs::rename(&path, &moved).unwrap();
+    log.line(b"moved");
+    log.reopen();
+    log.line(b"after");
+    log.close();
+    assert_eq!(fs::read_to_string(&moved).unwrap(), "before\nmoved\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "after\n");
+}
+
+#[test]
+fn after_the_end_nothing_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = AccessLog::open(&folder.path().join("access.jsonl"), quiet()).unwrap();
+    log.close();
+    log.line(b"late");
+    log.flush();
+    log.reopen();
+    log.close();
+    assert_eq!(log.written(), 0);
+}
+
+/// A disk that is full: `/dev/full` takes no byte.
+#[test]
+fn a_full_disk_drops_and_counts() {
+    let log = AccessLog::open(Path::new("/dev/full"), quiet()).unwrap();
+    log.line(b"lost");
+    log.flush();
+    log.line(b"lost too");
+    log.flush();
+    assert_eq!((log.written(), log.dropped()), (0, 2));
+}
+
+#[test]
+fn a_file_that_cannot_be_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    File::create(&file).unwrap().write_all(b"x").unwrap();
+    let error = AccessLog::open(&file.join("access.jsonl"), quiet()).unwrap_err();
+    assert!(matches!(error, AccessLogError::Open { .. }));
+    assert!(error.to_string().contains("access.jsonl"), "{error}");
+    let mut kept = String::new();
+    File::open(&file).unwrap().read_to_string(&mut kept).unwrap();
+    assert_eq!(kept, "x");
+}
