@@ -115,9 +115,9 @@ mod tests {
 
     #[test]
     fn ranges_resolve_as_rfc_9110_14_1_2() {
-        fn check(range: RangeSpec, size: u64, expected: Option<Range<u64>>) {
+        let check = |range: RangeSpec, size: u64, expected: Option<Range<u64>>| {
             assert_eq!(range.resolve(size), expected, "{range:?} of {size}");
-        }
+        };
         check(RangeSpec::Closed { first: 0, last: 0 }, 10, Some(0..1));
         check(RangeSpec::Closed { first: 9, last: 99 }, 10, Some(9..10));
         check(RangeSpec::Closed { first: 10, last: 11 }, 10, None);
