@@ -3,15 +3,21 @@
 //! The input is `ffprobe -show_format -show_streams -of json`. Times are microseconds from
 //! the container's own start, which ffmpeg makes zero too.
 
+mod scan;
+
 use serde::Deserialize;
 
 use crate::rate::FrameRate;
+
+pub use scan::{Scan, ScanError};
 
 /// A film as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// ffprobe's name of the container.
     pub container: String,
+    /// The container's first timestamp, in microseconds; ends count from it.
+    pub start: i64,
     /// Whole length that the container states, in microseconds.
     pub duration: Option<u64>,
     /// The picture.
@@ -159,6 +165,7 @@ pub fn parse(json: &[u8]) -> Result<Source, ProbeError> {
         return Err(ProbeError::NoVideo { found: listed(&answer.streams) });
     };
     Ok(Source {
+        start,
         duration: answer.format.duration.as_deref().and_then(micros),
         video: video(picture, start)?,
         audio: of_kind("audio").filter(|s| s.channels > 0).map(|s| audio(s, start)),
@@ -222,19 +229,17 @@ fn shown(stream: &Stream) -> (u32, u32) {
 
 fn end(stream: &Stream, container_start: i64) -> Option<u64> {
     let own = stream.start_time.as_deref().and_then(signed_micros).unwrap_or(container_start);
-    let lasts = match stream.duration.as_deref().and_then(micros) {
-        Some(lasts) => lasts,
-        // Matroska: where the stream ends, counted from zero.
-        None => {
-            return stream
-                .tags
-                .duration
-                .as_deref()
-                .and_then(clock_micros)
-                .and_then(|end| u64::try_from(i64::try_from(end).ok()? - container_start).ok());
-        }
-    };
-    u64::try_from((own - container_start).checked_add(i64::try_from(lasts).ok()?)?).ok()
+    let lasts =
+        match stream.duration.as_deref().and_then(micros) {
+            Some(lasts) => lasts,
+            // Matroska: where the stream ends, counted from zero.
+            None => {
+                return stream.tags.duration.as_deref().and_then(clock_micros).and_then(|end| {
+                    u64::try_from(i64::try_from(end).ok()?.saturating_sub(container_start)).ok()
+                });
+            }
+        };
+    u64::try_from(own.saturating_sub(container_start).checked_add(i64::try_from(lasts).ok()?)?).ok()
 }
 
 fn listed(streams: &[Stream]) -> String {
