@@ -29,14 +29,17 @@ use upload::Progress;
 /// What a client may use. All bounds hold for each target by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Connections open or being opened. Memory: about `head_bytes` each at worst.
+    /// Connections open or being opened. Memory: `read_bytes` each at worst, over HTTP/2 a
+    /// window of 8 MiB.
     pub connections: usize,
     /// Connections kept for later; older ones are closed first.
     pub idle: usize,
     /// Age at which a kept connection is not used again; below the usual 60 s of servers.
     pub idle_timeout: Duration,
-    /// Size of an answer's head, and of one read.
+    /// Size of an answer's head.
     pub head_bytes: usize,
+    /// Most bytes read at once; at least 8 KiB.
+    pub read_bytes: usize,
     /// Fields in an answer's head (HTTP/1.1; HTTP/2 counts bytes only).
     pub fields: usize,
 }
@@ -47,7 +50,8 @@ impl Default for ClientLimits {
             connections: 128,
             idle: 32,
             idle_timeout: Duration::from_secs(50),
-            head_bytes: 128 << 10,
+            head_bytes: 64 << 10,
+            read_bytes: 256 << 10,
             fields: 128,
         }
     }

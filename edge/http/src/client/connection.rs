@@ -30,6 +30,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
+/// hyper takes no smaller buffer.
+const LEAST_READ: usize = 8 << 10;
+
 type Io = TokioIo<Box<dyn Stream>>;
 
 /// The client side of an HTTP/1.1 connection. Dropped, it ends the connection.
@@ -56,7 +59,8 @@ impl H1 {
     ) -> Result<Self, hyper::Error> {
         let (sender, connection) = http1::Builder::new()
             .max_headers(limits.fields)
-            .max_buf_size(limits.head_bytes)
+            .max_header_size(limits.head_bytes)
+            .max_buf_size(limits.read_bytes.max(LEAST_READ))
             .handshake::<Io, Upload>(TokioIo::new(stream))
             .await?;
         let (report, ended) = oneshot::channel();
