@@ -72,6 +72,9 @@ pub struct Store {
     pub path: PathBuf,
     /// Buckets, made when missing; at least one.
     pub buckets: Vec<String>,
+    /// Buckets whose objects anybody may read, by their keys; listing still takes an access
+    /// key. All of them exist in `buckets`. Default: none.
+    pub public_buckets: Vec<String>,
     /// The region that signatures must name. Default `us-east-1`.
     pub region: String,
 }

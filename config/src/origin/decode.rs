@@ -65,9 +65,11 @@ fn store(root: &Table<'_>) -> Option<Store> {
         }
         Some(found)
     });
+    let known = buckets.as_deref();
+    let public = table.or("public_buckets", "[\"films\"]", Vec::new(), |v| some_buckets(v, known));
     let region = table.or("region", "\"us-east-1\"", "us-east-1".to_owned(), |v| v.name());
     table.finish();
-    Some(Store { path: path?, buckets: buckets?, region: region? })
+    Some(Store { path: path?, buckets: buckets?, public_buckets: public?, region: region? })
 }
 
 /// `buckets` is nothing when they are not known because of another mistake.
@@ -85,25 +87,28 @@ fn access_key(table: &Table<'_>, ids: &mut Ids, known: Option<&[String]>) -> Opt
     let choices = [("read", Allow::Read), ("write", Allow::Write)];
     let allow = table.or("allow", "\"read\"", Allow::Read, |v| v.choice(&choices));
     let every = known.unwrap_or_default().to_vec();
-    let buckets = table.or("buckets", "[\"films\"]", every, |v| {
-        v.list(|item| {
-            let name = item.bucket()?;
-            match known {
-                Some(known) if !known.contains(&name) => {
-                    let near = did_you_mean(&name, known.iter().map(String::as_str));
-                    let help = near.unwrap_or_else(|| format!("known: {}", known.join(", ")));
-                    item.refuse(
-                        Finding::new(format!(
-                            "`{}` names a bucket that `store.buckets` does not have: \"{name}\"",
-                            item.path
-                        ))
-                        .help(help),
-                    )
-                }
-                _ => Some(name),
-            }
-        })
-    });
+    let buckets = table.or("buckets", "[\"films\"]", every, |v| some_buckets(v, known));
     table.finish();
     Some(AccessKey { id: id?, secret: secret?, allow: allow?, buckets: buckets? })
+}
+
+/// A list of buckets that `store.buckets` has.
+fn some_buckets(v: &Value<'_>, known: Option<&[String]>) -> Option<Vec<String>> {
+    v.list(|item| {
+        let name = item.bucket()?;
+        match known {
+            Some(known) if !known.contains(&name) => {
+                let near = did_you_mean(&name, known.iter().map(String::as_str));
+                let help = near.unwrap_or_else(|| format!("known: {}", known.join(", ")));
+                item.refuse(
+                    Finding::new(format!(
+                        "`{}` names a bucket that `store.buckets` does not have: \"{name}\"",
+                        item.path
+                    ))
+                    .help(help),
+                )
+            }
+            _ => Some(name),
+        }
+    })
 }
