@@ -26,10 +26,11 @@ pub(super) enum Body {
 }
 
 impl Object {
-    /// What the path's name says, if it names content.
+    /// What the path's name says, if it names content. Fresh for an hour unless told otherwise.
     pub(super) fn of(path: &str) -> Self {
         let body = Content::from_path(path).map_or(Body::Nothing, Body::Content);
-        Self { body, version: 1, headers: Vec::new() }
+        let headers = vec![("cache-control".to_owned(), "public, max-age=3600".to_owned())];
+        Self { body, version: 1, headers }
     }
 }
 
