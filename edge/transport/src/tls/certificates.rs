@@ -1,0 +1,161 @@
+//! Certificates and which of them a client gets.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    SignatureScheme,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+/// A certificate or its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// No certificate at all.
+    #[error("no certificate is configured")]
+    None,
+    /// The chain's file.
+    #[error("cannot read the certificate chain {path}")]
+    Chain {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// The chain's file holds none.
+    #[error("{path} holds no certificate: expected PEM, the server's certificate first")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key's file.
+    #[error("cannot read the private key {path}: expected one PEM key (PKCS #8, SEC 1 or PKCS #1)")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// Not the key of the certificate, or neither is of use.
+    #[error("the private key {key} does not serve the certificate {chain}")]
+    Pair {
+        /// The chain's file.
+        chain: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// Its names cannot be read.
+    #[error("the certificate {chain} is malformed")]
+    Malformed {
+        /// The chain's file.
+        chain: PathBuf,
+        /// Why.
+        source: webpki::Error,
+    },
+}
+
+/// Certificates by the names they carry. The first one also serves clients that ask for no
+/// name, or for one that nobody has.
+pub struct Certificates {
+    by_name: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    default: Arc<CertifiedKey>,
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<_> = self.by_name.keys().collect();
+        names.sort_unstable();
+        f.debug_struct("Certificates").field("names", &names).finish_non_exhaustive()
+    }
+}
+
+impl Certificates {
+    /// Reads pairs of a chain's and a key's PEM file.
+    pub fn load<P: AsRef<Path>>(
+        files: impl IntoIterator<Item = (P, P)>,
+    ) -> Result<Self, CertificateError> {
+        let provider = super::provider(super::Preference::Aes);
+        let mut by_name: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
+        let mut default = None;
+        for (chain, key) in files {
+            let (chain, key) = (chain.as_ref(), key.as_ref());
+            let certified = Arc::new(load(chain, key, &provider)?);
+            for name in names(chain, &certified)? {
+                by_name.entry(name).or_default().push(Arc::clone(&certified));
+            }
+            default.get_or_insert(certified);
+        }
+        Ok(Self { by_name, default: default.ok_or(CertificateError::None)? })
+    }
+
+    fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
+        let exact = name.and_then(|name| self.by_name.get(name));
+        // RFC 6125 §6.4.3: a wildcard stands for one whole label, the leftmost.
+        let wildcard = || {
+            let (_, parent) = name?.split_once('.')?;
+            self.by_name.get(&format!("*.{parent}"))
+        };
+        let candidates = exact.or_else(wildcard).map_or(&[][..], Vec::as_slice);
+        let usable = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
+        let found = candidates.iter().find(usable).or(candidates.first());
+        Arc::clone(found.unwrap_or(&self.default))
+    }
+}
+
+fn load(
+    chain: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, CertificateError> {
+    let unreadable = |source| CertificateError::Chain { path: chain.to_owned(), source };
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(chain)
+        .map_err(unreadable)?
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    if certificates.is_empty() {
+        return Err(CertificateError::Empty { path: chain.to_owned() });
+    }
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|source| CertificateError::Key { path: key.to_owned(), source })?;
+    CertifiedKey::from_der(certificates, private, provider).map_err(|source| {
+        CertificateError::Pair { chain: chain.to_owned(), key: key.to_owned(), source }
+    })
+}
+
+fn names(chain: &Path, certified: &CertifiedKey) -> Result<Vec<String>, CertificateError> {
+    let malformed = |source| CertificateError::Malformed { chain: chain.to_owned(), source };
+    let first = certified.cert.first().expect("load refuses an empty chain");
+    let parsed = webpki::EndEntityCert::try_from(first).map_err(malformed)?;
+    Ok(parsed.valid_dns_names().map(str::to_ascii_lowercase).collect())
+}
+
+/// The certificates in use, which may be replaced while connections are accepted.
+#[derive(Debug)]
+pub(crate) struct Store(ArcSwap<Certificates>);
+
+impl Store {
+    pub(crate) fn new(certificates: Certificates) -> Self {
+        Self(ArcSwap::from_pointee(certificates))
+    }
+
+    pub(crate) fn replace(&self, certificates: Certificates) {
+        self.0.store(Arc::new(certificates));
+    }
+}
+
+impl ResolvesServerCert for Store {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // rustls hands the name over in lower case.
+        Some(self.0.load().find(hello.server_name(), hello.signature_schemes()))
+    }
+}
