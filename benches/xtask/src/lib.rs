@@ -5,11 +5,20 @@
 
 pub mod apt;
 pub mod args;
+pub mod bench;
+pub mod check;
+pub mod compat;
 mod failure;
+pub mod files;
 pub mod http;
+pub mod interop;
 pub mod run;
 pub mod s3;
 pub mod say;
+pub mod scorecard;
 pub mod signals;
+pub mod test;
+pub mod tools;
+pub mod up;
 
 pub use failure::Failure;

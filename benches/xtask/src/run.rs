@@ -88,6 +88,24 @@ impl Run {
         self.talk("", |_| ())
     }
 
+    /// Runs with its standard error shown, which is where progress goes, and returns its
+    /// standard output whatever the exit status is: the output says what went wrong.
+    pub fn answer(mut self) -> Result<(String, ExitStatus), Failure> {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = self.command.spawn().map_err(|why| self.cannot_start(&why))?;
+        let foreground = signals::Foreground::new(&child);
+        let mut said = String::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            stdout.read_to_string(&mut said).map_err(|why| {
+                Failure::new(format!("output of `{}` cannot be read: {why}", self.shown))
+            })?;
+        }
+        let status = child.wait().map_err(|why| self.cannot_start(&why))?;
+        drop(foreground);
+        self.check_asked()?;
+        Ok((said, status))
+    }
+
     /// Hands `input` to its standard input and each line of its standard output to `line`;
     /// returns the whole output.
     pub fn talk(mut self, input: &str, mut line: impl FnMut(&str)) -> Result<String, Failure> {

@@ -34,7 +34,11 @@ impl S3 {
     ) -> Result<(), Failure> {
         let fields = [("cache-control", cache_control), ("content-type", content_type)];
         let status = self.ask("PUT", bucket, key, &fields, body)?;
-        if (200..300).contains(&status) { Ok(()) } else { Err(self.refused("PUT", bucket, key, status)) }
+        if (200..300).contains(&status) {
+            Ok(())
+        } else {
+            Err(self.refused("PUT", bucket, key, status))
+        }
     }
 
     /// Whether an object is there.

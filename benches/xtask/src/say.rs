@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn short_times_are_not_worth_a_word() {
-        for (ms, expected) in [(10, ""), (1_400, " (1 s)"), (90_000, " (90 s)"), (180_000, " (3.0 min)")] {
+        for (ms, expected) in
+            [(10, ""), (1_400, " (1 s)"), (90_000, " (90 s)"), (180_000, " (3.0 min)")]
+        {
             assert_eq!(took(Duration::from_millis(ms)), expected);
         }
     }

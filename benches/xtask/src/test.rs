@@ -1,0 +1,151 @@
+//! `cargo xtask test`: everything that says whether this tree is sound, in one go. `.ci/run`
+//! calls it.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Failure, apt,
+    args::Args,
+    check, compat, interop,
+    run::Run,
+    say, scorecard, signals, tools,
+    up::{
+        self,
+        plan::{Options, Ports},
+        stack::{Place, Stack},
+    },
+};
+
+/// A stage's name, whether it passed, and how long it took.
+type Result3 = (&'static str, bool, Duration);
+
+struct Stages {
+    done: Vec<Result3>,
+    only: Option<String>,
+}
+
+impl Stages {
+    /// Runs one stage; a failure is told and counted, and the next stage runs all the same.
+    fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<bool, Failure>) {
+        let skipped = self.only.as_ref().is_some_and(|only| !name.contains(only.as_str()));
+        if signals::asked() || skipped {
+            return;
+        }
+        say::head(&format!("── {name}"));
+        let begun = Instant::now();
+        let passed = work().unwrap_or_else(|why| {
+            eprintln!("{name}: {why}");
+            false
+        });
+        self.done.push((name, passed, begun.elapsed()));
+    }
+}
+
+/// Runs the command; true when every stage passed.
+pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
+    let only = args.value("--only")?;
+    args.end()?;
+    let place = Place { root: root.to_owned() };
+    let cache = tools::cache()?;
+    let log = root.join("target/xtask/setup.log");
+    // Builds that end in the middle leave nothing that cargo could not go on from.
+    let mut stages = Stages { done: Vec::new(), only };
+
+    stages.run("setup", || setup(&place, &cache, &log).map(|()| true));
+    stages.run("fmt", || cargo(root, &["fmt", "--all", "--check"]));
+    // Tests, benches and programs in one graph, so that each dependency compiles once.
+    stages.run("build", || cargo(root, &["build", "--release", "--workspace", "--all-targets"]));
+    stages.run("clippy", || {
+        let check = ["clippy", "--release", "--workspace", "--all-targets", "--"];
+        cargo(root, &[&check[..], &["-D", "warnings"]].concat())
+    });
+    stages.run("deny", || deny(root));
+    stages.run("tests", || {
+        let nextest = tools::cargo::nextest(&cache, &log)?;
+        let run = ["nextest", "run", "--release", "--workspace", "--profile", "ci"];
+        ran(Run::new(nextest).args(run).dir(root))
+    });
+    stages.run("doc tests", || cargo(root, &["test", "--doc", "--release", "--workspace"]));
+    stages.run("s3 compat, ours", || compat::run(&place, "ours"));
+    stages.run("s3 compat, moto", || compat::run(&place, "moto"));
+    let mut stack = None;
+    stages.run("up", || {
+        stack = Some(start(&place)?);
+        Ok(true)
+    });
+    if let Some(stack) = &stack {
+        stages.run("h3 interop", || interop::run(&place, stack));
+        stages.run("players", || check::players(&place, stack, true));
+    }
+    if let Some(mut stack) = stack {
+        stages.run("down", || Ok(stack.servers.end()));
+    }
+    stages.run("scorecard", || scorecard::command(root, Args::new(["--check".to_owned()])));
+    Ok(report(&stages.done))
+}
+
+/// Prints the minutes of each stage and the last line.
+fn report(done: &[Result3]) -> bool {
+    println!("\nstage             minutes");
+    for (name, passed, time) in done {
+        let mark = if *passed { "" } else { "  FAILED" };
+        println!("{name:<17} {:>7.1}{mark}", time.as_secs_f64() / 60.0);
+    }
+    let all: Duration = done.iter().map(|(.., time)| *time).sum();
+    println!("{:<17} {:>7.1}", "all", all.as_secs_f64() / 60.0);
+    if signals::asked() {
+        println!("interrupted");
+    }
+    let failed = done.iter().filter(|(_, passed, _)| !passed).count();
+    println!("{} passed, {failed} failed", done.len() - failed);
+    failed == 0 && !done.is_empty() && !signals::asked()
+}
+
+fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
+    let needs =
+        [apt::FFMPEG, apt::CHROMIUM, apt::NGINX, apt::H2LOAD, apt::NPM, apt::PYTHON, apt::VENV];
+    apt::ensure(&needs, log)?;
+    tools::node::players(&place.players(), log)?;
+    tools::node::node(cache, log)?;
+    tools::python::python(cache, log)?;
+    tools::cargo::nextest(cache, log)?;
+    tools::cargo::deny(cache, log)?;
+    Ok(())
+}
+
+fn cargo(root: &Path, args: &[&str]) -> Result<bool, Failure> {
+    ran(Run::new("cargo").args(args).dir(root))
+}
+
+fn ran(run: Run) -> Result<bool, Failure> {
+    Ok(run.status()?.success())
+}
+
+/// `cargo deny`: licences, bans and sources. The advisory database is not asked: what is known
+/// to be broken is banned by version.
+pub fn deny(root: &Path) -> Result<bool, Failure> {
+    let log = root.join("target/xtask/setup.log");
+    let deny = tools::cargo::deny(&tools::cache()?, &log)?;
+    ran(Run::new(deny).args(["--workspace", "check", "bans", "licenses", "sources"]).dir(root))
+}
+
+/// Servers of their own, on free ports, from an empty directory. Everything is built already.
+fn start(place: &Place) -> Result<Stack, Failure> {
+    let dir: PathBuf = place.root.join("target/xtask/up");
+    crate::files::remove(&dir)?;
+    let options = Options {
+        film: None,
+        listen: Vec::new(),
+        port: Ports::default().loopback()?,
+        plain_http: false,
+        dir,
+        check: true,
+        short: true,
+    };
+    let stack = Stack::start(place, &options)?;
+    up::tell(&stack)?;
+    Ok(stack)
+}

@@ -1,0 +1,53 @@
+//! cargo-nextest and cargo-deny, built once into the cache where the machine has none.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Failure,
+    run::{Run, find},
+    say,
+    tools::once,
+};
+
+const NEXTEST: &str = "0.9.143";
+const DENY: &str = "0.20.2";
+
+/// `cargo-nextest`.
+pub fn nextest(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
+    tool(
+        "cargo-nextest",
+        NEXTEST,
+        &["--no-default-features", "--features", "default-no-update"],
+        cache,
+        log,
+    )
+}
+
+/// `cargo-deny`.
+pub fn deny(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
+    tool("cargo-deny", DENY, &[], cache, log)
+}
+
+fn tool(
+    name: &str,
+    version: &str,
+    features: &[&str],
+    cache: &Path,
+    log: &Path,
+) -> Result<PathBuf, Failure> {
+    if let Some(found) = find(name) {
+        return Ok(found);
+    }
+    let root = cache.join("cargo");
+    let recipe = format!("{name} {version} {}", features.join(" "));
+    once(&root.join(format!("{name}.stamp")), recipe.as_bytes(), || {
+        say::step(&format!("Building {name} {version}, once"), || {
+            let cargo = Run::new("cargo").args(["install", "--locked", "--force", "--root"]);
+            let cargo = cargo.arg(&root).args(["--version", version]).args(features);
+            // Its build shares nothing with ours, and leaves nothing behind.
+            cargo.arg(name).dir(cache).env("CARGO_TARGET_DIR", root.join("build")).quiet(log)?;
+            crate::files::remove(&root.join("build"))
+        })
+    })?;
+    Ok(root.join("bin").join(name))
+}

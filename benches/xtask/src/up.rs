@@ -1,0 +1,84 @@
+//! `cargo xtask up`: an origin, its S3 store and an edge on this machine, and a film that
+//! plays from them.
+
+mod config;
+mod film;
+mod holder;
+mod keys;
+mod page;
+pub mod plan;
+pub mod server;
+mod show;
+pub mod stack;
+
+use std::{path::Path, time::Duration};
+
+use crate::{
+    Failure, apt,
+    args::Args,
+    check, say, tools,
+    up::{
+        plan::Options,
+        server::Event,
+        stack::{Place, Stack},
+    },
+};
+
+/// Tokens are minted anew long before they end.
+const RENEW: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Runs the command; true when all went well.
+pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
+    let here = std::env::current_dir()
+        .map_err(|why| Failure::new(format!("the working directory is not known: {why}")))?;
+    let options = Options::read(&mut args, &here)?;
+    args.end()?;
+    let place = Place { root: root.to_owned() };
+    prepare(&place, &options)?;
+    place.build()?;
+    let mut stack = Stack::start(&place, &options)?;
+    if options.check {
+        let passed = check::players(&place, &stack, options.short);
+        stack.servers.end();
+        return passed;
+    }
+    tell(&stack)?;
+    print!("{}", show::text(&stack, options.listen.len()));
+    serve(&mut stack)
+}
+
+/// Packages of the system and of npm.
+pub fn prepare(place: &Place, options: &Options) -> Result<(), Failure> {
+    let log = place.root.join("target/xtask/setup.log");
+    let mut needs = vec![apt::FFMPEG];
+    if options.check {
+        needs.push(apt::CHROMIUM);
+    }
+    apt::ensure(&needs, &log)?;
+    tools::node::players(&place.players(), &log)
+}
+
+/// Tells the page what plays.
+pub fn tell(stack: &Stack) -> Result<(), Failure> {
+    let next = show::next(stack);
+    stack.tell(&show::trust(stack), &show::quic(stack), &next)
+}
+
+/// Waits until the person asks to stop.
+fn serve(stack: &mut Stack) -> Result<bool, Failure> {
+    loop {
+        match stack.servers.next(Some(RENEW)) {
+            None => tell(stack)?,
+            Some(Event::Ended { name, how }) => return Err(stack.servers.ended(&name, &how)),
+            Some(Event::Asked) => {
+                eprintln!();
+                let orderly = say::step("Ending the servers", || Ok(stack.servers.end()))?;
+                say::note(&format!(
+                    "everything stays in {} for the next time",
+                    stack.dir.display()
+                ));
+                return Ok(orderly);
+            }
+        }
+    }
+}
