@@ -147,6 +147,8 @@ pub enum StoreError {
     BadName(String, &'static str),
     #[error("part {number} of the upload: {reason}")]
     BadPart { number: u32, reason: &'static str },
+    #[error("part {number} is named behind a part of the same or a higher number")]
+    PartOrder { number: u32 },
     #[error("part {number} has {size} bytes; all but the last need {least}")]
     PartTooSmall { number: u32, size: u64, least: u64 },
     #[error("{what} would exceed the limit of {limit}")]
@@ -161,6 +163,8 @@ pub enum StoreError {
     Unreachable(String),
     #[error("body broke off after {got} of {expected} bytes: {reason}")]
     Truncated { got: u64, expected: u64, reason: String },
+    #[error("the store's answer cannot be relied on: {0}")]
+    Untrusted(String),
     #[error("stored bytes of {key} do not match their checksum")]
     Corrupt { key: String },
     #[error("the store answered {status}: {message}")]
