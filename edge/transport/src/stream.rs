@@ -92,6 +92,13 @@ impl Flusher {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().send(cx)
     }
+
+    /// Tells the peer that nothing more comes, and flushes.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.0.lock();
+        inner.close();
+        inner.send(cx)
+    }
 }
 
 impl Inner {
@@ -127,6 +134,13 @@ impl Inner {
         let sealed = self.seal(slices, room)?;
         self.queued += sealed + sealed.div_ceil(RECORD) * OVERHEAD;
         Poll::Ready(Ok(sealed))
+    }
+
+    fn close(&mut self) {
+        if !self.closing {
+            self.closing = true;
+            self.tls.send_close_notify();
+        }
     }
 
     /// Seals at most `room` bytes from the front of `slices`.
@@ -231,10 +245,7 @@ impl AsyncWrite for TlsStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.shared.lock();
-        if !inner.closing {
-            inner.closing = true;
-            inner.tls.send_close_notify();
-        }
+        inner.close();
         ready!(inner.send(cx))?;
         Pin::new(&mut inner.socket).poll_shutdown(cx)
     }

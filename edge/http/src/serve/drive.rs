@@ -5,13 +5,13 @@ use std::{
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use weir_edge_transport::stream::Flusher;
 
 use crate::{
     handler::Protocol,
@@ -32,49 +32,87 @@ pub(crate) enum Ended {
     Io(#[source] io::Error),
 }
 
-/// Runs `connection` to its end. `go_away` tells it to take no more requests; `flush` moves to
-/// the socket what the connection has written into its stream.
+/// Moves to the socket what a connection has written into its stream; none on plain TCP.
+pub(crate) struct Outlet<'a> {
+    pub(crate) flusher: Option<Flusher>,
+    pub(crate) state: &'a State,
+}
+
+impl Outlet<'_> {
+    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(flusher) = &mut self.flusher else { return Ok(()) };
+        match flusher.poll_flush(cx) {
+            Poll::Pending => self.state.set_blocked(true),
+            Poll::Ready(Ok(())) => self.state.set_blocked(false),
+            Poll::Ready(Err(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, if the socket takes it at once.
+    fn close(&mut self, cx: &mut Context<'_>) {
+        if let Some(flusher) = &mut self.flusher {
+            let _ = flusher.poll_close(cx);
+        }
+    }
+}
+
+/// Runs `connection` to its end. `go_away` tells it to take no more requests.
 pub(crate) async fn drive<C>(
     connection: C,
     mut go_away: impl FnMut(Pin<&mut C>),
-    mut flush: impl FnMut(&mut Context<'_>) -> io::Result<()>,
-    state: &Arc<State>,
+    mut outlet: Outlet<'_>,
     limits: &Limits,
     begin: &CancellationToken,
 ) -> Ended
 where
     C: Future<Output = hyper::Result<()>>,
 {
+    let state = outlet.state;
     let mut connection = pin!(connection);
     let mut cancelled = pin!(begin.cancelled());
-    let mut watch = pin!(Watch::new(state, limits));
-    let mut draining = false;
+    let mut watch = Watch::new(state, limits);
+    let mut leaving = false;
     poll_fn(|cx| {
-        if !draining && cancelled.as_mut().poll(cx).is_ready() {
-            draining = true;
-            go_away(connection.as_mut());
+        loop {
+            if !leaving && cancelled.as_mut().poll(cx).is_ready() {
+                leaving = true;
+                go_away(connection.as_mut());
+            }
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                // What hyper had no occasion to flush itself, most of all before an error.
+                let _ = outlet.flush(cx);
+                return Poll::Ready(result.map_or_else(Ended::Broken, |()| Ended::Clean));
+            }
+            if let Err(error) = outlet.flush(cx) {
+                return Poll::Ready(Ended::Io(error));
+            }
+            // hyper keeps a connection that has not asked anything yet; nobody will miss it.
+            if leaving && state.protocol() == Protocol::H1 && state.phase() == Phase::Idle {
+                outlet.close(cx);
+                return Poll::Ready(Ended::Clean);
+            }
+            match watch.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                // Nobody waits for anything: part as friends.
+                Poll::Ready(Phase::Idle) if !leaving => {
+                    state.counters.timed_out.add(state.protocol());
+                    leaving = true;
+                    go_away(connection.as_mut());
+                }
+                Poll::Ready(phase) => {
+                    if phase != Phase::Idle {
+                        state.counters.timed_out.add(state.protocol());
+                    }
+                    return Poll::Ready(Ended::TimedOut);
+                }
+            }
         }
-        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-            // What hyper had no occasion to flush itself, most of all before an error.
-            let _ = flush(cx);
-            return Poll::Ready(result.map_or_else(Ended::Broken, |()| Ended::Clean));
-        }
-        if let Err(error) = flush(cx) {
-            return Poll::Ready(Ended::Io(error));
-        }
-        // hyper keeps a connection that has not asked anything yet; nobody will miss it.
-        if draining && state.protocol() == Protocol::H1 && state.phase() == Phase::Idle {
-            return Poll::Ready(Ended::Clean);
-        }
-        watch.as_mut().poll(cx).map(|()| {
-            state.counters.timed_out.add(state.protocol());
-            Ended::TimedOut
-        })
     })
     .await
 }
 
-/// Ends when the client has been silent, slow or stuck for too long.
+/// Tells when the client has been silent, slow or stuck for too long, and in which phase.
 struct Watch<'a> {
     state: &'a State,
     limits: &'a Limits,
@@ -82,18 +120,20 @@ struct Watch<'a> {
     phase: Phase,
     started: u64,
     moved: u64,
+    /// An idle connection has been told to go; it has not long.
+    told: bool,
 }
 
 impl<'a> Watch<'a> {
     fn new(state: &'a State, limits: &'a Limits) -> Self {
         let sleep = Box::pin(sleep_until(Instant::now() + limits.idle));
-        Self { state, limits, sleep, phase: Phase::Idle, started: 0, moved: 0 }
+        Self { state, limits, sleep, phase: Phase::Idle, started: 0, moved: 0, told: false }
     }
 
     fn patience(&self) -> Duration {
         match self.phase {
-            Phase::Idle => self.limits.idle,
-            Phase::Head => self.limits.head,
+            Phase::Idle if !self.told => self.limits.idle,
+            Phase::Idle | Phase::Head => self.limits.head,
             Phase::Busy => self.limits.stall,
         }
     }
@@ -103,28 +143,24 @@ impl<'a> Watch<'a> {
         let deadline = Instant::now() + self.patience();
         self.sleep.as_mut().reset(deadline);
     }
-}
 
-impl Future for Watch<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let (phase, started) = (this.state.phase(), this.state.started());
-        if phase != this.phase || (started != this.started && phase != Phase::Busy) {
-            this.phase = phase;
-            this.started = started;
-            this.rearm();
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let (phase, started) = (self.state.phase(), self.state.started());
+        if phase != self.phase || (started != self.started && phase != Phase::Busy) {
+            self.phase = phase;
+            self.started = started;
+            self.rearm();
         }
-        while this.sleep.as_mut().poll(cx).is_ready() {
+        while self.sleep.as_mut().poll(cx).is_ready() {
             let stuck = match phase {
                 Phase::Idle | Phase::Head => true,
-                Phase::Busy => this.state.waits_for_client() && this.moved == this.state.moved(),
+                Phase::Busy => self.state.waits_for_client() && self.moved == self.state.moved(),
             };
+            self.told |= stuck && phase == Phase::Idle;
+            self.rearm();
             if stuck {
-                return Poll::Ready(());
+                return Poll::Ready(phase);
             }
-            this.rearm();
         }
         Poll::Pending
     }

@@ -12,6 +12,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use weir_edge_transport::stream::TlsStream;
+
 use crate::serve::state::State;
 
 /// A socket that can end with a reset instead of a clean close.
@@ -23,6 +25,12 @@ impl Reset for TcpStream {
     fn reset_on_close(&self) {
         // Fails only on a socket that is gone already.
         let _ = self.set_zero_linger();
+    }
+}
+
+impl Reset for TlsStream {
+    fn reset_on_close(&self) {
+        TlsStream::reset_on_close(self);
     }
 }
 

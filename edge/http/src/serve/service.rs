@@ -2,20 +2,22 @@
 
 use std::{
     convert::Infallible,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{FutureExt, Stream};
 use http::{HeaderValue, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::{
     body::{BodyError, RequestBody},
-    handler::{Handler, Request},
+    counters::Counters,
+    handler::{ConnectionInfo, Handler, Request, Response},
     limits::Limits,
     serve::{
         request::{Refusal, normalise},
@@ -28,7 +30,9 @@ use crate::{
 pub(crate) struct Shared<H> {
     pub(crate) handler: Arc<H>,
     pub(crate) limits: Limits,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) alt_svc: Option<HeaderValue>,
+    pub(crate) worker: usize,
 }
 
 /// Answers one request of HTTP/1.1 or HTTP/2.
@@ -47,7 +51,7 @@ pub(crate) async fn answer<H: Handler>(
             state.counters.requests.add(state.protocol());
             let body = incoming(body, &state, shared.limits.body_bytes);
             let request = Request::from_parts(parts, body);
-            shared.handler.handle(request, &state.info).await
+            respond(&*shared.handler, request, &state.info).await
         }
         Err((status, text)) => {
             state.counters.refused.add(state.protocol());
@@ -59,6 +63,19 @@ pub(crate) async fn answer<H: Handler>(
         }
     };
     Ok(finish(&method, version, response, alt_svc, running))
+}
+
+/// What the handler answers; 500 where it panics, because other requests share the thread.
+pub(crate) async fn respond<H: Handler>(
+    handler: &H,
+    request: Request,
+    connection: &Arc<ConnectionInfo>,
+) -> Response {
+    let answer = AssertUnwindSafe(handler.handle(request, connection)).catch_unwind().await;
+    answer.unwrap_or_else(|_| {
+        tracing::error!("a handler panicked; the request gets 500");
+        plain(StatusCode::INTERNAL_SERVER_ERROR, "")
+    })
 }
 
 fn admit(
