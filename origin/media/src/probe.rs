@@ -229,16 +229,15 @@ fn shown(stream: &Stream) -> (u32, u32) {
 
 fn end(stream: &Stream, container_start: i64) -> Option<u64> {
     let own = stream.start_time.as_deref().and_then(signed_micros).unwrap_or(container_start);
-    let lasts =
-        match stream.duration.as_deref().and_then(micros) {
-            Some(lasts) => lasts,
-            // Matroska: where the stream ends, counted from zero.
-            None => {
-                return stream.tags.duration.as_deref().and_then(clock_micros).and_then(|end| {
-                    u64::try_from(i64::try_from(end).ok()?.saturating_sub(container_start)).ok()
-                });
-            }
-        };
+    let lasts = match stream.duration.as_deref().and_then(micros) {
+        Some(lasts) => lasts,
+        // Matroska: where the stream ends, counted from zero.
+        None => {
+            return stream.tags.duration.as_deref().and_then(clock_micros).and_then(|end| {
+                u64::try_from(i64::try_from(end).ok()?.saturating_sub(container_start)).ok()
+            });
+        }
+    };
     u64::try_from(own.saturating_sub(container_start).checked_add(i64::try_from(lasts).ok()?)?).ok()
 }
 
