@@ -15,6 +15,7 @@ use crate::{
     object::StoredObject,
     ram::Ram,
     reads::Reads,
+    state::{self, Opener, State, StateStats},
     store::{ChunkStore, StoreStats},
     table::Table,
 };
@@ -98,19 +99,22 @@ pub struct CacheStats {
     pub disk: TierStats,
     /// The store's own counters; `None` without a disk tier.
     pub store: Option<StoreStats>,
+    /// The state file; `None` without one.
+    pub state: Option<StateStats>,
 }
 
 /// Objects and their chunks. Share it in an `Arc`; every method may be called from any
 /// thread.
 #[derive(Debug)]
 pub struct Cache {
-    table: Table,
+    table: Arc<Table>,
+    state: Option<State>,
     ram: Arc<Ram>,
     store: Option<Arc<dyn ChunkStore>>,
     reads: Reads,
     disk_hits: AtomicU64,
     disk_misses: AtomicU64,
-    generations: Generations,
+    generations: Arc<Generations>,
 }
 
 impl Cache {
@@ -129,14 +133,36 @@ impl Cache {
         store: Option<Arc<dyn ChunkStore>>,
         unix_nanos: u64,
     ) -> Result<Self, OpenError> {
+        Self::open_with(config, store, unix_nanos, state::on_disk())
+    }
+
+    pub(crate) fn open_with(
+        config: &CacheConfig,
+        store: Option<Arc<dyn ChunkStore>>,
+        unix_nanos: u64,
+        opener: Opener,
+    ) -> Result<Self, OpenError> {
+        let table = Arc::new(Table::new(config.metadata_objects_max));
+        let opened = config.state.as_deref().map(|path| state::open(path, opener)).transpose()?;
+        let reserved = opened.as_ref().map_or(0, |opened| opened.found.reserved);
+        let generations = Arc::new(Generations::new(unix_nanos, reserved));
+        let state = opened.map(|mut opened| {
+            let mut stale = std::mem::take(&mut opened.found.rotten);
+            for object in std::mem::take(&mut opened.found.objects) {
+                // A smaller bound than last time.
+                stale.extend(table.insert(Arc::new(object)).evicted.map(|object| object.id.0));
+            }
+            opened.start(table.clone(), generations.clone(), stale)
+        });
         Ok(Self {
-            table: Table::new(config.metadata_objects_max),
+            table,
+            state,
             ram: Arc::new(Ram::new(config.memory_bytes)),
             store,
             reads: Reads::default(),
             disk_hits: AtomicU64::new(0),
             disk_misses: AtomicU64::new(0),
-            generations: Generations::new(unix_nanos, 0),
+            generations,
         })
     }
 
@@ -150,10 +176,12 @@ impl Cache {
     pub fn put_object(&self, object: StoredObject) -> Arc<StoredObject> {
         let object = Arc::new(object);
         let displaced = self.table.insert(object.clone());
+        self.mark(&object.id);
         if let Some(old) = displaced.replaced.filter(|old| old.generation != object.generation) {
             self.forget_ram(&old);
         }
         if let Some(old) = displaced.evicted {
+            self.mark(&old.id);
             self.forget_ram(&old);
         }
         object
@@ -163,6 +191,7 @@ impl Cache {
     /// they stay until their place is needed.
     pub fn remove_object(&self, id: &ObjectId) -> Option<Arc<StoredObject>> {
         let object = self.table.remove_if(*id, |_| true)?;
+        self.mark(id);
         self.forget_ram(&object);
         Some(object)
     }
@@ -210,7 +239,9 @@ impl Cache {
     /// Undoes a fill that turned out wrong: removes the object if it is of this generation,
     /// and the first `chunks` chunks of it from every tier.
     pub fn discard_generation(&self, id: &ObjectId, generation: u64, chunks: u32) {
-        self.table.remove_if(*id, |object| object.generation == generation);
+        if self.table.remove_if(*id, |object| object.generation == generation).is_some() {
+            self.mark(id);
+        }
         for index in 0..chunks {
             let key = ChunkKey { object: *id, generation, index };
             self.ram.remove(&key);
@@ -246,20 +277,37 @@ impl Cache {
                 evictions: 0,
             },
             store: self.store.as_ref().map(|store| store.stats()),
+            state: self.state.as_ref().map(State::stats),
         }
     }
 
-    /// Resolves when all metadata so far is durable and every accepted chunk is on its disk.
+    /// Resolves when every chunk accepted so far is on its disk and all metadata so far is
+    /// durable, or could not be written (see [`StateStats::errors`]).
     pub async fn flush(&self) {
         if let Some(store) = &self.store {
             store.flush().await;
         }
+        if let Some(state) = &self.state {
+            state.flush().await;
+        }
     }
 
-    /// Flushes and lets go of state file and store. A cache closed so loses nothing.
+    /// Flushes and lets go of state file and store. A cache closed so loses nothing; what
+    /// changes afterwards is not kept. Blocks for the last write of metadata, some
+    /// milliseconds.
     pub async fn close(&self) {
+        self.flush().await;
         if let Some(store) = &self.store {
             store.close().await;
+        }
+        if let Some(state) = &self.state {
+            state.close();
+        }
+    }
+
+    fn mark(&self, id: &ObjectId) {
+        if let Some(state) = &self.state {
+            state.mark(*id);
         }
     }
 
@@ -270,3 +318,6 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,73 @@ fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        map
+    }
+
+    #[test]
+    fn come_back_in_order() {
+        let fields = map(&[
+            ("content-type", "video/mp4"),
+            ("x-amz-meta-title", "a film"),
+            ("link", "<a>"),
+            ("link", "<b>"),
+            ("etag", ""),
+        ]);
+        let encoded = Fields::encode(&fields);
+        assert_eq!(encoded.decode(), fields);
+        assert_eq!(encoded.get(&header::LINK).unwrap(), "<a>");
+        assert_eq!(encoded.get(&HeaderName::from_static("x-amz-meta-title")).unwrap(), "a film");
+        assert_eq!(encoded.get(&header::VARY), None);
+    }
+
+    #[test]
+    fn known_names_cost_three_bytes() {
+        let encoded = Fields::encode(&map(&[("content-type", "video/mp4"), ("etag", "\"1\"")]));
+        assert_eq!(encoded.as_bytes().len(), 3 + 9 + 3 + 3);
+    }
+
+    #[test]
+    fn every_known_name_once() {
+        for (number, name) in NAMES.iter().enumerate() {
+            assert_eq!(NAMES.iter().position(|other| other == name), Some(number));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_map_comes_back(fields in prop::collection::vec(
+            ("[a-z][a-z0-9-]{0,20}", prop::collection::vec(0x20..0x7f_u8, 0..40)), 0..20,
+        )) {
+            let mut map = HeaderMap::new();
+            for (name, value) in fields {
+                map.append(
+                    HeaderName::try_from(name).unwrap(),
+                    HeaderValue::from_bytes(&value).unwrap(),
+                );
+            }
+            let encoded = Fields::encode(&map);
+            prop_assert_eq!(encoded.decode(), map);
+            prop_assert_eq!(Fields::from_bytes(encoded.as_bytes()), Some(encoded));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(fields) = Fields::from_bytes(&bytes) {
+                prop_assert_eq!(fields.as_bytes(), &bytes[..]);
+                fields.decode();
+            }
+        }
+    }
+}

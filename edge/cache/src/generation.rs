@@ -31,3 +31,18 @@ impl Generations {
         self.next.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_at_the_later_of_clock_and_reservation() {
+        for (clock, reserved, first) in [(5, 0, 5), (5, 9, 9), (9, 5, 9), (0, 0, 1)] {
+            let generations = Generations::new(clock, reserved);
+            assert_eq!(generations.next(), first, "clock {clock}, reserved {reserved}");
+            assert_eq!(generations.next(), first + 1);
+            assert_eq!(generations.peek(), first + 2);
+        }
+    }
+}

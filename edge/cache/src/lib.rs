@@ -7,16 +7,20 @@
 pub mod cache;
 pub mod chunk;
 mod counter;
+pub mod disk;
 mod fields;
 mod generation;
 pub mod object;
 mod ram;
 mod reads;
+mod state;
 pub mod store;
 mod table;
 
 pub use cache::{Cache, CacheConfig, CacheStats, OpenError, Purged, Tier, TierStats};
 pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
+pub use disk::{FoyerConfig, FoyerStore, StoreOpenError};
 pub use fields::Fields;
 pub use object::StoredObject;
+pub use state::StateStats;
 pub use store::{Admission, ChunkStore, StoreStats};

@@ -61,3 +61,45 @@ impl StoredObject {
         ChunkKey { object: self.id, generation: self.generation, index }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn object(key: &str, generation: u64, size: u64) -> StoredObject {
+        let mut headers = HeaderMap::new();
+        headers.insert("etag", HeaderValue::from_static("\"abc\""));
+        headers.insert("x-own", HeaderValue::from_static("1"));
+        StoredObject {
+            id: ObjectId::of(key),
+            key: key.into(),
+            generation,
+            service: "film".into(),
+            status: StatusCode::OK,
+            fields: Fields::encode(&headers),
+            size,
+            request_millis: 1,
+            response_millis: 2,
+            initial_age_millis: 3,
+            lifetime_millis: 4,
+            flags: 5,
+        }
+    }
+
+    #[test]
+    fn names_its_chunks() {
+        for (size, chunks) in [(0, 0), (1, 1), (1 << 20, 1), ((1 << 20) + 1, 2), (10 << 20, 10)] {
+            assert_eq!(object("a", 1, size).chunks(), chunks, "{size}");
+        }
+        let object = object("a", 7, 1);
+        let key = ChunkKey { object: ObjectId::of("a"), generation: 7, index: 3 };
+        assert_eq!(object.chunk_key(3), key);
+    }
+
+    #[test]
+    fn gives_its_fields_back() {
+        let object = object("a", 1, 1);
+        assert_eq!(object.header(&http::header::ETAG).unwrap(), "\"abc\"");
+        assert_eq!(object.headers().len(), 2);
+    }
+}

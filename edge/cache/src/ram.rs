@@ -60,9 +60,9 @@ impl Ram {
     pub(crate) fn get(&self, key: &ChunkKey) -> Option<Chunk> {
         let found = self.chunks.get(key).map(|entry| entry.value().clone());
         if found.is_some() {
-            self.hits.add(1)
+            self.hits.add(1);
         } else {
-            self.misses.add(1)
+            self.misses.add(1);
         }
         found
     }

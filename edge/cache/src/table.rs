@@ -94,6 +94,12 @@ impl Table {
         Some(slot.object.clone())
     }
 
+    /// Looks without keeping it from eviction.
+    pub(crate) fn peek(&self, id: ObjectId) -> Option<Arc<StoredObject>> {
+        let shard = self.shard(id).read();
+        Some(shard.ring[*shard.places.get(&id.0)? as usize].object.clone())
+    }
+
     pub(crate) fn insert(&self, object: Arc<StoredObject>) -> Displaced {
         let id = object.id.0;
         let mut shard = self.shard(object.id).write();
@@ -194,5 +200,113 @@ impl Shard {
             self.places.insert(moved.object.id.0, place);
         }
         slot.object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::object::tests::object;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Put { key: u8, generation: u64 },
+        Get { key: u8 },
+        Remove { key: u8 },
+        RemoveGeneration { key: u8, generation: u64 },
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let key = 0..40_u8;
+        let generation = 0..4_u64;
+        prop_oneof![
+            4 => (key.clone(), generation.clone())
+                .prop_map(|(key, generation)| Op::Put { key, generation }),
+            4 => key.clone().prop_map(|key| Op::Get { key }),
+            1 => key.clone().prop_map(|key| Op::Remove { key }),
+            1 => (key, generation)
+                .prop_map(|(key, generation)| Op::RemoveGeneration { key, generation }),
+        ]
+    }
+
+    /// Runs the operations on a table and on a map; what the table evicts leaves the map.
+    fn check(objects_max: usize, ops: &[Op]) {
+        let table = Table::new(objects_max);
+        let mut model: HashMap<u128, Arc<StoredObject>> = HashMap::new();
+        for op in ops {
+            match *op {
+                Op::Put { key, generation } => {
+                    let new = Arc::new(object(&key.to_string(), generation, u64::from(key)));
+                    let displaced = table.insert(new.clone());
+                    assert_eq!(displaced.replaced, model.insert(new.id.0, new));
+                    if let Some(evicted) = displaced.evicted {
+                        assert!(model.len() > objects_max, "evicted before it was full");
+                        assert_eq!(model.remove(&evicted.id.0), Some(evicted));
+                    }
+                }
+                Op::Get { key } => {
+                    let id = ObjectId::of(&key.to_string());
+                    assert_eq!(table.get(id), model.get(&id.0).cloned());
+                }
+                Op::Remove { key } => {
+                    let id = ObjectId::of(&key.to_string());
+                    assert_eq!(table.remove_if(id, |_| true), model.remove(&id.0));
+                }
+                Op::RemoveGeneration { key, generation } => {
+                    let id = ObjectId::of(&key.to_string());
+                    let expected = model.get(&id.0).is_some_and(|o| o.generation == generation);
+                    let removed = table.remove_if(id, |object| object.generation == generation);
+                    assert_eq!(removed.is_some(), expected);
+                    if expected {
+                        model.remove(&id.0);
+                    }
+                }
+            }
+            assert!(table.len() <= objects_max);
+            assert_eq!(table.len(), model.len());
+            assert_eq!(table.bytes(), model.values().map(|object| object.size).sum::<u64>());
+        }
+        for (id, object) in &model {
+            assert_eq!(table.peek(ObjectId(*id)).as_ref(), Some(object));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_map(
+            objects_max in 1..50_usize,
+            ops in prop::collection::vec(op(), 1..300),
+        ) {
+            check(objects_max, &ops);
+        }
+    }
+
+    #[test]
+    fn what_is_read_outlives_what_is_not() {
+        let table = Table::new(100);
+        let hot = ObjectId::of("hot");
+        table.insert(Arc::new(object("hot", 1, 1)));
+        for number in 0..10_000 {
+            table.insert(Arc::new(object(&format!("cold {number}"), 1, 1)));
+            assert!(table.get(hot).is_some(), "after {number} others");
+        }
+        assert_eq!((table.len(), table.evicted()), (100, 9_901));
+    }
+
+    #[test]
+    fn shards_keep_the_bound() {
+        let table = Table::new(10_000);
+        assert!(table.shards() > 1);
+        for number in 0..50_000 {
+            table.insert(Arc::new(object(&format!("{number}"), 1, 3)));
+        }
+        assert!(table.len() <= 10_000 && table.len() > 9_000, "{}", table.len());
+        assert_eq!(table.bytes(), table.len() as u64 * 3);
+        let listed: usize = (0..table.shards()).map(|n| table.shard_objects(n).len()).sum();
+        assert_eq!(listed, table.len());
     }
 }

@@ -1,0 +1,133 @@
+//! An object as the state file keeps it: little-endian numbers, sized texts, and a CRC-32C
+//! over all of it and the id it stands under.
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::StatusCode;
+
+use crate::{chunk::ObjectId, fields::Fields, object::StoredObject};
+
+pub(super) fn encode(object: &StoredObject) -> Vec<u8> {
+    let fields = object.fields.as_bytes();
+    let mut out = Vec::with_capacity(80 + object.key.len() + object.service.len() + fields.len());
+    out.extend_from_slice(&object.generation.to_le_bytes());
+    out.extend_from_slice(&object.size.to_le_bytes());
+    out.extend_from_slice(&object.request_millis.to_le_bytes());
+    out.extend_from_slice(&object.response_millis.to_le_bytes());
+    out.extend_from_slice(&object.initial_age_millis.to_le_bytes());
+    out.extend_from_slice(&object.lifetime_millis.to_le_bytes());
+    out.extend_from_slice(&object.flags.to_le_bytes());
+    out.extend_from_slice(&object.status.as_u16().to_le_bytes());
+    for text in [object.service.as_bytes(), object.key.as_bytes(), fields] {
+        // Gibibytes of metadata do not happen; cut short they would not verify.
+        out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(text);
+    }
+    let sum = checksum(object.id.0, &out);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out
+}
+
+/// `None` unless the record verifies and says something possible. Equal service names share
+/// one allocation.
+pub(super) fn decode(
+    id: u128,
+    bytes: &[u8],
+    services: &mut HashMap<Box<str>, Arc<str>>,
+) -> Option<StoredObject> {
+    let (record, sum) = bytes.split_last_chunk::<4>()?;
+    if checksum(id, record) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    let mut rest = record;
+    let generation = u64::from_le_bytes(take(&mut rest)?);
+    let size = u64::from_le_bytes(take(&mut rest)?);
+    let request_millis = u64::from_le_bytes(take(&mut rest)?);
+    let response_millis = u64::from_le_bytes(take(&mut rest)?);
+    let initial_age_millis = u64::from_le_bytes(take(&mut rest)?);
+    let lifetime_millis = u64::from_le_bytes(take(&mut rest)?);
+    let flags = u32::from_le_bytes(take(&mut rest)?);
+    let status = StatusCode::from_u16(u16::from_le_bytes(take(&mut rest)?)).ok()?;
+    let service = std::str::from_utf8(sized(&mut rest)?).ok()?;
+    let key = std::str::from_utf8(sized(&mut rest)?).ok()?;
+    let fields = Fields::from_bytes(sized(&mut rest)?)?;
+    if !rest.is_empty() || ObjectId::of(key).0 != id {
+        return None;
+    }
+    let service = services.entry(service.into()).or_insert_with(|| service.into()).clone();
+    Some(StoredObject {
+        id: ObjectId(id),
+        key: key.into(),
+        generation,
+        service,
+        status,
+        fields,
+        size,
+        request_millis,
+        response_millis,
+        initial_age_millis,
+        lifetime_millis,
+        flags,
+    })
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*first)
+}
+
+fn sized<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = u32::from_le_bytes(take(rest)?) as usize;
+    let (first, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(first)
+}
+
+fn checksum(id: u128, record: &[u8]) -> u32 {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    digest.update(&id.to_le_bytes());
+    digest.update(record);
+    // Truncation keeps the 32 bits a CRC-32C has.
+    digest.finalize() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::object::tests::object;
+
+    #[test]
+    fn comes_back_whole() {
+        let object = object("film|localhost|/vod/a.m4s", 77, 12_345);
+        let mut services = HashMap::new();
+        let read = decode(object.id.0, &encode(&object), &mut services).unwrap();
+        assert_eq!(read, object);
+        let again = decode(object.id.0, &encode(&object), &mut services).unwrap();
+        assert!(Arc::ptr_eq(&read.service, &again.service));
+    }
+
+    #[test]
+    fn under_another_id_it_is_nothing() {
+        let object = object("a", 1, 1);
+        assert!(decode(object.id.0 ^ 1, &encode(&object), &mut HashMap::new()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_flipped_bit_is_seen(place in any::<prop::sample::Index>(), bit in 0..8) {
+            let object = object("a", 1, 1);
+            let mut bytes = encode(&object);
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1_u8 << bit;
+            prop_assert!(decode(object.id.0, &bytes, &mut HashMap::new()).is_none());
+        }
+
+        #[test]
+        fn any_bytes_are_refused(id in any::<u128>(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(decode(id, &bytes, &mut HashMap::new()).is_none());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The cache on real directories, files and processes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
+
+mod disk;
+mod kill;
+mod state;
+mod support;
