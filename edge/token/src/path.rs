@@ -54,6 +54,17 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, PathError> {
     if !path.starts_with('/') {
         return Err(PathError::Relative);
     }
+    // Most paths need no second look, and each request of a hit pays for this one.
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"%\\?#".contains(byte);
+    let path =
+        if path.bytes().all(|byte| plain(&byte)) { Cow::Borrowed(path) } else { respelt(path)? };
+    if path.contains("/.") && path.split('/').any(is_dots) {
+        return Err(PathError::Dots);
+    }
+    Ok(path)
+}
+
+fn respelt(path: &str) -> Result<Cow<'_, str>, PathError> {
     let mut changed: Option<String> = None;
     let bytes = path.as_bytes();
     let mut at = 0;
@@ -80,7 +91,12 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, PathError> {
         at += width;
     }
     let path = changed.map_or(Cow::Borrowed(path), Cow::Owned);
-    if path.split('/').any(is_dots) { Err(PathError::Dots) } else { Ok(path) }
+    // `%252e` is `%2e` to a server that decodes twice.
+    let digits = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if path.match_indices("%25").any(|(at, mark)| digits(&path[at + mark.len()..])) {
+        return Err(PathError::Percent);
+    }
+    Ok(path)
 }
 
 /// Whether a segment is `.` or `..` to somebody: some servers cut `;parameters` first.
@@ -96,8 +112,6 @@ fn encoded(bytes: &[u8], at: usize) -> Result<Option<char>, PathError> {
     match value {
         b'/' | b'\\' => Err(PathError::Slash),
         0..=0x1f | 0x7f => Err(PathError::Character),
-        // `%252e` is `%2e` to a server that decodes twice.
-        b'%' if two(at + 3).is_some() => Err(PathError::Percent),
         // RFC 3986 §2.3: unreserved characters are the same with and without encoding.
         b'-' | b'.' | b'_' | b'~' => Ok(Some(char::from(value))),
         value if value.is_ascii_alphanumeric() => Ok(Some(char::from(value))),
