@@ -12,7 +12,6 @@ use crate::{
     ask::Ask,
     engine::{Engine, late},
     judge::{self, Meaning, Sent, Stored},
-    progress::Progress,
     resume::{Resumable, resuming},
     table::{BodyFill, Head, Resolved, Resolving},
     upstream::{DownBody, Phase, UpstreamError, UpstreamResponse},
@@ -30,6 +29,7 @@ pub(crate) async fn resolve(
     stale: Option<Arc<StoredObject>>,
     resolving: Arc<Resolving>,
 ) {
+    let publish = Publish { engine: &engine, ask: &ask, resolving: &resolving };
     let (head, body) = match ask_head(&engine, &ask, stale.as_deref(), &resolving).await {
         Ok((Head::Alone, _)) => {
             engine.table.alone_for(ask.id, ALONE_FOR);
@@ -41,10 +41,51 @@ pub(crate) async fn resolve(
             (Head::Failed(error), None)
         }
     };
-    engine.table.resolved(ask.id, &resolving, head);
+    publish.now(head);
     if let Some(opened) = body {
         opened.run(&engine, &ask).await;
     }
+}
+
+/// Releases the waiters whatever happens to the task that should have answered them.
+struct Publish<'a> {
+    engine: &'a Engine,
+    ask: &'a Ask,
+    resolving: &'a Arc<Resolving>,
+}
+
+impl Publish<'_> {
+    fn now(self, head: Head) {
+        self.engine.table.resolved(self.ask.id, self.resolving, head);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Publish<'_> {
+    fn drop(&mut self) {
+        let head = Head::Failed(broken_off(self.ask));
+        self.engine.table.resolved(self.ask.id, self.resolving, head);
+    }
+}
+
+/// Ends a fill, and with it its followers, whatever happens to the task that drives it.
+struct Ending<'a> {
+    engine: &'a Engine,
+    ask: &'a Ask,
+    fill: &'a Arc<BodyFill>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        // The first end counts: after a regular one this changes nothing.
+        self.fill.progress.end(Err(broken_off(self.ask)));
+        self.engine.table.finished(self.ask.id, self.fill);
+    }
+}
+
+fn broken_off(ask: &Ask) -> UpstreamError {
+    let reason = "the fill was broken off".into();
+    UpstreamError::Refused { upstream: ask.upstream.id().into(), reason }
 }
 
 /// A body that is about to be filled.
@@ -75,10 +116,21 @@ async fn ask_head(
         let times = (request_millis, response_millis);
         let generation = || engine.cache.next_generation();
         match judge::meaning(ask, &sent, stale, &response, times, generation) {
-            Meaning::Store(stored) => return Ok(open(engine, ask, *stored, response, permit)),
+            Meaning::Store(stored) => {
+                return Ok(open(engine, ask, *stored, response, permit, resolving));
+            }
             Meaning::Unchanged => {
                 let stale = stale.expect("only a stored object is asked about");
-                let object = engine.cache.put_object(judge::updated(ask, stale, &response, times));
+                let updated = judge::updated(ask, stale, &response, times);
+                let object = if resolving.purged.load(Ordering::SeqCst) {
+                    Arc::new(updated)
+                } else {
+                    engine.cache.put_object(updated)
+                };
+                if resolving.purged.load(Ordering::SeqCst) {
+                    let chunks = object.chunks();
+                    engine.cache.discard_generation(&ask.id, object.generation, chunks);
+                }
                 let head = Head::Object(Resolved {
                     size: Some(object.size),
                     object,
@@ -148,19 +200,23 @@ fn open(
     stored: Stored,
     response: UpstreamResponse,
     permit: OwnedSemaphorePermit,
+    resolving: &Resolving,
 ) -> (Head, Option<Opened>) {
     let upstream_status = response.status.as_u16();
     let Stored { object, size, covers, etag } = stored;
-    let fill = Arc::new(BodyFill {
-        generation: object.generation,
-        first: chunk_index(covers.start),
-        end: covers.end.map(|end| end.div_ceil(CHUNK_SIZE as u64)).map(index32),
-        progress: Progress::starting_at(chunk_index(covers.start)),
-    });
+    let end = covers.end.map(|end| index32(end.div_ceil(CHUNK_SIZE as u64)));
+    let fill = Arc::new(BodyFill::new(object.generation, chunk_index(covers.start), end));
+    let purged = || resolving.purged.load(Ordering::SeqCst);
     let (object, late_object) = match size {
+        Some(_) if purged() => (Arc::new(object), None),
         Some(_) => (engine.cache.put_object(object), None),
         None => (Arc::new(object.clone()), Some(object)),
     };
+    // A purge marks first and forgets then: whichever of us came last sees the other.
+    if purged() {
+        fill.purged.store(true, Ordering::SeqCst);
+        engine.cache.discard_generation(&ask.id, fill.generation, 0);
+    }
     let body = match (etag, covers.end, size) {
         (Some(etag), Some(end), Some(size)) => {
             let rest = rest_of(ask, etag, covers.start, end, size);
@@ -192,20 +248,26 @@ impl Opened {
     /// Brings the body to its end.
     async fn run(self, engine: &Arc<Engine>, ask: &Ask) {
         let Self { permit, fill, body, end, late_object } = self;
+        let _ending = Ending { engine, ask, fill: &fill };
         let start = u64::from(fill.first) * CHUNK_SIZE as u64;
         let result = pour(engine, ask, &fill, body, start, end).await;
         drop(permit);
         match &result {
             Ok(end) => {
-                if let Some(mut object) = late_object {
+                if let Some(mut object) = late_object
+                    && !fill.purged.load(Ordering::SeqCst)
+                {
                     object.size = *end;
                     engine.cache.put_object(object);
+                }
+                if fill.purged.load(Ordering::SeqCst) {
+                    let upto = fill.progress.index();
+                    engine.cache.discard_generation(&ask.id, fill.generation, upto);
                 }
             }
             Err(error) => give_up(engine, ask, &fill, error),
         }
         fill.progress.end(result);
-        engine.table.finished(ask.id, &fill);
     }
 }
 
@@ -291,12 +353,7 @@ pub(crate) fn refill(
     let end_index = (index + 1..last)
         .find(|next| engine.cache.has_chunk(&object.chunk_key(*next)).is_some())
         .unwrap_or(last);
-    let make = || BodyFill {
-        generation: object.generation,
-        first: index,
-        end: Some(end_index),
-        progress: Progress::starting_at(index),
-    };
+    let make = || BodyFill::new(object.generation, index, Some(end_index));
     let (fill, mine) = engine.table.body_or(ask.id, object.generation, index, make);
     if mine {
         let start = u64::from(index) * CHUNK_SIZE as u64;
@@ -315,6 +372,7 @@ pub(crate) fn refill(
 
 /// Brings missing chunks.
 async fn bring(engine: Arc<Engine>, ask: Ask, fill: Arc<BodyFill>, rest: Resumable, chunks: u32) {
+    let _ending = Ending { engine: &engine, ask: &ask, fill: &fill };
     let (start, end) = (rest.at, rest.end);
     let result = match slot(&engine, &ask).await {
         Ok(_permit) => pour(&engine, &ask, &fill, resuming(None, rest), start, Some(end)).await,
@@ -328,7 +386,6 @@ async fn bring(engine: Arc<Engine>, ask: Ask, fill: Arc<BodyFill>, rest: Resumab
         }
     }
     fill.progress.end(result);
-    engine.table.finished(ask.id, &fill);
 }
 
 /// Fields of a request that asks for `range` under `conditions`.

@@ -16,7 +16,7 @@ use tokio::{
     sync::{Semaphore, oneshot},
 };
 use weir_config_lifecycle::Clock;
-use weir_edge_cache::{CHUNK_SIZE, Cache, ObjectId, StoredObject};
+use weir_edge_cache::{CHUNK_SIZE, Cache, ObjectId, Purged, StoredObject};
 use weir_edge_freshness::RequestControl;
 
 use crate::{
@@ -244,6 +244,14 @@ impl Engine {
         let primed = tokio::time::timeout(ask.policy.deadline, reader.prime()).await;
         primed.unwrap_or_else(|_| Err(late(ask)))?;
         Ok(reader)
+    }
+
+    /// Forgets an object. What is on its way reaches those who already wait for it and is not
+    /// kept; whoever asks from now on is answered anew.
+    pub fn purge(&self, id: &ObjectId) -> Option<Purged> {
+        // In this order: a fill that stores its object after we looked sees the mark.
+        self.table.purge(*id);
+        self.cache.purge(id)
     }
 
     /// Stale content rather than an error, where the origin allows it.

@@ -1,7 +1,14 @@
 //! What is under way: one entry an object that is being resolved or filled, so that whoever
 //! asks next joins instead of asking upstream again. An entry lives as long as its work.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -28,9 +35,17 @@ pub(crate) struct BodyFill {
     /// Index after the last chunk; none while the size is unknown.
     pub end: Option<u32>,
     pub progress: Progress,
+    /// Set by a purge: what it brings is for those who already wait, and is not kept.
+    pub purged: AtomicBool,
 }
 
 impl BodyFill {
+    /// A fill of chunks `first..end`, none of them here yet.
+    pub(crate) fn new(generation: u64, first: u32, end: Option<u32>) -> Self {
+        let progress = Progress::starting_at(first);
+        Self { generation, first, end, progress, purged: AtomicBool::new(false) }
+    }
+
     /// Whether a reader that needs chunk `index` next finds it here: not before the fill's
     /// beginning, not beyond its end, and not among what it has already let go.
     fn brings(&self, generation: u64, index: u32) -> bool {
@@ -48,6 +63,8 @@ pub(crate) struct Resolving {
     pub head: watch::Sender<Head>,
     /// Where a response that cannot be shared goes.
     pub leader: Mutex<Option<oneshot::Sender<UpstreamResponse>>>,
+    /// As [`BodyFill::purged`].
+    pub purged: AtomicBool,
 }
 
 /// What the waiters of a [`Resolving`] learn.
@@ -122,17 +139,23 @@ impl Table {
         let resolving = Arc::new(Resolving {
             head: watch::Sender::new(Head::Waiting),
             leader: Mutex::new(Some(leader)),
+            purged: AtomicBool::new(false),
         });
         entry.resolving = Some(Arc::clone(&resolving));
         Role::Leader(resolving, response)
     }
 
     /// Publishes what came of resolving. New requests no longer join it.
-    pub(crate) fn resolved(&self, id: ObjectId, resolving: &Resolving, head: Head) {
+    pub(crate) fn resolved(&self, id: ObjectId, resolving: &Arc<Resolving>, head: Head) {
         {
             let mut shard = self.shard(id).lock();
             if let Some(entry) = shard.entries.get_mut(&id) {
-                entry.resolving = None;
+                // After a purge the place may belong to another one.
+                entry.resolving.take_if(|now| Arc::ptr_eq(now, resolving));
+            }
+            if !resolving.purged.load(Ordering::SeqCst)
+                && let Some(entry) = shard.entries.get_mut(&id)
+            {
                 if let Head::Object(Resolved { body: Some(body), .. }) = &head {
                     entry.bodies.push(Arc::clone(body));
                 }
@@ -178,6 +201,20 @@ impl Table {
         let fill = Arc::new(make());
         entry.bodies.push(Arc::clone(&fill));
         (fill, true)
+    }
+
+    /// What is under way for `id` is for those who wait for it; whoever comes next asks anew.
+    pub(crate) fn purge(&self, id: ObjectId) {
+        let mut shard = self.shard(id).lock();
+        if let Some(entry) = shard.entries.get_mut(&id) {
+            if let Some(resolving) = entry.resolving.take() {
+                resolving.purged.store(true, Ordering::SeqCst);
+            }
+            for fill in entry.bodies.drain(..) {
+                fill.purged.store(true, Ordering::SeqCst);
+            }
+        }
+        shard.tidy(id);
     }
 
     /// Takes a fill out once its chunks are in the cache or it failed.

@@ -336,3 +336,37 @@ async fn a_server_error_is_not_kept() {
     let engine = Arc::clone(&world.engine);
     assert_eq!(engine.cache().stats().objects, 1);
 }
+
+static SEGMENT: Content = Content { object: 3, version: 1, size: MIB + 12_345 };
+
+/// A purge that comes while an object is on its way: those who wait are served, nothing of it
+/// stays, and whoever asks afterwards gets the new object.
+#[tokio::test(start_paused = true)]
+async fn a_purge_in_the_middle_of_a_fill() {
+    for unknown_length in [false, true] {
+        for purge_after in [50, 250] {
+            let origin = Origin::new(move |index, seen| {
+                let content = if index == 0 { SEGMENT } else { SEGMENT.at_version(2) };
+                let mut reply = good(&content, seen);
+                reply.wait = Duration::from_millis(100);
+                let middle = reply.steps.len() / 2;
+                reply.steps.insert(middle, Step::Wait(Duration::from_millis(300)));
+                if unknown_length {
+                    reply.declared = None;
+                }
+                Ok(reply)
+            });
+            let world = World::new(origin);
+            let ask = world.ask("/a");
+            let purge = async {
+                tokio::time::sleep(Duration::from_millis(purge_after)).await;
+                world.engine.purge(&ask.id);
+                world.read_right(&ask, &SEGMENT.at_version(2)).await;
+            };
+            tokio::join!(world.read_right(&ask, &SEGMENT), purge);
+            world.read_right(&ask, &SEGMENT.at_version(2)).await;
+            assert_eq!(world.origin.requests(), 2);
+            assert_eq!(world.engine.under_way(), 0);
+        }
+    }
+}
