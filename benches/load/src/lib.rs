@@ -3,6 +3,7 @@
 //! Campaigns use it as a library, people as `weir-load`. It leaves to others: starting
 //! servers, and judging figures.
 
+pub mod campaign;
 pub mod connection;
 mod h3;
 pub mod plan;
