@@ -258,8 +258,7 @@ impl Inner {
         for &(number, _) in parts {
             check_number(number)?;
             if number <= before {
-                let reason = "parts must be named in ascending order";
-                return Err(StoreError::BadPart { number, reason });
+                return Err(StoreError::PartOrder { number });
             }
             before = number;
         }

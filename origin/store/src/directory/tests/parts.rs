@@ -76,8 +76,8 @@ async fn bad_completions_are_refused_and_change_nothing() {
         assert!(error.contains(expected), "{error}");
     };
     check(&[], "names parts").await;
-    check(&[(2, &two), (1, &one)], "ascending").await;
-    check(&[(1, &one), (1, &one)], "ascending").await;
+    check(&[(2, &two), (1, &one)], "named behind").await;
+    check(&[(1, &one), (1, &one)], "named behind").await;
     check(&[(1, &two)], "entity tag").await;
     check(&[(1, &one), (3, &one)], "part 1 has 10 bytes").await;
     check(&[(3, &one)], "not uploaded").await;
