@@ -4,6 +4,7 @@
 //! servers, and judging figures.
 
 pub mod campaign;
+pub mod cli;
 pub mod connection;
 mod h3;
 pub mod plan;

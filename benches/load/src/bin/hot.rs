@@ -12,9 +12,8 @@ use weir_benches_load::{
         figures::median,
         network,
         nginx::{self, Nginx},
-        sibling,
     },
-    run,
+    cli, run,
 };
 use weir_benches_testbed::Origin;
 
@@ -30,7 +29,14 @@ const ROUNDS: (usize, usize) = (5, 1);
 const SSL_BUFFERS: [&str; 3] = ["4k", "16k", "64k"];
 const CIPHER: &str = "TLS_AES_128_GCM_SHA256";
 
+/// As first argument: this process is only the client.
+const CLIENT: &str = "client";
+
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|first| first == CLIENT) {
+        return cli::main(std::iter::once("weir-load".into()).chain(arguments));
+    }
     let options = Options::parse();
     let network = network::enter();
     println!("{network:?}");
@@ -268,7 +274,8 @@ fn tcp(
 fn quic(edge: &Edge, subject: &Subject, requests: u64) -> Result<f64, CampaignError> {
     let server = subject.server(Protocol::H3);
     let mut command = Command::new("taskset");
-    command.args(["-c", &CLIENT_CORE.to_string()]).arg(sibling("weir-load")?);
+    let program = std::env::current_exe()?;
+    command.args(["-c", &CLIENT_CORE.to_string()]).arg(program).arg(CLIENT);
     command.args(["--connect", &server.address.to_string(), "--protocol", "h3"]);
     command.arg("--ca").arg(&edge.certificates().ca);
     command.args(["--connections", "4", "--streams", "4", "--seconds", "120"]);
