@@ -6,15 +6,18 @@ use std::path::Path;
 use crate::{
     Failure, apt,
     args::{Args, nearest},
+    check::Outcome,
     run::Run,
+    scorecard::{self, Put},
     tools,
-    up::stack::Place,
+    up::{self, plan::Options, stack::Place},
 };
 
 /// Names, and what each shows.
-const BENCHES: [(&str, &str); 3] = [
+const BENCHES: [(&str, &str); 4] = [
     ("collapse", "100 clients on one cold object: upstream requests, and when bytes begin"),
     ("bad-origin", "seeded origins that misbehave: wrong bytes, waiters left waiting"),
+    ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];
 
@@ -34,6 +37,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
         return Err(Failure::usage(format!("there is no benchmark `{name}`; {hint}")));
     }
     let place = Place { root: root.to_owned() };
+    if name == "players" {
+        return players(&place, args);
+    }
     let log = root.join("target/xtask/setup.log");
     apt::ensure(&[apt::NGINX, apt::H2LOAD], &log)?;
     tools::python::python(&tools::cache()?, &log)?;
@@ -41,4 +47,32 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     let cargo = Run::new("cargo").args(["run", "--quiet", "--release", "--bin"]);
     let cargo = cargo.arg(format!("bench-{name}")).arg("--").args(args.rest());
     Ok(cargo.dir(root).status()?.success())
+}
+
+/// `cargo xtask up --check` in a directory of its own, written to the scorecard.
+fn players(place: &Place, mut args: Args) -> Result<bool, Failure> {
+    let record = !args.flag("--no-record");
+    args.end()?;
+    let options = Options::alone(place.root.join("target/xtask/players"), false)?;
+    let Outcome { h2, h3 } = up::check(place, &options)?;
+    for (protocol, passed) in [("h2", h2), ("h3", h3)].into_iter().filter(|_| record) {
+        let what = format!(
+            "of hls.js, Shaka HLS, dash.js and Shaka DASH, those that play a film \
+                            to its end in headless Chromium with every segment over {protocol}"
+        );
+        scorecard::put(
+            &place.root,
+            Put {
+                id: format!("players.{protocol}.passed"),
+                measured: passed as f64,
+                trials: 1,
+                what: Some(what),
+                bar: Some("4".to_owned()),
+                unit: Some("players".to_owned()),
+                command: Some("cargo xtask bench players".to_owned()),
+                note: None,
+            },
+        )?;
+    }
+    Ok(true)
 }

@@ -9,13 +9,14 @@ use std::{
 use crate::{
     Failure, apt,
     args::Args,
-    check, compat, interop,
+    check::{self, Outcome},
+    compat, interop,
     run::Run,
     say, scorecard, signals, tools,
     up::{
         self,
-        plan::{Options, Ports},
-        stack::{Place, Stack},
+        plan::Options,
+        stack::{Place, Reserved, Stack},
     },
 };
 
@@ -78,7 +79,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     });
     if let Some(stack) = &stack {
         stages.run("h3 interop", || interop::run(&place, stack));
-        stages.run("players", || check::players(&place, stack, true));
+        stages.run("players", || check::players(&place, stack, true).map(Outcome::all));
     }
     if let Some(mut stack) = stack {
         stages.run("down", || Ok(stack.servers.end()));
@@ -136,16 +137,8 @@ pub fn deny(root: &Path) -> Result<bool, Failure> {
 fn start(place: &Place) -> Result<Stack, Failure> {
     let dir: PathBuf = place.root.join("target/xtask/up");
     crate::files::remove(&dir)?;
-    let options = Options {
-        film: None,
-        listen: Vec::new(),
-        port: Ports::default().loopback()?,
-        plain_http: false,
-        dir,
-        check: true,
-        short: true,
-    };
-    let stack = Stack::start(place, &options)?;
+    let options = Options::alone(dir, true)?;
+    let stack = Stack::start(place, &options, Reserved::take(&options)?)?;
     up::tell(&stack)?;
     Ok(stack)
 }

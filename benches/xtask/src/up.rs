@@ -16,11 +16,12 @@ use std::{path::Path, time::Duration};
 use crate::{
     Failure, apt,
     args::Args,
-    check, say, tools,
+    check::{self, Outcome},
+    say, tools,
     up::{
         plan::Options,
         server::Event,
-        stack::{Place, Stack},
+        stack::{Place, Reserved, Stack},
     },
 };
 
@@ -34,17 +35,30 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     let options = Options::read(&mut args, &here)?;
     args.end()?;
     let place = Place { root: root.to_owned() };
-    prepare(&place, &options)?;
-    place.build()?;
-    let mut stack = Stack::start(&place, &options)?;
     if options.check {
-        let passed = check::players(&place, &stack, options.short);
-        stack.servers.end();
-        return passed;
+        return check(&place, &options).map(Outcome::all);
     }
+    let mut stack = start(&place, &options)?;
     tell(&stack)?;
     print!("{}", show::text(&stack, options.listen.len()));
     serve(&mut stack)
+}
+
+/// Everything from setting up to servers that run.
+fn start(place: &Place, options: &Options) -> Result<Stack, Failure> {
+    let reserved = Reserved::take(options)?;
+    prepare(place, options)?;
+    place.build()?;
+    Stack::start(place, options, reserved)
+}
+
+/// Sets up, plays the film without a person, and ends.
+pub fn check(place: &Place, options: &Options) -> Result<Outcome, Failure> {
+    let mut stack = start(place, options)?;
+    tell(&stack)?;
+    let outcome = check::players(place, &stack, options.short);
+    stack.servers.end();
+    outcome
 }
 
 /// Packages of the system and of npm.

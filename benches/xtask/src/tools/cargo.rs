@@ -44,8 +44,16 @@ fn tool(
         say::step(&format!("Building {name} {version}, once"), || {
             let cargo = Run::new("cargo").args(["install", "--locked", "--force", "--root"]);
             let cargo = cargo.arg(&root).args(["--version", version]).args(features);
-            // Its build shares nothing with ours, and leaves nothing behind.
-            cargo.arg(name).dir(cache).env("CARGO_TARGET_DIR", root.join("build")).quiet(log)?;
+            // Its build shares nothing with ours, and leaves nothing behind. It runs for
+            // seconds: minutes of optimising would never come back.
+            let cargo = cargo.arg(name).dir(cache).env("CARGO_TARGET_DIR", root.join("build"));
+            let cargo =
+                [("OPT_LEVEL", "1"), ("LTO", "false"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")]
+                    .iter()
+                    .fold(cargo, |run, (key, to)| {
+                        run.env(&format!("CARGO_PROFILE_RELEASE_{key}"), to)
+                    });
+            cargo.quiet(log)?;
             crate::files::remove(&root.join("build"))
         })
     })?;

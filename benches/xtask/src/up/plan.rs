@@ -76,6 +76,13 @@ impl Options {
         })
     }
 
+    /// The sample film played by itself, in `dir` and on ports that are free.
+    pub fn alone(dir: PathBuf, short: bool) -> Result<Self, Failure> {
+        let port = Ports::default().loopback()?;
+        let (film, listen) = (None, Vec::new());
+        Ok(Self { film, listen, port, plain_http: false, dir, check: true, short })
+    }
+
     /// The edges that follow from the options. Addresses that clients do not see are taken
     /// where they are free.
     pub fn edges(&self, ports: &mut Ports) -> Result<Vec<Edge>, Failure> {

@@ -79,18 +79,33 @@ pub struct Stack {
     s3: S3,
 }
 
-impl Stack {
-    /// Sets up and starts everything in `options.dir`. Programs are built already.
-    pub fn start(place: &Place, options: &Options) -> Result<Self, Failure> {
-        let dir = options.dir.clone();
-        ours(&dir)?;
-        let mut servers = Servers::take(&dir)?;
+/// A directory and addresses that are this run's alone; what can be refused is refused before
+/// anything is built.
+#[derive(Debug)]
+pub struct Reserved {
+    servers: Servers,
+    edges: Vec<Edge>,
+    s3: SocketAddr,
+    origin_admin: SocketAddr,
+}
+
+impl Reserved {
+    /// Takes the directory and looks for ports.
+    pub fn take(options: &Options) -> Result<Self, Failure> {
+        ours(&options.dir)?;
+        let servers = Servers::take(&options.dir)?;
         let mut ports = Ports::default();
         let edges = options.edges(&mut ports)?;
-        let s3_address = ports.take(9_000)?;
-        let origin_admin = ports.take(9_901)?;
-        drop(ports);
+        let (s3, origin_admin) = (ports.take(9_000)?, ports.take(9_901)?);
+        Ok(Self { servers, edges, s3, origin_admin })
+    }
+}
 
+impl Stack {
+    /// Sets up and starts everything in `options.dir`. Programs are built already.
+    pub fn start(place: &Place, options: &Options, reserved: Reserved) -> Result<Self, Failure> {
+        let dir = options.dir.clone();
+        let Reserved { mut servers, edges, s3: s3_address, origin_admin } = reserved;
         let (ca, spki) = certificate(place, &dir, &edges)?;
         let jwks = keys::ensure(place, &dir)?;
         let s3 = origin(place, &dir, &mut servers, s3_address, origin_admin)?;
