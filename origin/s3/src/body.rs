@@ -43,11 +43,27 @@ pub(crate) fn down(body: ByteStream, expected: u64) -> ObjectBody {
 /// beyond recognition.
 pub(crate) type Cause = Arc<Mutex<Option<StoreError>>>;
 
-/// An object on its way up.
-pub(crate) fn up(body: ObjectBody, size: u64) -> (ByteStream, Cause) {
+/// An object on its way up: exactly `size` bytes, or none of it is written.
+pub(crate) async fn up(mut body: ObjectBody, size: u64) -> Result<(ByteStream, Cause), StoreError> {
+    if size == 0 {
+        expect_nothing(&mut body).await?;
+    }
     let cause = Cause::default();
-    let up = Up { body: Mutex::new(body), left: size, size, cause: cause.clone() };
-    (ByteStream::new(SdkBody::from_body_1_x(up)), cause)
+    let up = Up { body: Mutex::new(body), left: size, size, held: None, cause: cause.clone() };
+    Ok((ByteStream::new(SdkBody::from_body_1_x(up)), cause))
+}
+
+/// Nobody would ask for the pieces of an empty body.
+async fn expect_nothing(body: &mut ObjectBody) -> Result<(), StoreError> {
+    while let Some(piece) = body.next().await.transpose()? {
+        if !piece.is_empty() {
+            let got = piece.len() as u64;
+            let reason = "there are more bytes than said".to_owned();
+            return Err(StoreError::Truncated { got, expected: 0, reason });
+        }
+    }
+    *body = stream::empty().boxed();
+    Ok(())
 }
 
 struct Up {
@@ -55,6 +71,8 @@ struct Up {
     body: Mutex<ObjectBody>,
     left: u64,
     size: u64,
+    /// The last piece, until it is sure that nothing follows: nobody asks once all is sent.
+    held: Option<Bytes>,
     cause: Cause,
 }
 
@@ -67,6 +85,7 @@ impl Up {
     fn fail(&mut self, error: StoreError) -> Poll<Option<Result<Frame<Bytes>, Unreadable>>> {
         *self.cause.lock() = Some(error);
         self.left = 0;
+        self.held = None;
         *self.body.get_mut() = stream::empty().boxed();
         Poll::Ready(Some(Err(Unreadable)))
     }
@@ -92,6 +111,11 @@ impl Body for Up {
             return match piece {
                 Some(Ok(piece)) if piece.is_empty() => continue,
                 Some(Ok(piece)) => match self.left.checked_sub(piece.len() as u64) {
+                    Some(0) => {
+                        self.left = 0;
+                        self.held = Some(piece);
+                        continue;
+                    }
                     Some(left) => {
                         self.left = left;
                         Poll::Ready(Some(Ok(Frame::data(piece))))
@@ -107,7 +131,10 @@ impl Body for Up {
                     let error = self.wrong_length(got, "there are fewer bytes than said");
                     self.fail(error)
                 }
-                None => Poll::Ready(None),
+                None => {
+                    *self.body.get_mut() = stream::empty().boxed();
+                    Poll::Ready(self.held.take().map(|piece| Ok(Frame::data(piece))))
+                }
             };
         }
     }
@@ -117,6 +144,7 @@ impl Body for Up {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        let held = self.held.as_ref().map_or(0, |piece| piece.len() as u64);
+        SizeHint::with_exact(self.left + held)
     }
 }

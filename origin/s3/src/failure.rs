@@ -26,6 +26,10 @@ where
         return of_client(client, 0, 0);
     }
     match error {
+        // A success that the SDK can make nothing of.
+        SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
+            StoreError::Untrusted(chain(error))
+        }
         SdkError::ServiceError(answer) => {
             let failure = answer.err();
             of_answer(answer.raw(), failure.code(), failure.message(), asked)
@@ -38,16 +42,9 @@ where
             }
             StoreError::Untrusted(format!("status {status} with {}", chain(error)))
         }
-        SdkError::ConstructionFailure(_) => {
-            let reason = chain(error);
-            if reason.to_ascii_lowercase().contains("credential") || reason.contains("identity") {
-                StoreError::Denied { what: asked.bucket.to_owned(), reason }
-            } else {
-                StoreError::Unreachable(reason)
-            }
-        }
         _ => {
             let reason = chain(error);
+            // Credentials are fetched with the first request that needs them.
             if reason.to_ascii_lowercase().contains("credential") {
                 StoreError::Denied { what: asked.bucket.to_owned(), reason }
             } else {

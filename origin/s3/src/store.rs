@@ -136,7 +136,7 @@ impl S3Store {
         check(asked)?;
         let declared = i64::try_from(size)
             .map_err(|_| StoreError::TooMuch { what: "the object", limit: i64::MAX as u64 })?;
-        let (stream, cause) = body::up(body, size);
+        let (stream, cause) = body::up(body, size).await?;
         let mut request = self
             .sdk
             .put_object()
