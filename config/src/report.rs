@@ -91,7 +91,7 @@ impl fmt::Display for Mistake {
         let gutter = place.line.to_string().len().max(2);
         writeln!(out, "{:gutter$}--> {file}:{}:{}", "", place.line, place.column)?;
         writeln!(out, "{:gutter$} |", "")?;
-        writeln!(out, "{:>gutter$} | {}", place.line, place.excerpt)?;
+        writeln!(out, "{:>gutter$} | {}", place.line, place.excerpt.trim_end())?;
         let indent: String = place
             .excerpt
             .chars()

@@ -4,7 +4,7 @@
 mod mask;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -23,8 +23,9 @@ pub(crate) struct Sheet {
     /// The whole file holds secrets: no line of it is shown.
     confidential: bool,
     mistakes: RefCell<Vec<Mistake>>,
-    /// A key that is missing may be missing because of a syntax error.
-    broken: Cell<bool>,
+    /// Lines with a syntax error: what else seems wrong there is wrong because of it, and a key
+    /// that is missing may be hidden by it.
+    broken: RefCell<Vec<usize>>,
 }
 
 /// What is wrong and what to do about it.
@@ -61,7 +62,7 @@ impl Sheet {
             lines,
             confidential: false,
             mistakes: RefCell::default(),
-            broken: Cell::new(false),
+            broken: RefCell::default(),
         }
     }
 
@@ -89,18 +90,22 @@ impl Sheet {
     }
 
     pub(crate) fn syntax_is_broken(&self) -> bool {
-        self.broken.get()
+        !self.broken.borrow().is_empty()
     }
 
     pub(crate) fn syntax_error(&self, span: Option<Range<usize>>, message: &str) {
-        self.broken.set(true);
         let message = message.replace('\n', ", ");
+        let line = span.as_ref().map_or(0, |span| self.line_of(span.start));
         self.found(span, "", Finding::new(format!("this is not TOML: {message}")));
+        self.broken.borrow_mut().push(line);
     }
 
     /// Notes a mistake. `span` is nothing when it concerns the file as a whole.
     pub(crate) fn found(&self, span: Option<Range<usize>>, key: &str, finding: Finding) {
         let place = span.map(|span| self.place(&span));
+        if place.as_ref().is_some_and(|place| self.broken.borrow().contains(&place.line)) {
+            return;
+        }
         self.mistakes.borrow_mut().push(Mistake {
             file: self.file.clone(),
             place,

@@ -22,6 +22,8 @@ pub(crate) struct Table<'s> {
     /// `cache.disk[0]`, empty for the root.
     pub(crate) path: String,
     asked: RefCell<Vec<&'static str>>,
+    /// Something else stands in its place, and was noted: nothing is missing from it.
+    muted: bool,
 }
 
 impl<'s> Table<'s> {
@@ -35,7 +37,7 @@ impl<'s> Table<'s> {
         span: Option<Range<usize>>,
         path: String,
     ) -> Self {
-        Self { sheet, entries, span, path, asked: RefCell::default() }
+        Self { sheet, entries, span, path, asked: RefCell::default(), muted: false }
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -93,7 +95,11 @@ impl<'s> Table<'s> {
     pub(crate) fn table(&self, key: &'static str) -> Table<'s> {
         let found = self.value(key, "");
         let table = found.as_ref().and_then(Value::table);
-        table.unwrap_or_else(|| Table::new(self.sheet, None, None, self.path_of(key)))
+        let muted = found.is_some();
+        table.unwrap_or_else(|| Table {
+            muted,
+            ..Table::new(self.sheet, None, None, self.path_of(key))
+        })
     }
 
     /// `[[key]]`: tables in the order of the file.
@@ -119,12 +125,12 @@ impl<'s> Table<'s> {
     }
 
     /// All entries of a table whose keys are free, as `(key, value)`.
-    pub(crate) fn free(&self, example: &'static str) -> Vec<(String, Value<'s>)> {
+    pub(crate) fn free(&self) -> Vec<(String, Value<'s>)> {
         let entries = self.entries.into_iter().flatten();
         entries
             .map(|(key, value)| {
                 let path = self.path_of(key.get_ref());
-                (key.get_ref().to_string(), Value::new(self.sheet, value, path, example))
+                (key.get_ref().to_string(), Value::new(self.sheet, value, path, ""))
             })
             .collect()
     }
@@ -143,7 +149,7 @@ impl<'s> Table<'s> {
     /// A key that must be there is not.
     pub(crate) fn missing(&self, key: &str, example: &str) {
         // After a syntax error nobody knows what is missing.
-        if self.sheet.syntax_is_broken() {
+        if self.muted || self.sheet.syntax_is_broken() {
             return;
         }
         let path = self.path_of(key);
@@ -156,6 +162,15 @@ impl<'s> Table<'s> {
             });
         }
         self.sheet.found(self.span.clone(), &path, finding);
+    }
+
+    /// Not one `[[key]]` is there. `keys` are what one would hold.
+    pub(crate) fn missing_tables(&self, key: &str, keys: &str) {
+        if !self.sheet.syntax_is_broken() {
+            let finding = Finding::new(format!("there is no `[[{key}]]`"));
+            let finding = finding.example(format!("[[{key}]] {keys}"));
+            self.sheet.found(self.span.clone(), key, finding);
+        }
     }
 
     /// Notes a mistake that concerns the table as a whole.

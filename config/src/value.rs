@@ -39,7 +39,9 @@ impl<'s> Value<'s> {
 
     /// Notes a mistake at this value, with the key's example unless the finding has its own.
     pub(crate) fn wrong(&self, mut finding: Finding) {
-        if finding.example.is_none() && !self.example.is_empty() {
+        // An example that says what stands there already would only puzzle.
+        let written = self.sheet.text().get(self.span.clone()) == Some(self.example);
+        if finding.example.is_none() && !self.example.is_empty() && !written {
             let key = self.path.rsplit('.').next().unwrap_or_default();
             let key = key.split('[').next().unwrap_or_default();
             finding.example = Some(format!("{key} = {}", self.example));
@@ -126,7 +128,7 @@ impl<'s> Value<'s> {
     /// A [`weir_config_units`] quantity from `least` to `most`.
     pub(crate) fn quantity<T>(&self, least: T, most: T) -> Option<T>
     where
-        T: FromStr<Err = ParseError> + PartialOrd + std::fmt::Display,
+        T: FromStr<Err = ParseError> + PartialOrd + std::fmt::Display + Copy,
     {
         let DeValue::String(text) = self.value else {
             return self.wrong_type("a string with a number and a unit");
@@ -209,6 +211,10 @@ pub(crate) fn did_you_mean<'a>(
         let distance = strsim::damerau_levenshtein(&lower, &word.replace('-', "_"));
         (distance <= (word.len().max(written.len()) / 3).max(1)).then_some((distance, word))
     };
-    let (_, word) = known.filter_map(near).min()?;
+    // `enviroment` is far from `env`, but means it.
+    let longer = |word: &&'a str| word.len() >= 3 && lower.starts_with(*word);
+    let known: Vec<_> = known.collect();
+    let nearest = known.iter().copied().filter_map(near).min().map(|(_, word)| word);
+    let word = nearest.or_else(|| known.iter().copied().find(longer))?;
     Some(format!("did you mean `{word}`?"))
 }

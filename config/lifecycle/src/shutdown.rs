@@ -62,6 +62,16 @@ impl Shutdown {
         self.stop.cancel();
     }
 
+    /// The order to drain, for servers that take a token.
+    pub fn drain_token(&self) -> CancellationToken {
+        self.drain.clone()
+    }
+
+    /// The order to stop, for servers that take a token.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// Whether a drain was ordered.
     pub fn is_draining(&self) -> bool {
         self.drain.is_cancelled()

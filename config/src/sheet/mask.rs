@@ -60,8 +60,7 @@ pub(super) fn mask(line: &str) -> Masked {
 fn names_secret(before: &str) -> bool {
     let key = before.trim_end().trim_end_matches(['"', '\'']);
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let start = key.rfind(|c| !word(c)).map_or(0, |at| at + 1);
-    let key = key[start..].to_ascii_lowercase();
+    let key = key.rsplit(|c| !word(c)).next().unwrap_or_default().to_ascii_lowercase();
     let secret = ["secret", "passw", "passphrase", "access_key", "accesskey", "private", "bearer"];
     secret.iter().any(|part| key.contains(part)) && !key.ends_with("_file")
 }
@@ -114,6 +113,8 @@ mod tests {
         check(r#"secret_file = "keys/edge.secret""#, r#"secret_file = "keys/edge.secret""#);
         check(r#"credentials = { file = "c.toml" }"#, r#"credentials = { file = "c.toml" }"#);
         check("a = 1", "a = 1");
+        // A character of several bytes before the key once split it in its middle.
+        check("\u{fffd}=", "\u{fffd}=");
     }
 
     #[test]

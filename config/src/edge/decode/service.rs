@@ -18,7 +18,7 @@ pub(super) fn services(root: &Table<'_>, upstreams: &[String]) -> Option<Vec<Ser
     let mut read = |table: &Table<'_>| service(table, upstreams, &mut ids, &mut routes);
     let found: Vec<_> = written.iter().map(&mut read).collect();
     if !root.has("service") {
-        root.missing("service", "");
+        root.missing_tables("service", "id = \"site\" preset = \"proxy\" upstreams = [\"web\"]");
     }
     found.into_iter().collect()
 }
@@ -101,7 +101,8 @@ fn upstreams(value: &Value<'_>, known: &[String]) -> Option<Vec<String>> {
             return item.refuse(Finding::new(format!("`{}` names \"{id}\" again", item.path)));
         }
         named.push(id.to_owned());
-        if known.iter().any(|other| other == id) {
+        // After a syntax error nobody knows which upstreams there are.
+        if known.iter().any(|other| other == id) || item.sheet.syntax_is_broken() {
             return Some(id.to_owned());
         }
         let names = known.iter().map(String::as_str);
@@ -169,7 +170,7 @@ fn token(table: &Table<'_>, service: Option<&str>) -> Option<TokenRule> {
 fn headers(table: &Table<'_>) -> Option<HeaderRules> {
     let written = table.table("set");
     let set: Vec<_> = written
-        .free("\"nosniff\"")
+        .free()
         .into_iter()
         .map(|(name, value)| {
             let name = value.check_header_name(&name);

@@ -20,7 +20,10 @@ pub(super) fn upstreams(root: &Table<'_>) -> (Option<Vec<Upstream>>, Vec<String>
     let written = root.tables("upstream");
     let found: Vec<_> = written.iter().map(|table| upstream(table, &mut ids)).collect();
     if !root.has("upstream") {
-        root.missing("upstream", "");
+        root.missing_tables(
+            "upstream",
+            "id = \"web\" kind = \"http\" url = \"https://origin.example\"",
+        );
     }
     (found.into_iter().collect(), ids.into_names())
 }
