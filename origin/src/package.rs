@@ -97,7 +97,7 @@ pub async fn run(args: Args) -> ExitCode {
     };
     let bench = match Bench::prepare(&args).await {
         Ok(bench) => bench,
-        Err(error) => return fail(&error),
+        Err(error) => return none(&args, &error),
     };
     let mut outcomes = Vec::new();
     let mut interrupted = false;
@@ -137,10 +137,7 @@ pub async fn run(args: Args) -> ExitCode {
         }
     }
     if args.json {
-        let report = Report { schema: "weir-package/v1", results: &outcomes };
-        let mut text = serde_json::to_string_pretty(&report).expect("plain fields are JSON");
-        text.push('\n');
-        say(&text, false);
+        report(&outcomes);
     }
     let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
     match (interrupted, failed) {
@@ -148,6 +145,22 @@ pub async fn run(args: Args) -> ExitCode {
         (false, true) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
     }
+}
+
+/// Nothing could even begin.
+fn none(args: &Args, error: &PackageError) -> ExitCode {
+    if args.json {
+        let failed = |file: &PathBuf| Outcome::Failed { file: file.clone(), error: error.chain() };
+        report(&args.files.iter().map(failed).collect::<Vec<_>>());
+    }
+    fail(error)
+}
+
+fn report(outcomes: &[Outcome]) {
+    let report = Report { schema: "weir-package/v1", results: outcomes };
+    let mut text = serde_json::to_string_pretty(&report).expect("plain fields are JSON");
+    text.push('\n');
+    say(&text, false);
 }
 
 fn fail(error: &PackageError) -> ExitCode {

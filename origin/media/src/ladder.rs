@@ -45,6 +45,13 @@ pub struct Plan {
     pub audio: Option<AudioRung>,
 }
 
+impl Plan {
+    /// Frames of every video rung: the film's length, to the nearest.
+    pub fn frames(&self) -> u64 {
+        self.rate.frames_in_micros(self.duration)
+    }
+}
+
 /// One step of the ladder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoRung {

@@ -44,8 +44,10 @@ pub(super) fn video(source: &Source, plan: &Plan, rung: &VideoRung, threads: usi
     if source.video.interlaced {
         filters.push("bwdif=mode=send_frame".to_owned());
     }
-    // From zero on, so that every rung starts where the sound does.
-    filters.push(format!("fps=fps={}:start_time=0:round=near", plan.rate));
+    // From zero on, so that every rung starts where the sound does. The last frame may be
+    // repeated; how many there are in all is said below, because the filter's own rounding
+    // of the end loses a frame, or gains one that is a segment by itself.
+    filters.push(format!("fps=fps={}:start_time=0:round=near:eof_action=pass", plan.rate));
     if plan.hold_last > 0 {
         let held = seconds(plan.hold_last);
         filters.push(format!("tpad=stop_mode=clone:stop_duration={held}"));
@@ -71,6 +73,8 @@ pub(super) fn video(source: &Source, plan: &Plan, rung: &VideoRung, threads: usi
         "-x264-params".into(),
         // An IDR picture every so many frames and nowhere else: that is the grid.
         format!("keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0"),
+        "-frames:v".into(),
+        plan.frames().to_string(),
         "-threads".into(),
         threads.to_string(),
         "-video_track_timescale".into(),

@@ -328,3 +328,6 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 pub(super) fn pointer_key(title: &TitleId) -> String {
     title.pointer_key()
 }
+
+#[cfg(test)]
+mod tests;

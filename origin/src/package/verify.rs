@@ -64,3 +64,6 @@ pub(super) async fn rendition(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
