@@ -1,1 +1,146 @@
 //! The operator's command line.
+//!
+//! [`run`] takes the arguments and the world and gives an exit code; everything that it prints
+//! goes through the world, so that tests see exactly what a person sees.
+
+mod cache;
+mod cli;
+mod client;
+mod failure;
+mod keys;
+mod print;
+mod status;
+mod time;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap::{Parser, error::ErrorKind};
+use serde::Serialize;
+
+use cli::{CacheCommand, Cli, Command, KeysCommand};
+use client::Client;
+pub use failure::{Code, Failure};
+
+/// Names the admin socket when `--socket` does not.
+pub const SOCKET_VARIABLE: &str = "WEIR_ADMIN_SOCKET";
+
+/// Where a server of this host listens by default.
+pub const DEFAULT_SOCKET: &str = "/run/weir/admin.sock";
+
+/// Version of the JSON that `--json` prints: fields are only ever added.
+const SCHEMA: &str = "cachectl/v1";
+
+/// Asks a person and gives the answer.
+pub type Ask<'w> = dyn FnMut(&str) -> io::Result<String> + 'w;
+
+/// What a command needs from outside.
+pub struct World<'w> {
+    /// `WEIR_ADMIN_SOCKET`.
+    pub socket: Option<PathBuf>,
+    /// Unix seconds.
+    pub now: u64,
+    /// Fills a buffer with random bytes, fit for keys.
+    pub random: &'w mut dyn FnMut(&mut [u8]) -> io::Result<()>,
+    /// Nothing when nobody is there to answer.
+    pub ask: Option<&'w mut Ask<'w>>,
+    /// Data.
+    pub stdout: &'w mut dyn Write,
+    /// Everything else.
+    pub stderr: &'w mut dyn Write,
+}
+
+/// What a command found.
+struct Answer {
+    /// For people.
+    human: String,
+    /// For programs, without the schema.
+    json: serde_json::Value,
+    code: Code,
+    /// For people only, on stderr.
+    note: Option<String>,
+}
+
+impl Answer {
+    fn new(human: String, data: &impl Serialize) -> Self {
+        let json = serde_json::to_value(data).expect("our own types become JSON");
+        Self { human, json, code: Code::Ok, note: None }
+    }
+
+    fn code(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
+    fn note(self, note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..self }
+    }
+}
+
+/// Runs one command and gives the exit code of the process.
+pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let out: &mut dyn Write = if asked { world.stdout } else { world.stderr };
+            // Nobody reads any more when this fails.
+            let _ = write!(out, "{error}");
+            return if asked { Code::Ok as u8 } else { Code::Usage as u8 };
+        }
+    };
+    let json = cli.json;
+    let (code, written) = match command(cli, world) {
+        Ok(answer) => (answer.code, show(&answer, json, world)),
+        Err(failure) => (failure.code, complain(&failure, json, world)),
+    };
+    match written {
+        Ok(()) => code as u8,
+        // `cachectl … | head`: the reader has what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code as u8,
+        Err(_) => Code::Failed as u8,
+    }
+}
+
+fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
+    let socket = cli.socket.or_else(|| world.socket.clone());
+    let client = Client::new(socket.unwrap_or_else(|| DEFAULT_SOCKET.into()));
+    match cli.command {
+        Command::Status => status::status(&client),
+        Command::Cache(CacheCommand::Stats) => cache::stats(&client),
+        Command::Cache(CacheCommand::Explain { url }) => cache::explain(&client, &url),
+        Command::Cache(CacheCommand::Purge(purge)) => cache::purge(&client, purge, world),
+        Command::Keys(KeysCommand::New(new)) => keys::new(&new, world),
+        Command::Keys(KeysCommand::MintUrl(mint)) => keys::mint_url(&mint, world.now),
+        Command::Keys(KeysCommand::ExplainToken(explain)) => {
+            keys::explain_token(&explain, world.now)
+        }
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            let data = serde_json::json!({ "version": version });
+            Ok(Answer::new(format!("cachectl {version}\n"), &data))
+        }
+    }
+}
+
+fn show(answer: &Answer, json: bool, world: &mut World<'_>) -> io::Result<()> {
+    if json {
+        return print::json(world.stdout, &answer.json);
+    }
+    world.stdout.write_all(answer.human.as_bytes())?;
+    world.stdout.flush()?;
+    match &answer.note {
+        Some(note) => writeln!(world.stderr, "{note}"),
+        None => Ok(()),
+    }
+}
+
+fn complain(failure: &Failure, json: bool, world: &mut World<'_>) -> io::Result<()> {
+    if json {
+        print::json(world.stderr, &failure.json())
+    } else {
+        write!(world.stderr, "{failure}")
+    }
+}

@@ -1,0 +1,127 @@
+//! Commands and their arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use weir_config_units::Duration;
+
+/// Asks and commands a Weir server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cachectl",
+    version,
+    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 partial, 5 unhealthy, \
+                  6 refused, 7 conflict, 75 try again later.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    /// Print JSON ("schema": "cachectl/v1") instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The server's admin socket [default: $WEIR_ADMIN_SOCKET, then /run/weir/admin.sock].
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// One verdict, its reasons, and what to do about them.
+    Status,
+    /// What the cache holds, and why.
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Signing keys and playback tokens.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// The version of this program.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Fill levels, hits and misses.
+    Stats,
+    /// Key, place, age and the reason for hit or miss of one URL.
+    Explain {
+        /// As a client asks for it, with or without its token.
+        url: String,
+    },
+    /// Remove from the cache.
+    #[command(subcommand)]
+    Purge(PurgeCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PurgeCommand {
+    /// Remove the object of one URL.
+    Url {
+        /// As a client asks for it, with or without its token.
+        url: String,
+        /// Only tell what would go.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a signing key and the public key set that edges need.
+    New(New),
+    /// Put a new token into a URL.
+    MintUrl(MintUrl),
+    /// Decode a token and tell what an edge would say to it.
+    ExplainToken(ExplainToken),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// A folder (for signing.jwk and jwks.json), or the private key's file.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) out: PathBuf,
+    /// The key's id [default: its RFC 7638 thumbprint].
+    #[arg(long)]
+    pub(crate) kid: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MintUrl {
+    /// The URL to open.
+    pub(crate) url: String,
+    /// The private key (JWK) that `keys new` made.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The service's `token.audience`.
+    #[arg(long)]
+    pub(crate) audience: String,
+    /// How long the token is good: 30min, 4h, 7d.
+    #[arg(long)]
+    pub(crate) ttl: Duration,
+    /// What the token opens [default: the URL's folder].
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// The session to write into the token.
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainToken {
+    /// The token, or a URL that holds one.
+    #[arg(value_name = "TOKEN|URL")]
+    pub(crate) token: String,
+    /// The public keys to check the signature with.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks: Option<PathBuf>,
+    /// The path to open [default: that of the URL].
+    #[arg(long)]
+    pub(crate) path: Option<String>,
+    /// The service's `token.audience`.
+    #[arg(long)]
+    pub(crate) audience: Option<String>,
+}

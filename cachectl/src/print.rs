@@ -1,0 +1,83 @@
+//! Numbers, tables and JSON as people and programs read them.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value};
+use weir_config_units::ByteSize;
+
+use crate::SCHEMA;
+
+/// One object with the schema in it, on one line.
+pub(crate) fn json(out: &mut dyn Write, data: &Value) -> io::Result<()> {
+    let mut object = Map::new();
+    object.insert("schema".to_owned(), SCHEMA.into());
+    if let Value::Object(fields) = data {
+        object.extend(fields.clone());
+    }
+    writeln!(out, "{}", Value::Object(object))?;
+    out.flush()
+}
+
+/// `18 412`
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `18 412 objects`, `1 object`
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
+/// `41.2 GiB`
+pub(crate) fn bytes(number: u64) -> String {
+    ByteSize::bytes(number).rounded()
+}
+
+/// `12.0 MiB of 512 MiB (2.3 %)`
+pub(crate) fn level(used: u64, limit: u64) -> String {
+    match limit {
+        0 => bytes(used),
+        _ => format!("{} of {} ({})", bytes(used), bytes(limit), part(used, limit)),
+    }
+}
+
+fn part(used: u64, limit: u64) -> String {
+    percent(Some(used as f64 / limit as f64))
+}
+
+/// `97.4 %`, or `-` when there is nothing to tell.
+pub(crate) fn percent(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0))
+}
+
+/// Columns as wide as their widest cell; the last one is not filled up.
+pub(crate) fn table(indent: &str, rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let wide = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<_> = (0..columns).map(|column| wide(column).unwrap_or(0)).collect();
+    let mut out = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        out.push_str(indent);
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// What a server says may be what a client said: it must not write to the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,139 @@
+//! `cachectl status`
+
+use weir_config_admin::{STATUS, State, Status, UpstreamState, Verdict};
+
+use crate::{
+    Answer,
+    client::Client,
+    failure::{Code, Failure},
+    print::{bytes, count, counted, level, percent, plain, table},
+    time::span,
+};
+
+pub(crate) fn status(client: &Client) -> Result<Answer, Failure> {
+    let status: Status = client.get(STATUS)?;
+    let code = if status.verdict == Verdict::Ok { Code::Ok } else { Code::Unhealthy };
+    Ok(Answer::new(render(&status), &status).code(code))
+}
+
+fn render(status: &Status) -> String {
+    let verdict = match status.verdict {
+        Verdict::Ok => "OK",
+        Verdict::Degraded => "DEGRADED",
+        Verdict::Down => "DOWN",
+    };
+    let state = match status.state {
+        State::Starting => "starting",
+        State::Serving => "serving",
+        State::Draining => "draining",
+    };
+    let mut out = format!(
+        "{}   {verdict}   site {}, {state} for {}, weir {}\n",
+        plain(&status.node),
+        plain(&status.site),
+        span(status.uptime_s),
+        plain(&status.version),
+    );
+    let cache = &status.cache;
+    let errors = match status.errors {
+        0 => String::new(),
+        errors => format!(", {} failed", count(errors)),
+    };
+    let row = |name: &str, text: String| vec![name.to_owned(), text];
+    let mut rows = vec![
+        row(
+            "traffic",
+            format!(
+                "{}{errors}, {} sent, {}",
+                counted(status.requests, "request"),
+                bytes(status.bytes),
+                counted(status.connections, "open connection")
+            ),
+        ),
+        row(
+            "hit ratio",
+            format!(
+                "{} of requests, {} of bytes",
+                percent(status.hit_ratio),
+                percent(status.byte_hit_ratio)
+            ),
+        ),
+        row(
+            "cache",
+            format!(
+                "{}, RAM {}",
+                counted(cache.objects, "object"),
+                level(cache.memory_bytes, cache.memory_limit)
+            ),
+        ),
+    ];
+    if cache.disk_limit > 0 {
+        rows.push(row("", format!("disk {}", level(cache.disk_bytes, cache.disk_limit))));
+    }
+    if cache.fills > 0 {
+        rows.push(row("", format!("{} under way", counted(cache.fills, "fill"))));
+    }
+    out.push_str(&table("  ", &rows));
+    out.push_str(&protocols(status));
+    out.push_str(&upstreams(status));
+    out.push_str(&reasons(status));
+    out
+}
+
+fn protocols(status: &Status) -> String {
+    if status.protocols.is_empty() {
+        return String::new();
+    }
+    let row = |protocol: &weir_config_admin::Protocol| {
+        vec![
+            plain(&protocol.name),
+            counted(protocol.requests, "request"),
+            format!("{} sent", bytes(protocol.bytes)),
+            format!("{} open", count(protocol.connections)),
+        ]
+    };
+    let rows: Vec<_> = status.protocols.iter().map(row).collect();
+    format!("  protocols\n{}", table("    ", &rows))
+}
+
+fn upstreams(status: &Status) -> String {
+    if status.upstreams.is_empty() {
+        return String::new();
+    }
+    let row = |upstream: &weir_config_admin::Upstream| {
+        let state = match upstream.state {
+            UpstreamState::Unknown => "not asked yet",
+            UpstreamState::Ok => "ok",
+            UpstreamState::Failing => "failing",
+        };
+        vec![
+            plain(&upstream.id),
+            plain(&upstream.kind),
+            state.to_owned(),
+            counted(upstream.requests, "request"),
+            format!("{} failed", count(upstream.errors)),
+            format!("{} received", bytes(upstream.bytes)),
+            upstream.last_error.as_deref().map(plain).unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = status.upstreams.iter().map(row).collect();
+    format!("  upstreams\n{}", table("    ", &rows))
+}
+
+fn reasons(status: &Status) -> String {
+    if status.reasons.is_empty() {
+        return String::new();
+    }
+    let mut out = match status.verdict {
+        Verdict::Down => "  why down\n".to_owned(),
+        _ => "  why degraded\n".to_owned(),
+    };
+    for reason in &status.reasons {
+        out.push_str(&format!("    ! {}", plain(&reason.what)));
+        if let Some(next) = &reason.next {
+            out.push_str(&format!("   -> {}", plain(next)));
+        }
+        out.push('\n');
+    }
+    out
+}
