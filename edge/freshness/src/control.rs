@@ -57,9 +57,11 @@ pub fn response_control(headers: &HeaderMap) -> (CacheControl, Targeted) {
     if let Some(control) = cdn_cache_control(headers) {
         return (control, Targeted::Cdn);
     }
-    if headers.contains_key("surrogate-control") {
-        let lines = headers.get_all("surrogate-control");
-        return (CacheControl::parse(lines), Targeted::Surrogate);
+    // Surrogate-Control (W3C Edge Architecture, basic form) counts where it says how long; one
+    // that only names a processor (`content="ESI/1.0"`) overrules nothing.
+    let surrogate = CacheControl::parse(headers.get_all("surrogate-control"));
+    if surrogate.max_age.is_some() || surrogate.no_store {
+        return (surrogate, Targeted::Surrogate);
     }
     (CacheControl::parse(headers.get_all(header::CACHE_CONTROL)), Targeted::None)
 }

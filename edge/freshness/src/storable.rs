@@ -70,7 +70,8 @@ pub enum Storability {
 pub enum PassReason {
     /// Not GET.
     Method,
-    /// Partial, interim, 304, or not understood although `must-understand`.
+    /// Partial, interim, 304, not understood although `must-understand`, or one that is only
+    /// stored where the response says so, and it does not.
     Status,
     /// The client's `no-store`.
     RequestNoStore,
@@ -154,6 +155,15 @@ fn reason_to_pass(exchange: &Exchange<'_>, rules: &Rules) -> Option<PassReason> 
     if rules.shared && control.private {
         return Some(PassReason::Private);
     }
+    // §3, last condition.
+    let explicit = control.public
+        || control.private
+        || control.max_age.is_some()
+        || control.s_maxage.is_some()
+        || (targeted == Targeted::None && exchange.response.contains_key(header::EXPIRES));
+    if !explicit && !heuristic_status(exchange.status) {
+        return Some(PassReason::Status);
+    }
     // §3.5
     let allowed = control.public
         || control.must_revalidate
@@ -179,6 +189,11 @@ fn storable_status(status: StatusCode, must_understand: bool) -> bool {
         206 | 304 => false,
         code => code >= 200 && !must_understand,
     }
+}
+
+/// RFC 9110 §15.1: statuses that may be stored without a word about it.
+fn heuristic_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 
 fn vary(response: &HeaderMap, rules: &Rules) -> Option<PassReason> {
