@@ -1,1 +1,20 @@
 //! The edge server: HLS and DASH segments from a hybrid cache over HTTP/1.1, 2 and 3.
+//!
+//! A request passes its phases in order: admit, authorize, lookup, fill, deliver, record.
+
+pub mod admin;
+pub mod admit;
+pub mod assemble;
+pub mod authorize;
+pub mod cors;
+pub mod deliver;
+pub mod handler;
+pub mod lookup;
+pub mod metrics;
+pub mod node;
+pub mod observe;
+pub mod record;
+pub mod refuse;
+pub mod run;
+pub mod s3_upstream;
+pub mod service;

@@ -1,3 +1,93 @@
-//! The edge server: HLS and DASH segments from a hybrid cache over HTTP/1.1, 2 and 3.
+//! `weir-edge --config edge.toml`: reads arguments, loads config, builds, runs, drains.
 
-fn main() {}
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use weir_config::{LogFormat, edge::EdgeConfig};
+use weir_config_lifecycle::{Clock, Shutdown, Signals, SystemClock};
+use weir_config_telemetry::logging::{self, Logging};
+use weir_edge::{assemble, run};
+
+/// The edge server: HLS and DASH segments over HTTP/1.1, HTTP/2 and HTTP/3.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The configuration; every key is in config/examples/edge.toml.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only read and check the configuration.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let config = match EdgeConfig::load(&args.config) {
+        Ok(config) => config,
+        Err(report) => {
+            eprint!("{report}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.check {
+        return ExitCode::SUCCESS;
+    }
+    match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: &EdgeConfig) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = std::env::var("WEIR_LOG").ok();
+    logging::init(Logging {
+        level: config.log.level.as_str().parse()?,
+        json: config.log.format == LogFormat::Json,
+        filter: filter.as_deref(),
+    })?;
+    // Fills, disk and admin; the workers that serve have their own.
+    let fills = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(assemble::workers(config).clamp(1, 4))
+        .thread_name("fill")
+        .enable_all()
+        .build()?;
+    fills.block_on(async {
+        let shutdown = Shutdown::new();
+        let signals = Signals::listen()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tls = assemble::tls(config, &clock)?;
+        let handle = tokio::runtime::Handle::current();
+        let readiness = shutdown.readiness().clone();
+        let node = assemble::node(config, clock, handle, readiness).await?;
+        let access = node.access.clone();
+        tokio::spawn(signals.drive(shutdown.clone(), move || {
+            if let Some(access) = &access {
+                access.reopen();
+            }
+        }));
+        let served = run::run(config, Arc::clone(&node), tls, &shutdown).await;
+        node.engine.cache().close().await;
+        if let Some(access) = &node.access {
+            access.close();
+        }
+        served.map_err(Into::into)
+    })
+}
+
+/// An error and everything behind it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -155,10 +155,9 @@ impl Table {
             }
             if !resolving.purged.load(Ordering::SeqCst)
                 && let Some(entry) = shard.entries.get_mut(&id)
+                && let Head::Object(Resolved { body: Some(body), .. }) = &head
             {
-                if let Head::Object(Resolved { body: Some(body), .. }) = &head {
-                    entry.bodies.push(Arc::clone(body));
-                }
+                entry.bodies.push(Arc::clone(body));
             }
             shard.tidy(id);
         }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod drive;
+mod h3;
 mod io;
 mod request;
 mod response;
@@ -10,21 +11,28 @@ mod state;
 mod streams;
 mod tcp;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use tokio::net::TcpListener;
-use weir_edge_transport::tls::Tls;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    task::JoinSet,
+    time::timeout,
+};
+use weir_edge_transport::{quic::Endpoint, tls::Tls};
 
 use crate::{
-    counters::Counters,
+    counters::{Counters, count},
     handler::Handler,
     limits::Limits,
     shutdown::{Drained, Shutdown},
 };
 
-use accept::accept_loop;
+use accept::{accept_loop, drain};
 use service::Shared;
+
+/// How long a QUIC endpoint may take to tell its last clients that it is gone.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 /// One worker's server. Cheap to make: each worker makes its own around the shared handler.
 pub struct Server<H> {
@@ -65,6 +73,15 @@ impl<H: Handler> Server<H> {
         .await
     }
 
+    /// Serves HTTP/1.1 on a Unix socket until the shutdown.
+    pub async fn unix(&self, listener: UnixListener, shutdown: &Shutdown) -> Drained {
+        let (limit, counters) = (self.shared.limits.connections, &self.shared.counters);
+        accept_loop(listener, limit, counters, shutdown, |socket, _| {
+            tcp::unix(socket, Arc::clone(&self.shared), shutdown.begin.clone())
+        })
+        .await
+    }
+
     /// Serves HTTP/1.1 and HTTP/2 over TLS until the shutdown.
     pub async fn tls(&self, listener: TcpListener, tls: &Tls, shutdown: &Shutdown) -> Drained {
         let (limit, counters) = (self.shared.limits.connections, &self.shared.counters);
@@ -73,5 +90,36 @@ impl<H: Handler> Server<H> {
             tcp::tls(socket, peer, tls.clone(), shared, shutdown.begin.clone())
         })
         .await
+    }
+
+    /// Serves HTTP/3 until the shutdown. The endpoint is of no use afterwards.
+    pub async fn quic(&self, endpoint: Endpoint, shutdown: &Shutdown) -> Drained {
+        let Ok(local) = endpoint.local_addr() else { return Drained::default() };
+        let (limits, counters) = (&self.shared.limits, &self.shared.counters);
+        let mut running = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.begin.cancelled() => break,
+                Some(_) = running.join_next() => {}
+                incoming = endpoint.accept() => {
+                    let Some(incoming) = incoming else { break };
+                    count(&counters.accepted);
+                    if running.len() < limits.connections {
+                        let (shared, begin) = (Arc::clone(&self.shared), shutdown.begin.clone());
+                        running.spawn(h3::connection(incoming, local, shared, begin));
+                    } else {
+                        count(&counters.over_limit);
+                        incoming.refuse();
+                    }
+                }
+            }
+        }
+        // New clients are refused, so that they go elsewhere at once.
+        endpoint.set_server_config(None);
+        let drained = drain(running, shutdown).await;
+        // The last packets, to those who still listen.
+        let _ = timeout(GOODBYE, endpoint.wait_idle()).await;
+        drained
     }
 }

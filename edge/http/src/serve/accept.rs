@@ -1,9 +1,15 @@
-//! Takes connections from a TCP listener and sees each of them to its end.
+//! Takes connections from a listener and sees each of them to its end.
 
-use std::{io, net::SocketAddr, pin::pin, sync::atomic::AtomicU64, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::pin,
+    sync::atomic::AtomicU64,
+    time::Duration,
+};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     task::JoinSet,
     time::sleep,
 };
@@ -13,16 +19,49 @@ use crate::{
     shutdown::{Drained, Shutdown},
 };
 
+/// Where connections come from.
+pub(crate) trait Listen {
+    type Socket;
+
+    /// Waits for the next one. Cancelling loses none.
+    async fn next(&self) -> io::Result<(Self::Socket, SocketAddr)>;
+}
+
+impl Listen for TcpListener {
+    type Socket = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, peer) = self.accept().await?;
+        // Responses leave when they are whole; waiting for more gains nothing.
+        let _ = socket.set_nodelay(true);
+        Ok((socket, peer))
+    }
+}
+
+impl Listen for UnixListener {
+    type Socket = UnixStream;
+
+    async fn next(&self) -> io::Result<(UnixStream, SocketAddr)> {
+        let (socket, _) = self.accept().await?;
+        Ok((socket, NOWHERE))
+    }
+}
+
+/// Address of both ends of a Unix socket, which has none.
+pub(crate) const NOWHERE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// Runs `connection` for each accepted socket until the shutdown, at most `limit` at once.
-pub(crate) async fn accept_loop<C, F>(
-    listener: TcpListener,
+pub(crate) async fn accept_loop<L, C, F>(
+    listener: L,
     limit: usize,
     counters: &Counters,
     shutdown: &Shutdown,
     mut connection: C,
 ) -> Drained
 where
-    C: FnMut(TcpStream, SocketAddr) -> F,
+    L: Listen,
+    C: FnMut(L::Socket, SocketAddr) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut running = JoinSet::new();
@@ -31,12 +70,10 @@ where
             biased;
             () = shutdown.begin.cancelled() => break,
             Some(_) = running.join_next() => {}
-            accepted = listener.accept() => match accepted {
+            accepted = listener.next() => match accepted {
                 Ok((socket, peer)) => {
                     count(&counters.accepted);
                     if running.len() < limit {
-                        // Responses leave when they are whole; waiting for more gains nothing.
-                        let _ = socket.set_nodelay(true);
                         running.spawn(connection(socket, peer));
                     } else {
                         count(&counters.over_limit);

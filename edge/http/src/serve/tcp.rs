@@ -1,4 +1,4 @@
-//! One TCP connection, from its handshake to its end.
+//! One TCP or Unix connection, from its handshake to its end.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -7,7 +7,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use weir_edge_transport::{
     stream::{Flusher, TlsStream},
@@ -19,6 +22,7 @@ use crate::{
     handler::{ConnectionInfo, Handler, Protocol, TlsInfo},
     limits::Limits,
     serve::{
+        accept::NOWHERE,
         drive::{Outlet, drive},
         io::{Counted, Reset},
         service::{Shared, answer},
@@ -45,6 +49,19 @@ pub(super) async fn plain<H: Handler>(
     // A socket without an address is already gone.
     let Ok(local) = socket.local_addr() else { return };
     let worker = shared.worker;
+    let info = ConnectionInfo { protocol: Protocol::H1, peer, local, tls: None, worker };
+    let state = State::new(info, Arc::clone(&shared.counters));
+    h1(socket, None, shared, state, &begin).await;
+}
+
+/// The same over a Unix socket.
+pub(super) async fn unix<H: Handler>(
+    socket: UnixStream,
+    shared: Arc<Shared<H>>,
+    begin: CancellationToken,
+) {
+    let worker = shared.worker;
+    let (peer, local) = (NOWHERE, NOWHERE);
     let info = ConnectionInfo { protocol: Protocol::H1, peer, local, tls: None, worker };
     let state = State::new(info, Arc::clone(&shared.counters));
     h1(socket, None, shared, state, &begin).await;

@@ -1,0 +1,112 @@
+//! What operators ask of a running node: the admin API on the Unix socket, and health and
+//! metrics on the management address. Both are read from the node; nothing is kept here.
+
+mod cache;
+mod status;
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+use weir_config_admin::{self as api, ErrorBody};
+use weir_config_telemetry::metrics::CONTENT_TYPE;
+use weir_edge_http::{ConnectionInfo, Handler, Request, Response, ResponseBody};
+
+use crate::node::Node;
+
+/// The admin API: whoever may open the socket may ask and command.
+#[derive(Debug)]
+pub struct Admin {
+    pub node: Arc<Node>,
+}
+
+impl Handler for Admin {
+    async fn handle(&self, request: Request, _: &Arc<ConnectionInfo>) -> Response {
+        let method = request.method().clone();
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let path = request.uri().path().to_owned();
+        match (&method, path.as_str()) {
+            (&Method::GET, api::STATUS) => json(StatusCode::OK, &status::status(&self.node)),
+            (&Method::GET, api::CACHE_STATS) => json(StatusCode::OK, &cache::stats(&self.node)),
+            (&Method::GET, api::CACHE_EXPLAIN) => cache::explain(&self.node, &query)
+                .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
+            (&Method::POST, api::CACHE_PURGE) => {
+                let body = cache::body(request.into_body()).await;
+                body.and_then(|body| cache::purge(&self.node, &body))
+                    .map_or_else(Failure::answer, |done| json(StatusCode::OK, &done))
+            }
+            (_, api::STATUS | api::CACHE_STATS | api::CACHE_EXPLAIN | api::CACHE_PURGE) => {
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                Failure::new(status, format!("{method} is not offered at {path}")).answer()
+            }
+            _ => Failure::new(StatusCode::NOT_FOUND, format!("nothing is offered at {path}"))
+                .why("this server may be older than the cachectl that asks")
+                .answer(),
+        }
+    }
+}
+
+/// A request that could not be answered.
+pub(crate) struct Failure {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, body: ErrorBody { error: error.into(), why: None, next: None } }
+    }
+
+    pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
+        self.body.why = Some(why.into());
+        self
+    }
+
+    fn answer(self) -> Response {
+        json(self.status, &self.body)
+    }
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let text = serde_json::to_vec(value).expect("our types have string keys only");
+    content(status, "application/json", text)
+}
+
+fn content(status: StatusCode, kind: &'static str, body: impl Into<bytes::Bytes>) -> Response {
+    let mut response = Response::new(ResponseBody::full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// `/healthz`, `/readyz` and `/metrics`.
+#[derive(Debug)]
+pub struct Management {
+    pub node: Arc<Node>,
+}
+
+impl Handler for Management {
+    async fn handle(&self, request: Request, _: &Arc<ConnectionInfo>) -> Response {
+        const PLAIN: &str = "text/plain; charset=utf-8";
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return content(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "GET and HEAD only\n");
+        }
+        match request.uri().path() {
+            // Alive is whoever answers.
+            "/healthz" => content(StatusCode::OK, PLAIN, "ok\n"),
+            "/readyz" if self.node.readiness.is_ready() => {
+                content(StatusCode::OK, PLAIN, "ready\n")
+            }
+            "/readyz" => {
+                let phase = format!("{}\n", self.node.readiness.phase().as_str());
+                content(StatusCode::SERVICE_UNAVAILABLE, PLAIN, phase)
+            }
+            "/metrics" => {
+                content(StatusCode::OK, CONTENT_TYPE, self.node.metrics.encode(&self.node))
+            }
+            _ => content(StatusCode::NOT_FOUND, PLAIN, "/healthz, /readyz or /metrics\n"),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! One verdict over the node, and the reasons for it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use weir_config_admin::{
+    CacheSummary, Protocol as ProtocolLine, Reason, State, Status, Upstream as UpstreamLine,
+    UpstreamState, Verdict,
+};
+use weir_config_lifecycle::Phase;
+use weir_edge_fill::upstream::Upstream;
+use weir_edge_http::Protocol;
+
+use crate::{node::Node, record::Outcome};
+
+pub(super) fn status(node: &Node) -> Status {
+    let reasons = reasons(node);
+    let verdict = reasons.iter().map(|reason| reason.verdict).max().unwrap_or(Verdict::Ok);
+    // Answers the edge gives by itself say nothing of the cache.
+    let asked = |outcome: Outcome| !matches!(outcome, Outcome::Own | Outcome::Bypass);
+    let (requests, bytes) = node.metrics.totals(|_, _, _| true);
+    let (cached, cached_bytes) = node.metrics.totals(|_, outcome, _| asked(outcome));
+    let (hits, hit_bytes) = node.metrics.totals(|_, outcome, _| outcome.is_hit());
+    let (errors, _) = node.metrics.totals(|_, _, code| code == 5);
+    let protocols: Vec<ProtocolLine> =
+        [Protocol::H1, Protocol::H2, Protocol::H3].map(|p| protocol(node, p)).into();
+    Status {
+        node: node.name.clone(),
+        site: node.site.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        uptime_s: node.started.elapsed().as_secs(),
+        state: match node.readiness.phase() {
+            Phase::Starting => State::Starting,
+            Phase::Serving => State::Serving,
+            Phase::Draining | Phase::Stopped => State::Draining,
+        },
+        verdict,
+        reasons,
+        connections: protocols.iter().map(|line| line.connections).sum(),
+        protocols,
+        requests,
+        errors,
+        bytes,
+        hit_ratio: ratio(hits, cached),
+        byte_hit_ratio: ratio(hit_bytes, cached_bytes),
+        cache: summary(node),
+        upstreams: node.upstreams.iter().map(|upstream| line(upstream)).collect(),
+    }
+}
+
+fn protocol(node: &Node, protocol: Protocol) -> ProtocolLine {
+    let (requests, bytes) = node.metrics.totals(|p, _, _| p == protocol);
+    ProtocolLine {
+        name: protocol.as_str().into(),
+        connections: node.connections.open.of(protocol),
+        requests,
+        bytes,
+    }
+}
+
+fn summary(node: &Node) -> CacheSummary {
+    let stats = node.engine.cache().stats();
+    let store = stats.store.unwrap_or_default();
+    CacheSummary {
+        objects: stats.objects,
+        memory_bytes: stats.ram_used_bytes,
+        memory_limit: stats.ram_capacity_bytes,
+        disk_bytes: store.accepted_bytes.min(store.capacity_bytes),
+        disk_limit: store.capacity_bytes,
+        fills: node.engine.under_way() as u64,
+    }
+}
+
+fn line(upstream: &crate::observe::Observed) -> UpstreamLine {
+    let tally = &upstream.tally;
+    let requests = tally.requests.load(Relaxed);
+    UpstreamLine {
+        id: upstream.id().into(),
+        kind: upstream.kind.into(),
+        state: match (requests, tally.failing.load(Relaxed)) {
+            (0, _) => UpstreamState::Unknown,
+            (_, true) => UpstreamState::Failing,
+            (_, false) => UpstreamState::Ok,
+        },
+        requests,
+        errors: tally.errors.load(Relaxed),
+        bytes: tally.bytes.load(Relaxed),
+        last_error: tally.last_error.lock().clone(),
+    }
+}
+
+fn reasons(node: &Node) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let phase = node.readiness.phase();
+    if phase != Phase::Serving {
+        let what = format!("the node is {}", phase.as_str());
+        reasons.push(Reason { verdict: Verdict::Down, what, next: None });
+    }
+    for upstream in &node.upstreams {
+        if upstream.tally.failing.load(Relaxed) {
+            let why = upstream.tally.last_error.lock().clone().unwrap_or_default();
+            let what = format!("upstream {} fails: {why}", upstream.id());
+            reasons.push(Reason { verdict: Verdict::Degraded, what, next: None });
+        }
+    }
+    let store = node.engine.cache().stats().store.unwrap_or_default();
+    if store.io_errors > 0 || store.checksum_failures > 0 {
+        let what = format!(
+            "the disk tier had {} I/O errors and {} damaged chunks",
+            store.io_errors, store.checksum_failures
+        );
+        let next = Some("cachectl cache stats".into());
+        reasons.push(Reason { verdict: Verdict::Degraded, what, next });
+    }
+    reasons
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}

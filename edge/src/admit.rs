@@ -1,0 +1,118 @@
+//! First phase: what is asked for, and of which service. Nothing here looks into the cache.
+
+use std::sync::Arc;
+
+use http::{Method, Uri, header};
+use weir_edge_http::Request;
+
+use crate::{
+    refuse::Refusal,
+    service::{Preset, Service, Services},
+};
+
+/// A request that has found its service.
+#[derive(Debug)]
+pub struct Admitted {
+    pub service: Arc<Service>,
+    /// Lower case, without port.
+    pub host: String,
+    /// As the client named it.
+    pub authority: String,
+    /// Without the token.
+    pub path: String,
+    pub query: Option<String>,
+    /// The path token, where the path carries one.
+    pub token: Option<String>,
+}
+
+/// Finds the service of a request.
+pub fn admit(services: &Services, request: &Request) -> Result<Admitted, Refusal> {
+    let authority = authority(request).unwrap_or_default();
+    admit_url(services, authority, request.uri())
+}
+
+/// The same for a URL that nobody asked for yet.
+pub fn admit_url(services: &Services, authority: String, uri: &Uri) -> Result<Admitted, Refusal> {
+    let host = host_of(&authority);
+    let (service, token, path) = match with_token(services, &host, uri.path()) {
+        Some(found) => found,
+        None => {
+            let (service, path) = find(services, &host, uri.path())?;
+            (service, None, path)
+        }
+    };
+    let query = uri.query().map(str::to_owned);
+    Ok(Admitted { service, host, authority, path, query, token })
+}
+
+/// `/t/<token>/<path>`, where a service that takes tokens answers for the path. Elsewhere
+/// such a path is one like any other.
+fn with_token(
+    services: &Services,
+    host: &str,
+    path: &str,
+) -> Option<(Arc<Service>, Option<String>, String)> {
+    let (token, rest) = weir_edge_token::split_path(path)?;
+    let (service, path) = find(services, host, rest).ok()?;
+    service.token.as_ref()?;
+    Some((service, Some(token.to_owned()), path))
+}
+
+/// The service of a path, and the path as it is asked there: for media in its one spelling,
+/// so that an object has one key and no path slips out from under a prefix.
+fn find(services: &Services, host: &str, path: &str) -> Result<(Arc<Service>, String), Refusal> {
+    let canonical = weir_edge_token::canonical(path);
+    let looked_up = canonical.as_deref().unwrap_or(path);
+    let Some(service) = services.find(host, looked_up) else {
+        return Err(Refusal::NoService { host: host.to_owned() });
+    };
+    let path = match service.preset {
+        Preset::Proxy => path.to_owned(),
+        Preset::Media => canonical.map_err(Refusal::BadPath)?.into_owned(),
+    };
+    Ok((Arc::clone(service), path))
+}
+
+/// RFC 9110 §9.1: a method that is understood but not offered here is 405.
+pub fn check_method(service: &Service, method: &Method) -> Result<(), Refusal> {
+    let offered = match service.preset {
+        Preset::Media => matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS),
+        Preset::Proxy => !matches!(*method, Method::CONNECT | Method::TRACE),
+    };
+    if offered { Ok(()) } else { Err(Refusal::Method) }
+}
+
+/// RFC 9110 §7.2: `:authority` or the absolute form where there is one, else `Host`.
+fn authority(request: &Request) -> Option<String> {
+    if let Some(authority) = request.uri().authority() {
+        return Some(authority.as_str().to_owned());
+    }
+    Some(request.headers().get(header::HOST)?.to_str().ok()?.to_owned())
+}
+
+/// The host in lower case, without port, user or brackets.
+fn host_of(authority: &str) -> String {
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn hosts() {
+        let check = |authority: &str, host: &str| assert_eq!(host_of(authority), host);
+        check("CDN.Example", "cdn.example");
+        check("cdn.example:8443", "cdn.example");
+        check("cdn.example.", "cdn.example");
+        check("[::1]:8443", "::1");
+        check("[::1]", "::1");
+        check("user@cdn.example:1", "cdn.example");
+        check("", "");
+    }
+}

@@ -1,0 +1,165 @@
+//! From a configuration to a node that can serve: everything that can fail at the start fails
+//! here, before a socket is open to clients.
+
+mod services;
+mod upstreams;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use weir_config::edge::{EdgeConfig, TlsVersion};
+use weir_config_lifecycle::{Clock, Readiness};
+use weir_config_telemetry::{AccessLog, AccessOptions, Metrics as Registry};
+use weir_edge_cache::{Cache, CacheConfig, ChunkStore, FoyerConfig, FoyerStore};
+use weir_edge_fill::Engine;
+use weir_edge_http::Counters;
+use weir_edge_transport::{
+    connect::TlsClientError,
+    tls::{CertificateError, Certificates, Keys, KeysError, MinVersion, Tls, TlsError},
+};
+
+use crate::{metrics::Metrics, node::Node, service::Services};
+
+/// Objects the metadata table holds at most; the oldest go first. About 400 MiB when full.
+const OBJECTS_MAX: usize = 1_000_000;
+/// Connection ids carry the worker in one byte.
+const WORKERS_MAX: usize = 256;
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot open the disk tier in {path}")]
+    Disk {
+        path: PathBuf,
+        #[source]
+        source: weir_edge_cache::StoreOpenError,
+    },
+    #[error("[[cache.disk]] stands {0} times; this version keeps its chunks on one disk")]
+    Disks(usize),
+    #[error("cannot open the cache")]
+    Cache(#[source] weir_edge_cache::OpenError),
+    #[error("cannot use the certificates")]
+    Certificates(#[from] CertificateError),
+    #[error("cannot use the transport keys")]
+    Keys(#[from] KeysError),
+    #[error("cannot set up TLS")]
+    Tls(#[from] TlsError),
+    #[error("cannot set up TLS towards upstreams")]
+    TlsClient(#[from] TlsClientError),
+    #[error("upstream {id}: {reason}")]
+    Upstream { id: String, reason: String },
+    #[error("service {id}: {reason}")]
+    Service { id: String, reason: String },
+    #[error("cannot write the access log")]
+    Access(#[from] weir_config_telemetry::AccessLogError),
+    #[error("cannot make the folder {path}")]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the memory of the cache does not suffice for its parts")]
+    Memory,
+}
+
+/// Worker threads of a node.
+pub fn workers(config: &EdgeConfig) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.node.workers.map_or_else(cores, usize::from).min(WORKERS_MAX)
+}
+
+/// Builds the node. `fills` is the runtime on which fills and disk writes run.
+pub async fn node(
+    config: &EdgeConfig,
+    clock: Arc<dyn Clock>,
+    fills: Handle,
+    readiness: Readiness,
+) -> Result<Arc<Node>, StartError> {
+    let metrics = Metrics::new(Registry::new());
+    let parts = config.cache.parts(&config.fill).ok_or(StartError::Memory)?;
+    let (store, disk) = disk(config, parts.disk_buffers.as_u64(), &fills).await?;
+    folder_of(&config.cache.state)?;
+    let cache_config = CacheConfig {
+        memory_bytes: parts.ram.as_u64(),
+        state: Some(config.cache.state.clone()),
+        metadata_objects_max: OBJECTS_MAX,
+    };
+    let cache = Cache::open(&cache_config, store).map_err(StartError::Cache)?;
+    let concurrency = usize::from(config.fill.concurrency.get());
+    let engine = Engine::new(Arc::new(cache), Arc::clone(&clock), fills, concurrency);
+    let upstreams = upstreams::all(config, &metrics)?;
+    let services = services::all(config, &upstreams, workers(config))?;
+    let access = config.log.access.as_deref().map(|path| {
+        folder_of(path)?;
+        let options = AccessOptions { shards: workers(config), ..AccessOptions::default() };
+        AccessLog::open(path, options).map_err(StartError::from)
+    });
+    Ok(Arc::new(Node {
+        name: config.node.name.clone(),
+        site: config.node.site.clone(),
+        started: Instant::now(),
+        clock,
+        services: ArcSwap::from_pointee(Services::new(services)),
+        engine,
+        upstreams,
+        connections: Arc::new(Counters::default()),
+        metrics,
+        access: access.transpose()?,
+        readiness,
+        purges: AtomicU64::new(0),
+        disk,
+    }))
+}
+
+type Disk = (Option<Arc<dyn ChunkStore>>, Option<String>);
+
+async fn disk(config: &EdgeConfig, buffers: u64, fills: &Handle) -> Result<Disk, StartError> {
+    match config.cache.disks.as_slice() {
+        [] => Ok((None, None)),
+        [disk] => {
+            let path = disk.path.clone();
+            let store = FoyerConfig {
+                path: path.clone(),
+                size_bytes: disk.size.as_u64(),
+                buffer_bytes: buffers,
+            };
+            let shown = path.display().to_string();
+            let store = FoyerStore::open(store, fills.clone())
+                .await
+                .map_err(|source| StartError::Disk { path, source })?;
+            Ok((Some(Arc::new(store)), Some(shown)))
+        }
+        disks => Err(StartError::Disks(disks.len())),
+    }
+}
+
+/// TLS of a node; none where it listens without.
+pub fn tls(config: &EdgeConfig, clock: &Arc<dyn Clock>) -> Result<Option<Tls>, StartError> {
+    if config.listen.https.is_empty() {
+        return Ok(None);
+    }
+    let pairs = config.tls.certificates.iter().map(|pair| (&pair.chain, &pair.key));
+    let certificates = Certificates::load(pairs)?;
+    folder_of(&config.tls.keys)?;
+    let clock = Arc::clone(clock);
+    let keys = Keys::load_or_make(&config.tls.keys, Arc::new(move || clock.unix_seconds()))?;
+    let min = match config.tls.min_version {
+        TlsVersion::Tls12 => MinVersion::Tls12,
+        TlsVersion::Tls13 => MinVersion::Tls13,
+    };
+    Ok(Some(Tls::new(certificates, keys, min)?))
+}
+
+/// Makes the folder in which a file will stand.
+pub(crate) fn folder_of(file: &std::path::Path) -> Result<(), StartError> {
+    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder)
+        .map_err(|source| StartError::Folder { path: folder.to_owned(), source })
+}

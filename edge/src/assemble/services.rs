@@ -1,0 +1,103 @@
+//! Services from their configuration.
+
+use std::{sync::Arc, time::Duration};
+
+use weir_config::edge::{EdgeConfig, Preset, Service as Told};
+use weir_edge_fill::{Failover, Policy, upstream::Upstream};
+use weir_edge_token::Verifier;
+
+use super::StartError;
+use crate::{
+    observe::Observed,
+    service::{Cors, Service, TokenRule},
+};
+
+/// Freshness of a media object whose origin says nothing: objects under a version prefix do
+/// not change, and everything else is asked about once a minute.
+const MEDIA_TTL: Duration = Duration::from_secs(60);
+/// For how long a missing object is known to be missing.
+const NEGATIVE_TTL: Duration = Duration::from_secs(1);
+
+pub(super) fn all(
+    config: &EdgeConfig,
+    upstreams: &[Arc<Observed>],
+    workers: usize,
+) -> Result<Vec<Service>, StartError> {
+    let file = config.file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let file = file.unwrap_or_default();
+    config.services.iter().map(|told| one(config, told, upstreams, workers, &file)).collect()
+}
+
+fn one(
+    config: &EdgeConfig,
+    told: &Told,
+    upstreams: &[Arc<Observed>],
+    workers: usize,
+    file: &str,
+) -> Result<Service, StartError> {
+    let refused = |reason: String| StartError::Service { id: told.id.clone(), reason };
+    let chosen: Vec<Arc<dyn Upstream>> = told
+        .upstreams
+        .iter()
+        .filter_map(|id| upstreams.iter().find(|upstream| upstream.id() == id))
+        .map(|upstream| Arc::clone(upstream) as _)
+        .collect();
+    let upstream: Arc<dyn Upstream> = match chosen.as_slice() {
+        [only] => Arc::clone(only),
+        _ => {
+            let many = Failover::new(chosen);
+            Arc::new(many.ok_or_else(|| refused("it names no upstream".into()))?)
+        }
+    };
+    let cors = told.cors.as_ref().map(|cors| Cors {
+        origins: (!cors.origins.iter().any(|origin| origin == "*")).then(|| cors.origins.clone()),
+        max_age_seconds: cors.max_age.as_secs(),
+    });
+    let token = match &told.token {
+        None => None,
+        Some(rule) => {
+            let cannot = |why: String| refused(format!("{}: {why}", rule.jwks.display()));
+            let jwks = std::fs::read_to_string(&rule.jwks).map_err(|e| cannot(e.to_string()))?;
+            let verifier = Verifier::new(&jwks).map_err(|error| cannot(error.to_string()))?;
+            Some(TokenRule::new(rule.required, rule.audience.clone(), verifier, workers))
+        }
+    };
+    let mut set_headers = Vec::new();
+    for (name, value) in &told.response_headers.set {
+        let bad = || refused(format!("{name}: {value} is no header field"));
+        set_headers.push((name.parse().map_err(|_| bad())?, value.parse().map_err(|_| bad())?));
+    }
+    let mut remove_headers = Vec::new();
+    for name in &told.response_headers.remove {
+        let parsed = name.parse().map_err(|_| refused(format!("{name} is no header name")))?;
+        remove_headers.push(parsed);
+    }
+    let mut query_keys = told.query_keys.clone();
+    query_keys.sort_unstable();
+    Ok(Service {
+        id: told.id.as_str().into(),
+        hosts: told.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+        path_prefix: told.path_prefix.clone(),
+        strip_prefix: told.strip_prefix.clone(),
+        preset: told.preset,
+        query_keys,
+        cors,
+        token,
+        set_headers,
+        remove_headers,
+        upstream,
+        policy: Arc::new(Policy {
+            default_ttl: match told.preset {
+                Preset::Media => MEDIA_TTL,
+                Preset::Proxy => Duration::ZERO,
+            },
+            negative_ttl: match told.preset {
+                Preset::Media => NEGATIVE_TTL,
+                Preset::Proxy => Duration::ZERO,
+            },
+            deadline: config.fill.deadline,
+            resumes: config.fill.resumes,
+        }),
+        rule: format!("{file}:{}", told.line),
+    })
+}

@@ -1,0 +1,73 @@
+//! Upstreams from their configuration.
+
+use std::{sync::Arc, time::Duration};
+
+use weir_config::edge::{Credentials, EdgeConfig, S3Upstream as S3Told, UpstreamKind};
+use weir_edge_fill::upstream::Upstream;
+use weir_edge_http::client::{Client, ClientLimits, Deadlines};
+use weir_edge_parent::{BaseUrl, Host, HttpUpstream};
+use weir_edge_transport::connect::{Connector, Roots, client_config};
+use weir_origin_s3::{S3Config, S3Credentials, S3Store};
+
+use super::StartError;
+use crate::{metrics::Metrics, observe::Observed, s3_upstream::S3Upstream};
+
+/// A connection that is not there by then is another upstream's chance.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// All upstreams, watched, over one pool of connections.
+pub(super) fn all(
+    config: &EdgeConfig,
+    metrics: &Metrics,
+) -> Result<Vec<Arc<Observed>>, StartError> {
+    let tls = client_config(&Roots::Public)?;
+    let limits = ClientLimits::default();
+    let client = Client::new(Connector::new(tls), limits);
+    config
+        .upstreams
+        .iter()
+        .map(|told| {
+            let id = told.id.as_str();
+            let refused = |reason: String| StartError::Upstream { id: id.to_owned(), reason };
+            let (upstream, kind): (Arc<dyn Upstream>, _) = match &told.kind {
+                UpstreamKind::S3(s3) => {
+                    let store = S3Store::new(&s3_config(s3, config.fill.deadline), client.clone())
+                        .map_err(|error| refused(error.to_string()))?;
+                    (Arc::new(S3Upstream::new(id, Arc::new(store), &s3.bucket)), "s3")
+                }
+                UpstreamKind::Http(http) => {
+                    let base: BaseUrl =
+                        http.url.as_str().parse().map_err(
+                            |error: weir_edge_parent::BaseError| refused(error.to_string()),
+                        )?;
+                    let client = client.clone();
+                    let parent = HttpUpstream::new(id, base, Host::Upstream, client, CONNECT);
+                    (Arc::new(parent), "http")
+                }
+            };
+            let received = metrics.origin_bytes.with_label_values(&[id]);
+            let codes = metrics.origin_requests.clone();
+            let ttfb = metrics.origin_ttfb.with_label_values(&[id]);
+            Ok(Arc::new(Observed::new(upstream, kind, received, codes, ttfb)))
+        })
+        .collect()
+}
+
+fn s3_config(told: &S3Told, deadline: Duration) -> S3Config {
+    S3Config {
+        endpoint: told.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        region: told.region.clone(),
+        path_style: told.path_style,
+        credentials: match &told.credentials {
+            Credentials::Anonymous => S3Credentials::Anonymous,
+            Credentials::Env => S3Credentials::Env,
+            Credentials::Imds => S3Credentials::Imds,
+            Credentials::Static { access_key, secret_key } => S3Credentials::Static {
+                access_key: access_key.clone(),
+                secret_key: secret_key.expose().to_owned(),
+                session_token: None,
+            },
+        },
+        deadlines: Deadlines { connect: CONNECT.min(deadline), ..Deadlines::all(deadline) },
+    }
+}

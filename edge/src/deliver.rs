@@ -1,0 +1,249 @@
+//! Fifth phase: what of an object goes to the client, with which status and fields.
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use weir_edge_cache::StoredObject;
+use weir_edge_fill::{How, Reader, Tier, upstream::UpstreamResponse};
+use weir_edge_freshness::{
+    self as freshness, ByteRange, CacheStatus, ContentRange, Forward, Precondition, Selection,
+};
+use weir_edge_http::{BodyError, Response, ResponseBody};
+
+use crate::{record::Outcome, refuse::Refusal, service::Service};
+
+/// What a request gets of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Portion {
+    /// The client's own copy still holds.
+    NotModified,
+    Whole,
+    Part(ByteRange),
+}
+
+/// Judges conditions and range (RFC 9110 §13.2.2, §14.2). `size` is none while it is unknown,
+/// and then there are no ranges.
+pub fn portion(
+    method: &Method,
+    request: &HeaderMap,
+    status: StatusCode,
+    stored: &HeaderMap,
+    size: Option<u64>,
+) -> Result<Portion, Refusal> {
+    if status != StatusCode::OK {
+        return Ok(Portion::Whole);
+    }
+    match freshness::evaluate(method, request, status, stored) {
+        Precondition::NotModified => return Ok(Portion::NotModified),
+        Precondition::PreconditionFailed => return Err(Refusal::PreconditionFailed),
+        Precondition::Pass => {}
+    }
+    let Some(size) = size else { return Ok(Portion::Whole) };
+    // RFC 9110 §14.2: Range means something for GET only.
+    if method != Method::GET || !freshness::if_range_holds(request, stored) {
+        return Ok(Portion::Whole);
+    }
+    match freshness::select(request, size) {
+        Selection::Unsatisfiable => Err(Refusal::Range { size }),
+        Selection::Ranges(ranges) => match ranges.as_slice() {
+            [range] => Ok(Portion::Part(*range)),
+            // A server may ignore Range; several parts in one answer come with their tests.
+            _ => Ok(Portion::Whole),
+        },
+        Selection::Whole => Ok(Portion::Whole),
+    }
+}
+
+/// First and last byte of a `Range` whose ends do not depend on the size, for an object of
+/// which nothing is known yet.
+pub fn first_range(request: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    // No object is this large: offsets come back as they were asked.
+    const ANY: u64 = u64::MAX;
+    if request.contains_key(header::IF_RANGE) {
+        return None;
+    }
+    let Selection::Ranges(ranges) = freshness::select(request, ANY) else { return None };
+    let [range] = ranges.as_slice() else { return None };
+    let asked = request.get(header::RANGE)?.as_bytes();
+    let suffix = asked.split(|byte| *byte == b'=').nth(1)?.trim_ascii().starts_with(b"-");
+    (!suffix).then(|| (range.first, (range.end() < ANY).then_some(range.last)))
+}
+
+/// Fields of an answer made of a stored object.
+pub fn head(
+    service: &Service,
+    object: &StoredObject,
+    mut stored: HeaderMap,
+    portion: &Portion,
+    size: Option<u64>,
+    age_millis: u64,
+) -> Response {
+    let mut response = Response::new(ResponseBody::empty());
+    let headers = &mut stored;
+    headers.insert(header::AGE, freshness::age_value(age_millis));
+    service.shape(headers);
+    *response.status_mut() = match portion {
+        Portion::NotModified => {
+            not_modified(headers);
+            StatusCode::NOT_MODIFIED
+        }
+        Portion::Whole => {
+            if let Some(size) = size {
+                headers.insert(header::CONTENT_LENGTH, size.into());
+                if object.status == StatusCode::OK {
+                    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                }
+            }
+            object.status
+        }
+        Portion::Part(range) => {
+            let place = ContentRange::Bytes { range: *range, size };
+            headers.insert(header::CONTENT_RANGE, place.value());
+            headers.insert(header::CONTENT_LENGTH, range.len().into());
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            StatusCode::PARTIAL_CONTENT
+        }
+    };
+    *response.headers_mut() = stored;
+    response
+}
+
+/// RFC 9110 §15.4.5: a 304 describes no content.
+fn not_modified(headers: &mut HeaderMap) {
+    for name in [
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_DISPOSITION,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// The body of a reader. A failure in its middle resets the stream.
+pub fn body(reader: Reader, length: Option<u64>) -> ResponseBody {
+    use futures::TryStreamExt;
+    match reader.into_single() {
+        Ok(piece) => ResponseBody::full(piece),
+        Err(reader) => {
+            let pieces = reader.into_stream().map_err(|error| BodyError(error.to_string()));
+            ResponseBody::stream(pieces, length)
+        }
+    }
+}
+
+/// A response that is for this request alone.
+pub fn passed(service: &Service, method: &Method, response: UpstreamResponse) -> Response {
+    use futures::TryStreamExt;
+    let UpstreamResponse { status, mut headers, content_length, body } = response;
+    service.shape(&mut headers);
+    // Speaks of the origin's own authority (RFC 7838 §3).
+    headers.remove(header::ALT_SVC);
+    let bodiless = method == Method::HEAD
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = if bodiless {
+        ResponseBody::empty()
+    } else {
+        if let Some(length) = content_length {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        ResponseBody::stream(body.map_err(|error| BodyError(error.to_string())), content_length)
+    };
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// How an answer came to be, for the log, the metrics and `Cache-Status`.
+#[derive(Debug, Clone, Copy)]
+pub struct Story {
+    pub how: How,
+    /// Where the first byte came from; none for an answer without a body.
+    pub tier: Option<Tier>,
+    /// A chunk was missing and had to be asked for.
+    pub refilled: bool,
+}
+
+impl Story {
+    pub fn outcome(&self) -> Outcome {
+        match (self.how, self.tier) {
+            (How::Hit, _) if self.refilled => Outcome::Miss,
+            (How::Hit, Some(Tier::Upstream)) => Outcome::Collapsed,
+            (How::Hit, Some(Tier::Disk)) => Outcome::HitDisk,
+            (How::Hit, _) => Outcome::HitMem,
+            (How::Revalidated, _) => Outcome::Revalidated,
+            (How::StaleOnError, _) => Outcome::Stale,
+            (How::Collapsed { .. }, _) => Outcome::Collapsed,
+            (How::Miss { .. } | How::Replaced { .. }, _) => Outcome::Miss,
+        }
+    }
+
+    /// The member of `Cache-Status` (RFC 9211) for this cache.
+    pub fn status(&self, ttl_seconds: i64) -> CacheStatus<'static> {
+        let code = |status| StatusCode::from_u16(status).ok();
+        let ttl = Some(ttl_seconds);
+        match self.how {
+            How::Hit if self.refilled => {
+                let fwd = Some(Forward::Partial);
+                CacheStatus { fwd, ttl, stored: true, ..CacheStatus::default() }
+            }
+            How::Hit | How::StaleOnError => {
+                let detail = match self.tier {
+                    Some(Tier::Disk) => "disk",
+                    Some(Tier::Upstream) => "filling",
+                    _ => "mem",
+                };
+                CacheStatus { ttl, detail: Some(detail), ..CacheStatus::default() }
+            }
+            How::Revalidated => CacheStatus {
+                fwd: Some(Forward::Stale),
+                fwd_status: Some(StatusCode::NOT_MODIFIED),
+                ttl,
+                ..CacheStatus::default()
+            },
+            How::Replaced { status } => CacheStatus {
+                fwd: Some(Forward::Stale),
+                fwd_status: code(status),
+                ttl,
+                stored: true,
+                ..CacheStatus::default()
+            },
+            How::Miss { status } => CacheStatus {
+                fwd: Some(Forward::UriMiss),
+                fwd_status: code(status),
+                ttl,
+                stored: true,
+                ..CacheStatus::default()
+            },
+            How::Collapsed { status } => CacheStatus {
+                fwd: Some(Forward::UriMiss),
+                fwd_status: code(status),
+                ttl,
+                collapsed: Some(true),
+                ..CacheStatus::default()
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+
+    use super::first_range;
+
+    #[test]
+    fn ranges_of_unknown_objects() {
+        let check = |range: &'static str, expected| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, HeaderValue::from_static(range));
+            assert_eq!(first_range(&headers), expected, "{range}");
+        };
+        check("bytes=5-9", Some((5, Some(9))));
+        check("bytes=5-", Some((5, None)));
+        check("bytes=-9", None);
+        check("bytes=1-2,4-5", None);
+        check("lines=1-2", None);
+        check("bytes=9-5", None);
+        check("bytes=0-99999999999999999999999", Some((0, None)));
+    }
+}

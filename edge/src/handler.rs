@@ -1,0 +1,307 @@
+//! A request from top to bottom: admit, authorize, lookup, fill, deliver, record.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
+use weir_edge_cache::{ObjectId, StoredObject};
+use weir_edge_fill::{Answer, Ask, Found, How, upstream::UpstreamError};
+use weir_edge_freshness::{CacheStatus, Forward};
+use weir_edge_http::{ConnectionInfo, Handler, Request, RequestBody, Response, ResponseBody};
+
+use crate::{
+    admit::{self, Admitted},
+    authorize,
+    deliver::{self, Portion, Story},
+    lookup,
+    node::Node,
+    record::{Outcome, Record},
+    refuse::Refusal,
+    service::{Cors, Preset},
+};
+
+/// How often an object that changes while it is being read is asked for anew, before the
+/// first byte left.
+const ANEW: usize = 3;
+
+/// Answers the requests of one node.
+#[derive(Debug)]
+pub struct Edge {
+    node: Arc<Node>,
+}
+
+impl Edge {
+    pub fn new(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+}
+
+impl Handler for Edge {
+    async fn handle(&self, request: Request, connection: &Arc<ConnectionInfo>) -> Response {
+        let mut record = Record::begin(&self.node, connection, &request);
+        let services = self.node.services.load();
+        let response = match admit::admit(&services, &request) {
+            Ok(admitted) => {
+                drop(services);
+                record.host(&admitted.host);
+                record.service = Some(Arc::clone(&admitted.service.id));
+                self.serve(&mut record, &admitted, request, connection.worker).await
+            }
+            Err(refusal) => refusal.response(),
+        };
+        record.attach(response)
+    }
+}
+
+impl Edge {
+    /// Everything after admission, whatever comes of it, under the service's CORS rules.
+    async fn serve(
+        &self,
+        record: &mut Record,
+        admitted: &Admitted,
+        request: Request,
+        worker: usize,
+    ) -> Response {
+        let (head, body) = request.into_parts();
+        let cors = admitted.service.cors.as_ref();
+        if let Some(cors) = cors
+            && head.method == Method::OPTIONS
+            && Cors::is_preflight(&head.headers)
+        {
+            return cors.preflight(&head.headers);
+        }
+        let now = self.node.clock.unix_seconds();
+        let answered = match authorize::authorize(admitted, now, worker) {
+            Ok(sid) => {
+                record.sid = sid;
+                self.answer(record, admitted, &head, body).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = answered.unwrap_or_else(|refusal| {
+            self.note(record, admitted, &refusal);
+            refusal.response()
+        });
+        if let Some(cors) = cors {
+            cors.decorate(&head.headers, response.headers_mut());
+        }
+        response
+    }
+
+    fn note(&self, record: &mut Record, admitted: &Admitted, refusal: &Refusal) {
+        match refusal {
+            Refusal::Upstream(error) => {
+                record.outcome = Outcome::Error;
+                // Each is logged once, here, where it becomes an answer.
+                tracing::warn!(service = %admitted.service.id, path = %admitted.path, %error,
+                               "no answer from upstream");
+            }
+            Refusal::Token(reject) => self.node.metrics.token_rejected(*reject),
+            Refusal::TokenMissing => self.node.metrics.token_missing(),
+            _ => {}
+        }
+    }
+
+    async fn answer(
+        &self,
+        record: &mut Record,
+        admitted: &Admitted,
+        head: &Parts,
+        body: RequestBody,
+    ) -> Result<Response, Refusal> {
+        admit::check_method(&admitted.service, &head.method)?;
+        if head.method == Method::OPTIONS && admitted.service.preset == Preset::Media {
+            return Ok(options());
+        }
+        if head.method != Method::GET && head.method != Method::HEAD {
+            return self.forward(record, admitted, head, Some(body)).await;
+        }
+        let key = lookup::key(admitted);
+        let id = ObjectId::of(&key);
+        let control = lookup::control(&admitted.service, &head.headers);
+        if let Some(object) = self.node.engine.fresh(&id, &key, &control)
+            && let Some(response) = self.at_hand(record, admitted, head, &object)?
+        {
+            return Ok(response);
+        }
+        if control.only_if_cached && self.node.engine.fresh(&id, &key, &control).is_none() {
+            return Err(Refusal::OnlyIfCached);
+        }
+        let ask = lookup::ask(admitted, key, id, &head.headers);
+        self.fetch(record, admitted, head, &ask).await
+    }
+
+    /// The hot path: everything the answer needs is in RAM.
+    fn at_hand(
+        &self,
+        record: &mut Record,
+        admitted: &Admitted,
+        head: &Parts,
+        object: &StoredObject,
+    ) -> Result<Option<Response>, Refusal> {
+        let stored = object.headers();
+        let size = Some(object.size);
+        let portion = deliver::portion(&head.method, &head.headers, object.status, &stored, size)?;
+        let bodiless = head.method == Method::HEAD || portion == Portion::NotModified;
+        let range = match portion {
+            Portion::Part(range) => range.first..range.end(),
+            _ => 0..object.size,
+        };
+        let body = if bodiless {
+            ResponseBody::empty()
+        } else {
+            let Some(mut pieces) = self.node.engine.at_hand(object, &range) else {
+                return Ok(None);
+            };
+            match pieces.len() {
+                0 => ResponseBody::empty(),
+                1 => ResponseBody::full(pieces.remove(0)),
+                _ => {
+                    let pieces = futures::stream::iter(pieces.into_iter().map(Ok));
+                    ResponseBody::stream(pieces, Some(range.end - range.start))
+                }
+            }
+        };
+        let story = Story { how: How::Hit, tier: None, refilled: false };
+        let mut response = self.head(admitted, object, stored, &portion, size, &story);
+        *response.body_mut() = body;
+        record.outcome = story.outcome();
+        Ok(Some(response))
+    }
+
+    /// Asks the fill engine, and once more when the object changed under our hands.
+    async fn fetch(
+        &self,
+        record: &mut Record,
+        admitted: &Admitted,
+        head: &Parts,
+        ask: &Ask,
+    ) -> Result<Response, Refusal> {
+        // A HEAD does not bring a body into the cache.
+        if head.method == Method::HEAD
+            && self.node.engine.fresh(&ask.id, &ask.key, &ask.control).is_none()
+        {
+            return self.forward(record, admitted, head, None).await;
+        }
+        let mut anew = ANEW;
+        loop {
+            let found = match self.node.engine.resolve(ask).await.map_err(Refusal::Upstream)? {
+                Answer::Object(found) => found,
+                Answer::Passed(response) => {
+                    record.outcome = Outcome::Bypass;
+                    let mut response = deliver::passed(&admitted.service, &head.method, response);
+                    let status = response.status();
+                    self.bypassed(&mut response, Forward::UriMiss, status);
+                    return Ok(response);
+                }
+            };
+            match self.open(record, admitted, head, ask, &found).await {
+                Err(Refusal::Upstream(UpstreamError::Contradiction { .. })) if anew > 0 => {
+                    anew -= 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        record: &mut Record,
+        admitted: &Admitted,
+        head: &Parts,
+        ask: &Ask,
+        found: &Found,
+    ) -> Result<Response, Refusal> {
+        let object = found.object();
+        let stored = object.headers();
+        let size = found.size();
+        let portion = deliver::portion(&head.method, &head.headers, object.status, &stored, size)?;
+        let mut story = Story { how: found.how, tier: None, refilled: false };
+        let (range, length) = match &portion {
+            Portion::Part(range) => (Some(range.first..range.end()), Some(range.len())),
+            _ => (None, size),
+        };
+        let body = if head.method == Method::HEAD || portion == Portion::NotModified {
+            ResponseBody::empty()
+        } else {
+            let opened = self.node.engine.open(ask, found, range).await;
+            let reader = opened.map_err(Refusal::Upstream)?;
+            (story.tier, story.refilled) = (reader.tier(), reader.refilled());
+            deliver::body(reader, length)
+        };
+        let mut response = self.head(admitted, object, stored, &portion, size, &story);
+        *response.body_mut() = body;
+        record.outcome = story.outcome();
+        Ok(response)
+    }
+
+    fn head(
+        &self,
+        admitted: &Admitted,
+        object: &StoredObject,
+        stored: HeaderMap,
+        portion: &Portion,
+        size: Option<u64>,
+        story: &Story,
+    ) -> Response {
+        let age = weir_edge_fill::age_millis(object, self.node.clock.unix_millis());
+        let mut response = deliver::head(&admitted.service, object, stored, portion, size, age);
+        let ttl = seconds(object.lifetime_millis) - seconds(age);
+        story.status(ttl).append(&self.node.name, response.headers_mut());
+        response
+    }
+
+    /// The client's request as it is; nothing of the answer is kept.
+    async fn forward(
+        &self,
+        record: &mut Record,
+        admitted: &Admitted,
+        head: &Parts,
+        body: Option<RequestBody>,
+    ) -> Result<Response, Refusal> {
+        use futures::StreamExt;
+        let key = lookup::key(admitted);
+        let id = ObjectId::of(&key);
+        let ask = lookup::ask(admitted, key, id, &head.headers);
+        let upstream = ask.upstream.id().to_owned();
+        let body = body.filter(|body| !body.is_empty()).map(|body| {
+            let pieces = body.into_stream().map(move |piece| {
+                piece.map_err(|error| UpstreamError::Protocol {
+                    upstream: upstream.clone(),
+                    reason: format!("the client's body: {error}"),
+                })
+            });
+            pieces.boxed()
+        });
+        let sent = self.node.engine.pass(&ask, head.method.clone(), body).await;
+        let response = sent.map_err(Refusal::Upstream)?;
+        // RFC 9111 §4.4: what an unsafe method changed is not served from the cache.
+        let unsafe_method = !head.method.is_safe();
+        if unsafe_method && !response.status.is_client_error() && !response.status.is_server_error()
+        {
+            self.node.engine.purge(&id);
+        }
+        record.outcome = Outcome::Bypass;
+        let mut response = deliver::passed(&admitted.service, &head.method, response);
+        let status = response.status();
+        self.bypassed(&mut response, Forward::Method, status);
+        Ok(response)
+    }
+
+    fn bypassed(&self, response: &mut Response, fwd: Forward, status: StatusCode) {
+        let status =
+            CacheStatus { fwd: Some(fwd), fwd_status: Some(status), ..CacheStatus::default() };
+        status.append(&self.node.name, response.headers_mut());
+    }
+}
+
+fn options() -> Response {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let methods = http::HeaderValue::from_static("GET, HEAD, OPTIONS");
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
+}
+
+fn seconds(millis: u64) -> i64 {
+    i64::try_from(millis / 1000).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,144 @@
+//! Third phase: under which key the object lies, and how the upstream would be asked for it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use weir_edge_cache::ObjectId;
+use weir_edge_fill::Ask;
+use weir_edge_freshness::RequestControl;
+
+use crate::{
+    admit::Admitted,
+    service::{Preset, Service},
+};
+
+/// Query keys that players add about themselves (CTA-5004); never part of a key.
+const CMCD: &str = "CMCD";
+
+/// Fields that ask about the client's own copy: answered here, not upstream.
+const CONDITIONS: [HeaderName; 6] = [
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
+    header::RANGE,
+];
+
+/// The cache key of a request: service, host (or, for a proxy, the whole authority), path and
+/// the query that counts.
+pub fn key(admitted: &Admitted) -> String {
+    let Admitted { service, host, authority, path, .. } = admitted;
+    let place = match service.preset {
+        Preset::Media => host,
+        Preset::Proxy => authority,
+    };
+    let query = kept_query(service, admitted.query.as_deref());
+    let mut key =
+        String::with_capacity(service.id.len() + place.len() + path.len() + query.len() + 3);
+    for (part, after) in [(&*service.id, "|"), (place, "|"), (path, "")] {
+        key.push_str(part);
+        key.push_str(after);
+    }
+    if !query.is_empty() {
+        key.push('?');
+        key.push_str(&query);
+    }
+    key
+}
+
+/// Query keys of a URL that do not count.
+pub fn dropped_query(admitted: &Admitted) -> Vec<String> {
+    let query = admitted.query.as_deref().unwrap_or_default();
+    pairs(query)
+        .map(name)
+        .filter(|name| !counts(&admitted.service, name))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Everything the fill engine needs to fetch the object. Costs a few allocations, so it is
+/// made only when the cache cannot answer.
+pub fn ask(admitted: &Admitted, key: String, id: ObjectId, headers: &HeaderMap) -> Ask {
+    let service = &admitted.service;
+    let path = service.upstream_path(&admitted.path);
+    let query = upstream_query(service, admitted.query.as_deref());
+    let path_and_query = if query.is_empty() { path.into() } else { format!("{path}?{query}") };
+    let passed = passed_on(service, headers);
+    let mut alone = passed.clone();
+    for name in &CONDITIONS {
+        for value in headers.get_all(name) {
+            alone.append(name, value.clone());
+        }
+    }
+    Ask {
+        id,
+        key: key.into(),
+        service: Arc::clone(&service.id),
+        policy: Arc::clone(&service.policy),
+        upstream: Arc::clone(&service.upstream),
+        path_and_query: path_and_query.into(),
+        authority: Some(admitted.authority.as_str().into()),
+        headers: Arc::new(passed),
+        alone_headers: Arc::new(alone),
+        range: crate::deliver::first_range(headers),
+        control: control(service, headers),
+    }
+}
+
+/// What a client may say of stored answers. A media service does not let its clients reach
+/// through the cache.
+pub fn control(service: &Service, headers: &HeaderMap) -> RequestControl {
+    match service.preset {
+        Preset::Media => RequestControl::default(),
+        Preset::Proxy => RequestControl::parse(headers),
+    }
+}
+
+/// A media origin sees none of the client's fields; a proxy's sees all but its conditions
+/// (RFC 9110 §7.6.3 wants `via` on them).
+fn passed_on(service: &Service, headers: &HeaderMap) -> HeaderMap {
+    if service.preset == Preset::Media {
+        return HeaderMap::new();
+    }
+    let mut passed = headers.clone();
+    for name in &CONDITIONS {
+        passed.remove(name);
+    }
+    passed.remove(header::HOST);
+    passed.append(header::VIA, HeaderValue::from_static("1.1 weir"));
+    passed
+}
+
+fn counts(service: &Service, name: &str) -> bool {
+    match service.preset {
+        Preset::Media => service.query_keys.iter().any(|key| key == name),
+        Preset::Proxy => name != CMCD,
+    }
+}
+
+/// What of a query belongs to the key. Sorted for media, so that one object has one key;
+/// as it came for a proxy, which does not know what the order means.
+fn kept_query(service: &Service, query: Option<&str>) -> String {
+    let mut kept: Vec<&str> =
+        pairs(query.unwrap_or_default()).filter(|pair| counts(service, name(pair))).collect();
+    if service.preset == Preset::Media {
+        kept.sort_unstable();
+    }
+    kept.join("&")
+}
+
+fn upstream_query(service: &Service, query: Option<&str>) -> String {
+    match service.preset {
+        Preset::Media => kept_query(service, query),
+        Preset::Proxy => query.unwrap_or_default().to_owned(),
+    }
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = &str> {
+    query.split('&').filter(|pair| !pair.is_empty())
+}
+
+fn name(pair: &str) -> &str {
+    pair.split('=').next().unwrap_or(pair)
+}

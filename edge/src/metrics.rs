@@ -1,0 +1,267 @@
+//! The node's metrics. Handles are found once and kept: a request counts, it does not look
+//! labels up.
+
+use std::sync::OnceLock;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use weir_config_telemetry::{Metrics as Registry, families::edge as families};
+use weir_edge_http::Protocol;
+use weir_edge_token::Reject;
+
+use crate::{node::Node, record::Outcome};
+
+const PROTOCOLS: [Protocol; 3] = [Protocol::H1, Protocol::H2, Protocol::H3];
+const CODES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What a path looks like it is; for the metrics only, nothing is decided by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    Segment,
+    Manifest,
+    Init,
+    Key,
+    Other,
+}
+
+impl Class {
+    pub fn of(path: &str) -> Self {
+        let path = path.split('?').next().unwrap_or(path);
+        let name = path.rsplit('/').next().unwrap_or(path);
+        match name.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("m3u8" | "mpd") => Self::Manifest,
+            Some("mp4" | "m4s" | "m4v" | "m4a" | "ts" | "aac" | "vtt" | "cmfv" | "cmfa") => {
+                if name.starts_with("init") { Self::Init } else { Self::Segment }
+            }
+            Some("key") => Self::Key,
+            _ => Self::Other,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Segment => "segment",
+            Self::Manifest => "manifest",
+            Self::Init => "init",
+            Self::Key => "key",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Counters of a label combination, made when it first occurs: series that never occur are
+/// not exported.
+type Cells<const N: usize> = [OnceLock<IntCounter>; N];
+
+const REQUEST_CELLS: usize = 3 * 5 * 9 * 5;
+const BYTE_CELLS: usize = 3 * 9;
+
+/// All metrics of a node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_cells: Box<Cells<REQUEST_CELLS>>,
+    bytes: IntCounterVec,
+    byte_cells: Cells<BYTE_CELLS>,
+    ttfb: [Histogram; 9],
+    ttlb: [Histogram; 9],
+    pub aborted: IntCounter,
+    rejects: IntCounterVec,
+    pub origin_bytes: IntCounterVec,
+    pub origin_requests: IntCounterVec,
+    pub origin_ttfb: HistogramVec,
+    gauges: Gauges,
+}
+
+/// Read from their owners when somebody asks.
+#[derive(Debug)]
+struct Gauges {
+    connections: IntGaugeVec,
+    inflight: IntGauge,
+    cache_bytes: IntGaugeVec,
+    cache_objects: IntGauge,
+    collapsed: IntCounter,
+    fill_bytes: IntCounter,
+    admitted: IntCounter,
+    refused: IntCounter,
+    checksum_failures: IntCounterVec,
+    disk_errors: IntCounterVec,
+    disk_written: IntCounterVec,
+    evictions: IntCounterVec,
+    log_dropped: IntCounter,
+}
+
+impl Metrics {
+    pub fn new(registry: Registry) -> Self {
+        let ttfb = registry.histograms(&families::TTFB);
+        let ttlb = registry.histograms(&families::TTLB);
+        let each = |family: &HistogramVec| {
+            std::array::from_fn(|i| family.with_label_values(&[Outcome::ALL[i].as_str()]))
+        };
+        registry
+            .gauges(&families::BUILD_INFO)
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        Self {
+            requests: registry.counters(&families::REQUESTS),
+            request_cells: Box::new(std::array::from_fn(|_| OnceLock::new())),
+            bytes: registry.counters(&families::SENT_BYTES),
+            byte_cells: std::array::from_fn(|_| OnceLock::new()),
+            ttfb: each(&ttfb),
+            ttlb: each(&ttlb),
+            aborted: registry.counter(&families::ABORTED),
+            rejects: registry.counters(&families::TOKEN_REJECTS),
+            origin_bytes: registry.counters(&families::ORIGIN_RECEIVED_BYTES),
+            origin_requests: registry.counters(&families::ORIGIN_REQUESTS),
+            origin_ttfb: registry.histograms(&families::ORIGIN_TTFB),
+            gauges: Gauges {
+                connections: registry.gauges(&families::CONNECTIONS),
+                inflight: registry.gauge(&families::INFLIGHT_REQUESTS),
+                cache_bytes: registry.gauges(&families::CACHE_BYTES),
+                cache_objects: registry.gauge(&families::CACHE_OBJECTS),
+                collapsed: registry.counter(&families::COALESCED_REQUESTS),
+                fill_bytes: registry.counter(&families::FILL_BYTES),
+                admitted: registry.counter(&families::ADMITTED_BYTES),
+                refused: registry.counter(&families::REFUSED_BYTES),
+                checksum_failures: registry.counters(&families::CACHE_CHECKSUM_FAILURES),
+                disk_errors: registry.counters(&families::DISK_ERRORS),
+                disk_written: registry.counters(&families::DISK_WRITTEN_BYTES),
+                evictions: registry.counters(&families::CACHE_EVICTIONS),
+                log_dropped: registry.counter(&families::ACCESS_LOG_DROPPED),
+            },
+            registry,
+        }
+    }
+
+    /// Counts one answered request.
+    pub fn request(&self, seen: &Seen) {
+        let Seen { protocol, class, outcome, status, bytes, .. } = *seen;
+        let code = usize::from((status / 100).clamp(1, 5)) - 1;
+        let cell = ((protocol as usize * 5 + class as usize) * 9 + outcome as usize) * 5 + code;
+        let (proto, result) = (protocol.as_str(), outcome.as_str());
+        self.request_cells[cell]
+            .get_or_init(|| {
+                self.requests.with_label_values(&[proto, class.as_str(), result, CODES[code]])
+            })
+            .inc();
+        self.byte_cells[protocol as usize * 9 + outcome as usize]
+            .get_or_init(|| self.bytes.with_label_values(&[proto, result]))
+            .inc_by(bytes);
+        self.ttfb[outcome as usize].observe(seen.ttfb);
+        self.ttlb[outcome as usize].observe(seen.ttlb);
+        if !seen.whole {
+            self.aborted.inc();
+        }
+    }
+
+    /// Counts a request without the token it needed.
+    pub fn token_missing(&self) {
+        self.rejects.with_label_values(&["missing"]).inc();
+    }
+
+    /// Counts a request whose token was not good.
+    pub fn token_rejected(&self, reject: Reject) {
+        self.rejects.with_label_values(&[reject.as_str()]).inc();
+    }
+
+    /// Requests and body bytes since start, by `keep`.
+    pub fn totals(&self, keep: impl Fn(Protocol, Outcome, usize) -> bool) -> (u64, u64) {
+        let mut requests = 0;
+        for (index, cell) in self.request_cells.iter().enumerate() {
+            let (rest, code) = (index / 5, index % 5);
+            let (outcome, protocol) = (Outcome::ALL[rest % 9], PROTOCOLS[rest / 9 / 5]);
+            if keep(protocol, outcome, code + 1) {
+                requests += cell.get().map_or(0, IntCounter::get);
+            }
+        }
+        let mut bytes = 0;
+        for (index, cell) in self.byte_cells.iter().enumerate() {
+            if keep(PROTOCOLS[index / 9], Outcome::ALL[index % 9], 2) {
+                bytes += cell.get().map_or(0, IntCounter::get);
+            }
+        }
+        (requests, bytes)
+    }
+
+    /// Everything, as Prometheus reads it.
+    pub fn encode(&self, node: &Node) -> String {
+        self.gauges.read(node);
+        self.registry.encode()
+    }
+}
+
+/// What a request came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub protocol: Protocol,
+    pub class: Class,
+    pub outcome: Outcome,
+    pub status: u16,
+    pub bytes: u64,
+    pub whole: bool,
+    /// Seconds.
+    pub ttfb: f64,
+    /// Seconds.
+    pub ttlb: f64,
+}
+
+impl Gauges {
+    fn read(&self, node: &Node) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let mut inflight = 0;
+        for protocol in PROTOCOLS {
+            let open = signed(node.connections.open.of(protocol));
+            self.connections.with_label_values(&[protocol.as_str()]).set(open);
+            inflight += signed(node.connections.active.of(protocol));
+        }
+        self.inflight.set(inflight);
+        let stats = node.engine.cache().stats();
+        self.cache_objects.set(signed(stats.objects));
+        self.cache_bytes.with_label_values(&["mem"]).set(signed(stats.ram_used_bytes));
+        self.evict("mem", stats.ram.evictions);
+        let fills = node.engine.counters();
+        raise(&self.collapsed, fills.collapsed.load(Relaxed));
+        raise(&self.fill_bytes, fills.upstream_bytes.load(Relaxed));
+        if let Some(store) = stats.store {
+            let disk = node.disk.as_deref().unwrap_or_default();
+            raise(&self.admitted, store.accepted_bytes);
+            raise(&self.refused, store.refused_bytes);
+            raise(&self.checksum_failures.with_label_values(&[disk]), store.checksum_failures);
+            raise(&self.disk_errors.with_label_values(&[disk, "any"]), store.io_errors);
+            raise(&self.disk_written.with_label_values(&[disk]), store.device_written_bytes);
+        }
+        if let Some(access) = &node.access {
+            raise(&self.log_dropped, access.dropped());
+        }
+    }
+
+    fn evict(&self, tier: &str, evictions: u64) {
+        raise(&self.evictions.with_label_values(&[tier, "space"]), evictions);
+    }
+}
+
+/// Brings a counter to what its owner has counted.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Class;
+
+    #[test]
+    fn classes() {
+        let check = |path: &str, class| assert_eq!(Class::of(path), class, "{path}");
+        check("/vod/a/main.m3u8", Class::Manifest);
+        check("/vod/a/main.mpd?x=1", Class::Manifest);
+        check("/vod/a/720p/init.mp4", Class::Init);
+        check("/vod/a/720p/seg-1.m4s", Class::Segment);
+        check("/vod/a/x.key", Class::Key);
+        check("/vod.m4s/a", Class::Other);
+        check("/", Class::Other);
+    }
+}

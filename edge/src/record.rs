@@ -1,0 +1,224 @@
+//! Last phase: what happened, once the response is off our hands: one line in the access log
+//! and the counters.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Instant,
+};
+
+use serde::Serialize;
+use weir_edge_http::{ConnectionInfo, Request, Response, body::Observer};
+
+use crate::{
+    metrics::{Class, Seen},
+    node::Node,
+};
+
+/// What the cache did for a request: the `result` label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    HitMem,
+    HitDisk,
+    Revalidated,
+    Stale,
+    Collapsed,
+    Miss,
+    /// Never looked into the cache, or the response could not be shared.
+    Bypass,
+    /// Answered by the edge itself: a preflight, a refusal.
+    Own,
+    Error,
+}
+
+impl Outcome {
+    /// In the order of their discriminants.
+    pub const ALL: [Self; 9] = [
+        Self::HitMem,
+        Self::HitDisk,
+        Self::Revalidated,
+        Self::Stale,
+        Self::Collapsed,
+        Self::Miss,
+        Self::Bypass,
+        Self::Own,
+        Self::Error,
+    ];
+
+    /// As labels and logs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HitMem => "hit_mem",
+            Self::HitDisk => "hit_disk",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
+            Self::Collapsed => "collapsed",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+            Self::Own => "own",
+            Self::Error => "error",
+        }
+    }
+
+    /// Whether the bytes came from the cache without waiting for an upstream's body.
+    pub fn is_hit(self) -> bool {
+        matches!(self, Self::HitMem | Self::HitDisk | Self::Revalidated | Self::Stale)
+    }
+}
+
+/// One line of the access log. Field names are a promise to whoever parses it.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    time: u64,
+    protocol: &'static str,
+    tls: Option<&'static str>,
+    client: IpAddr,
+    method: &'a str,
+    host: &'a str,
+    /// Token redacted.
+    path: &'a str,
+    status: u16,
+    bytes: u64,
+    whole: bool,
+    cache: &'static str,
+    service: Option<&'a str>,
+    /// Session id of the token.
+    sid: Option<&'a str>,
+    range: Option<&'a str>,
+    ttfb_ms: f64,
+    total_ms: f64,
+}
+
+/// Gathers what is known of a request while its phases run.
+#[derive(Debug)]
+pub struct Record {
+    node: Arc<Node>,
+    connection: Arc<ConnectionInfo>,
+    started: Instant,
+    time: u64,
+    method: http::Method,
+    host: String,
+    path: String,
+    range: Option<String>,
+    status: u16,
+    ttfb: f64,
+    pub outcome: Outcome,
+    pub service: Option<Arc<str>>,
+    pub sid: Option<String>,
+}
+
+impl Record {
+    pub fn begin(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, request: &Request) -> Self {
+        let path = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let range = request.headers().get(http::header::RANGE);
+        Self {
+            node: Arc::clone(node),
+            connection: Arc::clone(connection),
+            started: Instant::now(),
+            time: node.clock.unix_millis(),
+            method: request.method().clone(),
+            host: String::new(),
+            path: weir_edge_token::redact(path).into_owned(),
+            range: range.and_then(|range| range.to_str().ok()).map(str::to_owned),
+            status: 0,
+            ttfb: 0.0,
+            outcome: Outcome::Own,
+            service: None,
+            sid: None,
+        }
+    }
+
+    pub fn host(&mut self, host: &str) {
+        host.clone_into(&mut self.host);
+    }
+
+    /// Lets the response go; the record is written when its body has ended.
+    pub fn attach(mut self, response: Response) -> Response {
+        self.status = response.status().as_u16();
+        self.ttfb = self.started.elapsed().as_secs_f64();
+        let (head, body) = response.into_parts();
+        Response::from_parts(head, body.observed(Box::new(self)))
+    }
+}
+
+impl Observer for Record {
+    fn ended(self: Box<Self>, bytes: u64, whole: bool) {
+        let total = self.started.elapsed().as_secs_f64();
+        self.node.metrics.request(&Seen {
+            protocol: self.connection.protocol,
+            class: Class::of(&self.path),
+            outcome: self.outcome,
+            status: self.status,
+            bytes,
+            whole,
+            ttfb: self.ttfb,
+            ttlb: total,
+        });
+        let Some(access) = &self.node.access else { return };
+        access.record(&Line {
+            time: self.time,
+            protocol: self.connection.protocol.as_str(),
+            tls: self.connection.tls.as_ref().map(|tls| tls.version),
+            client: truncated(self.connection.peer.ip()),
+            method: self.method.as_str(),
+            host: &self.host,
+            path: &self.path,
+            status: self.status,
+            bytes,
+            whole,
+            cache: self.outcome.as_str(),
+            service: self.service.as_deref(),
+            sid: self.sid.as_deref(),
+            range: self.range.as_deref(),
+            ttfb_ms: millis(self.ttfb),
+            total_ms: millis(total),
+        });
+    }
+}
+
+/// Milliseconds with three places; more is noise.
+fn millis(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e3
+}
+
+/// A client's network, not the client: /24 and /48.
+fn truncated(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            Ipv4Addr::new(a, b, c, 0).into()
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => truncated(v4.into()),
+            None => {
+                let [a, b, c, ..] = v6.segments();
+                Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::{Outcome, truncated};
+
+    #[test]
+    fn clients_are_truncated() {
+        let check = |from: &str, to: &str| {
+            assert_eq!(truncated(from.parse().unwrap()), to.parse::<IpAddr>().unwrap());
+        };
+        check("192.0.2.77", "192.0.2.0");
+        check("2001:db8:1:2:3::4", "2001:db8:1::");
+        check("::ffff:192.0.2.77", "192.0.2.0");
+    }
+
+    #[test]
+    fn outcomes_are_listed_in_order() {
+        for (index, outcome) in Outcome::ALL.iter().enumerate() {
+            assert_eq!(*outcome as usize, index);
+        }
+    }
+}

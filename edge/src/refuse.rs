@@ -1,0 +1,73 @@
+//! Answers that are not an object: what was wrong, whose fault it is and what to do, with
+//! the cross-origin fields a browser needs to show it.
+
+use http::{HeaderValue, StatusCode, header};
+use weir_edge_fill::upstream::UpstreamError;
+use weir_edge_http::{Response, ResponseBody};
+use weir_edge_token::{PathError, Reject};
+
+/// Why a request gets no object.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    #[error("no service here answers for host {host:?} and this path")]
+    NoService { host: String },
+    #[error("not a path of this service: {0}")]
+    BadPath(PathError),
+    #[error("this service does not offer that method")]
+    Method,
+    #[error("a token is needed: ask the service that gave you this link for a new one")]
+    TokenMissing,
+    #[error("the token is not good here: {0}")]
+    Token(Reject),
+    #[error("a condition of the request does not hold")]
+    PreconditionFailed,
+    #[error("the range lies outside the {size} bytes of this object")]
+    Range { size: u64 },
+    #[error("it is not in the cache, and only-if-cached forbids to fetch it")]
+    OnlyIfCached,
+    #[error("the origin gave no usable answer")]
+    Upstream(#[source] UpstreamError),
+}
+
+impl Refusal {
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoService { .. } => StatusCode::NOT_FOUND,
+            Self::BadPath(_) => StatusCode::BAD_REQUEST,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TokenMissing | Self::Token(_) => StatusCode::FORBIDDEN,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
+            Self::Upstream(UpstreamError::Silent { .. }) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Upstream(UpstreamError::Refused { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The answer, without cross-origin fields.
+    pub fn response(&self) -> Response {
+        let mut response = Response::new(ResponseBody::full(format!("{self}\n")));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, plain);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::Range { size } => {
+                let value = format!("bytes */{size}").parse().expect("digits are a value");
+                headers.insert(header::CONTENT_RANGE, value);
+            }
+            Self::Method => {
+                let methods = HeaderValue::from_static("GET, HEAD, OPTIONS");
+                headers.insert(header::ALLOW, methods);
+            }
+            Self::Upstream(UpstreamError::Refused { .. }) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,146 @@
+//! Services: which rules hold for a request, found by host and then by the longest path
+//! prefix.
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+pub use weir_config::edge::Preset;
+use weir_edge_fill::{Policy, upstream::Upstream};
+use weir_edge_token::{Memo, Reject, Verifier};
+
+/// Cross-origin rules of a service.
+#[derive(Debug, Clone)]
+pub struct Cors {
+    /// `None` allows every origin.
+    pub origins: Option<Vec<String>>,
+    pub max_age_seconds: u64,
+}
+
+/// Tokens each worker remembers as verified; at most about 3 MiB.
+const MEMO_PLACES: usize = 4096;
+
+/// What a token must be for a service.
+#[derive(Debug)]
+pub struct TokenRule {
+    pub required: bool,
+    audience: String,
+    verifier: Verifier,
+    /// One for each worker, so that none waits for another.
+    memos: Vec<Mutex<Memo>>,
+}
+
+impl TokenRule {
+    pub fn new(required: bool, audience: String, verifier: Verifier, workers: usize) -> Self {
+        let memos = (0..workers.max(1)).map(|_| Mutex::new(Memo::new(MEMO_PLACES))).collect();
+        Self { required, audience, verifier, memos }
+    }
+
+    /// Session id of a token that opens `path`.
+    pub fn verify(
+        &self,
+        token: &str,
+        path: &str,
+        now_seconds: u64,
+        worker: usize,
+    ) -> Result<Option<String>, Reject> {
+        let mut memo = self.memos[worker % self.memos.len()].lock();
+        let claims =
+            self.verifier.verify_memo(&mut memo, token, &self.audience, path, now_seconds)?;
+        Ok(claims.sid.clone())
+    }
+}
+
+/// One service, as the configuration tells it.
+#[derive(Debug)]
+pub struct Service {
+    pub id: Arc<str>,
+    /// Lower case, without port. Empty serves every host.
+    pub hosts: Vec<String>,
+    /// Begins and ends with `/`.
+    pub path_prefix: String,
+    /// Taken off before the upstream is asked; a prefix of `path_prefix` or equal to it.
+    pub strip_prefix: Option<String>,
+    pub preset: Preset,
+    /// Query keys that name different objects, sorted.
+    pub query_keys: Vec<String>,
+    pub cors: Option<Cors>,
+    pub token: Option<TokenRule>,
+    pub set_headers: Vec<(HeaderName, HeaderValue)>,
+    pub remove_headers: Vec<HeaderName>,
+    pub upstream: Arc<dyn Upstream>,
+    pub policy: Arc<Policy>,
+    /// Where the configuration says so: `edge.toml:41`.
+    pub rule: String,
+}
+
+/// All services of a node.
+#[derive(Debug, Default)]
+pub struct Services {
+    by_host: HashMap<String, Vec<Arc<Service>>>,
+    any_host: Vec<Arc<Service>>,
+    all: Vec<Arc<Service>>,
+}
+
+impl Services {
+    pub fn new(services: Vec<Service>) -> Self {
+        let mut found = Self::default();
+        for service in services.into_iter().map(Arc::new) {
+            if service.hosts.is_empty() {
+                found.any_host.push(Arc::clone(&service));
+            }
+            for host in &service.hosts {
+                found.by_host.entry(host.clone()).or_default().push(Arc::clone(&service));
+            }
+            found.all.push(service);
+        }
+        let longest_first = |list: &mut Vec<Arc<Service>>| {
+            list.sort_by_key(|service| std::cmp::Reverse(service.path_prefix.len()));
+        };
+        found.by_host.values_mut().for_each(longest_first);
+        longest_first(&mut found.any_host);
+        found
+    }
+
+    /// The service of a request. `host` is lower case and without port. Services of the very
+    /// host come before those of every host.
+    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Service>> {
+        let of = |list: &'_ Vec<Arc<Service>>| {
+            list.iter().position(|service| under(path, &service.path_prefix))
+        };
+        if let Some(list) = self.by_host.get(host)
+            && let Some(at) = of(list)
+        {
+            return list.get(at);
+        }
+        of(&self.any_host).and_then(|at| self.any_host.get(at))
+    }
+
+    pub fn all(&self) -> &[Arc<Service>] {
+        &self.all
+    }
+}
+
+fn under(path: &str, prefix: &str) -> bool {
+    path.starts_with(prefix) || path == prefix.trim_end_matches('/')
+}
+
+impl Service {
+    /// Header rules of the service, on a response.
+    pub fn shape(&self, headers: &mut HeaderMap) {
+        for name in &self.remove_headers {
+            headers.remove(name);
+        }
+        for (name, value) in &self.set_headers {
+            headers.insert(name, value.clone());
+        }
+    }
+
+    /// The path as the upstream is asked for it.
+    pub fn upstream_path<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
+        match self.strip_prefix.as_deref().and_then(|prefix| path.strip_prefix(prefix)) {
+            Some(rest) => format!("/{}", rest.trim_start_matches('/')).into(),
+            None => path.into(),
+        }
+    }
+}
