@@ -5,5 +5,6 @@ mod package {
     mod bench;
     mod film;
     mod interrupted;
+    mod server;
     mod shapes;
 }

@@ -141,11 +141,17 @@ impl Publisher {
     }
 
     /// Removes what this run has put, unless the version came to be published after all.
-    /// Says how many objects are left.
+    /// Says how many objects are left that belong to no published version.
     pub(super) async fn undo(&self) -> usize {
         let keys = self.taken_back();
-        if keys.is_empty() || self.published_meanwhile(&keys).await {
+        if keys.is_empty() {
             return 0;
+        }
+        match self.published_meanwhile(&keys).await {
+            Ok(true) => return 0,
+            Ok(false) => {}
+            // Who cannot be asked cannot be told to delete either, and might be published.
+            Err(_) => return keys.len(),
         }
         let mut left = 0;
         // The list of checksums goes first: with it a version counts as complete.
@@ -155,20 +161,22 @@ impl Publisher {
         left
     }
 
-    async fn published_meanwhile(&self, ours: &[String]) -> bool {
+    async fn published_meanwhile(&self, ours: &[String]) -> Result<bool, StoreError> {
         if self.pointing.load(Ordering::Relaxed) {
             // The store may have taken the pointer and failed to say so.
-            let pointer = self.read(&self.keys.title.pointer_key(), LONGEST_POINTER).await;
-            match pointer {
-                Ok(text) if !text.contains(self.keys.version.as_str()) => {}
-                Err(StoreError::NotFound { .. }) => {}
-                _ => return true,
+            match self.read(&self.keys.title.pointer_key(), LONGEST_POINTER).await {
+                Ok(text) if text.contains(self.keys.version.as_str()) => return Ok(true),
+                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         // Another run of the same film may have got to the end.
         let sums = self.keys.of(key::SUMS);
-        let theirs = self.store.head(&self.bucket, &sums, Conditions::default()).await;
-        !ours.contains(&sums) && !matches!(theirs, Err(StoreError::NotFound { .. }))
+        match self.store.head(&self.bucket, &sums, Conditions::default()).await {
+            Ok(_) => Ok(!ours.contains(&sums)),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn taken_back(&self) -> Vec<String> {
