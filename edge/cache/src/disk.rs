@@ -452,3 +452,22 @@ impl fmt::Debug for FoyerStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the gate sees of a store whose engine is not there.
+    pub(super) fn without_engine() -> Inner {
+        Inner {
+            path: PathBuf::from("disk0"),
+            size_bytes: SIZE_MIN,
+            engine: RwLock::new(None),
+            queue: Mutex::new(Queue::new(1, 1)),
+            wake: Notify::new(),
+            ended: Notify::new(),
+            online: AtomicBool::new(true),
+            counts: Counts::default(),
+        }
+    }
+}

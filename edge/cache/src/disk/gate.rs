@@ -230,3 +230,61 @@ fn judge(inner: &Inner, handed: u64, lost: u64, failures: u32) -> u32 {
     }
     failures
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{chunk::ObjectId, disk::tests::without_engine};
+
+    fn chunk(length: usize) -> Chunk {
+        Chunk::seal(Bytes::from(vec![1; length]))
+    }
+
+    fn key(index: u32) -> ChunkKey {
+        ChunkKey { object: ObjectId(1), generation: 1, index }
+    }
+
+    #[test]
+    fn the_queue_takes_no_more_than_its_bytes() {
+        let mut queue = Queue::new(100, 1000);
+        assert_eq!(queue.push(key(0), chunk(60)), Admission::Accepted);
+        assert_eq!(queue.push(key(1), chunk(41)), Admission::Busy);
+        assert_eq!(queue.push(key(1), chunk(40)), Admission::Accepted);
+        // The same chunk again costs nothing.
+        assert_eq!(queue.push(key(0), chunk(60)), Admission::Accepted);
+        queue.remove(&key(0));
+        assert!(matches!(queue.look(&key(0)), Look::Unknown));
+        assert_eq!(queue.push(key(2), chunk(61)), Admission::Busy);
+        assert_eq!(queue.push(key(2), chunk(60)), Admission::Accepted);
+        queue.close();
+        assert_eq!(queue.push(key(3), chunk(0)), Admission::Unavailable);
+    }
+
+    #[test]
+    fn a_device_that_takes_nothing_goes_offline() {
+        let inner = without_engine();
+        let online = || inner.online.load(Ordering::Relaxed);
+        // Some get through: never offline.
+        let mut failures = 0;
+        for _ in 0..10 {
+            failures = judge(&inner, 4, 2, failures);
+        }
+        assert!(online());
+        // A round without chunks says nothing, a good one forgives.
+        for (handed, lost, expected) in [
+            (4, 4, true),
+            (0, 0, true),
+            (4, 4, true),
+            (4, 0, true),
+            (4, 4, true),
+            (4, 4, true),
+            (4, 4, false),
+        ] {
+            failures = judge(&inner, handed, lost, failures);
+            assert_eq!(online(), expected);
+        }
+        assert_eq!(inner.counts.lost_chunks.load(Ordering::Relaxed), 10 * 2 + 5 * 4);
+    }
+}
