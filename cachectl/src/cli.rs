@@ -10,6 +10,7 @@ use weir_config_units::Duration;
 #[command(
     name = "cachectl",
     version,
+    term_width = 100,
     after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 partial, 5 unhealthy, \
                   6 refused, 7 conflict, 75 try again later.",
     subcommand_required = true,

@@ -13,7 +13,7 @@ pub(crate) use explain::explain_token;
 use serde_json::json;
 use url::Url;
 use weir_config_units::Duration;
-use weir_edge_token::{Claims, SigningKey, canonical, covers, insert, key_set, split_path};
+use weir_edge_token::{Claims, SigningKey, canonical, covers, insert, key_set, redact, split_path};
 
 use crate::{
     Answer, World,
@@ -114,7 +114,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 pub(crate) fn mint_url(mint: &MintUrl, now: u64) -> Result<Answer, Failure> {
     let usage = |what: String| Failure::new(Code::Usage, what);
     let mut url = Url::parse(&mint.url)
-        .map_err(|error| usage(format!("\"{}\" is no URL", mint.url)).why(error))?;
+        .map_err(|error| usage(format!("\"{}\" is no URL", redact(&mint.url))).why(error))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(usage("the URL must start with http:// or https://".to_owned()));
     }

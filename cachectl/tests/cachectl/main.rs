@@ -1,0 +1,6 @@
+//! cachectl as a person meets it: what it prints, and how it ends.
+
+mod asking;
+mod keys;
+mod usage;
+mod world;

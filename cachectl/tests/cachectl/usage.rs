@@ -1,0 +1,122 @@
+//! What a person reads who asks for help, or errs.
+
+use crate::world::cachectl;
+use expect_test::{Expect, expect};
+
+fn check(args: &[&str], expected: &Expect) {
+    expected.assert_eq(&cachectl(args, None).shown());
+}
+
+#[test]
+fn help() {
+    check(
+        &["--help"],
+        &expect![[r#"
+        Asks and commands a Weir server
+
+        Usage: cachectl [OPTIONS] <COMMAND>
+
+        Commands:
+          status   One verdict, its reasons, and what to do about them
+          cache    What the cache holds, and why
+          keys     Signing keys and playback tokens
+          version  The version of this program
+          help     Print this message or the help of the given subcommand(s)
+
+        Options:
+              --json           Print JSON ("schema": "cachectl/v1") instead of text
+              --socket <PATH>  The server's admin socket [default: $WEIR_ADMIN_SOCKET, then
+                               /run/weir/admin.sock]
+          -h, --help           Print help
+          -V, --version        Print version
+
+        Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 partial, 5 unhealthy, 6 refused, 7 conflict, 75
+        try again later.
+        --- exit 0
+    "#]],
+    );
+    check(
+        &["keys", "mint-url", "--help"],
+        &expect![[r#"
+        Put a new token into a URL
+
+        Usage: cachectl keys mint-url [OPTIONS] --key <FILE> --audience <AUDIENCE> --ttl <TTL> <URL>
+
+        Arguments:
+          <URL>  The URL to open
+
+        Options:
+              --json                 Print JSON ("schema": "cachectl/v1") instead of text
+              --key <FILE>           The private key (JWK) that `keys new` made
+              --audience <AUDIENCE>  The service's `token.audience`
+              --socket <PATH>        The server's admin socket [default: $WEIR_ADMIN_SOCKET, then
+                                     /run/weir/admin.sock]
+              --ttl <TTL>            How long the token is good: 30min, 4h, 7d
+              --prefix <PREFIX>      What the token opens [default: the URL's folder]
+              --session <SESSION>    The session to write into the token
+          -h, --help                 Print help
+        --- exit 0
+    "#]],
+    );
+}
+
+#[test]
+fn versions() {
+    check(
+        &["version"],
+        &expect![[r#"
+        cachectl 0.1.0
+        --- exit 0
+    "#]],
+    );
+    check(
+        &["version", "--json"],
+        &expect![[r#"
+        {"schema":"cachectl/v1","version":"0.1.0"}
+        --- exit 0
+    "#]],
+    );
+}
+
+#[test]
+fn slips() {
+    check(
+        &["cache", "purg", "url", "https://h/a"],
+        &expect![[r#"
+        --- stderr
+        error: unrecognized subcommand 'purg'
+
+          tip: a similar subcommand exists: 'purge'
+
+        Usage: cachectl cache [OPTIONS] <COMMAND>
+
+        For more information, try '--help'.
+        --- exit 2
+    "#]],
+    );
+    check(
+        &["status", "--jsn"],
+        &expect![[r#"
+        --- stderr
+        error: unexpected argument '--jsn' found
+
+          tip: a similar argument exists: '--json'
+
+        Usage: cachectl status --json
+
+        For more information, try '--help'.
+        --- exit 2
+    "#]],
+    );
+    check(
+        &["keys", "mint-url", "https://h/a", "--key", "k", "--audience", "a", "--ttl", "4"],
+        &expect![[r#"
+            --- stderr
+            error: invalid value '4' for '--ttl <TTL>': "4" has no unit; units are ns, us, ms, s, min (or m), h and d
+
+            For more information, try '--help'.
+            --- exit 2
+        "#]],
+    );
+    assert_eq!(cachectl(&[], None).code, 2);
+}
