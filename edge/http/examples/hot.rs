@@ -10,11 +10,12 @@ use bytes::Bytes;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use weir_edge_http::{
-    ConnectionInfo, Counters, Drained, Handler, Limits, Protocol, Request, Response,
-    ResponseBody, Server, Shutdown,
+    ConnectionInfo, Counters, Handler, Limits, Protocol, Request, Response, ResponseBody, Server,
+    Shutdown,
 };
 use weir_edge_transport::{
-    sockets,
+    quic::{self, QuicLimits},
+    sockets::{self, Steering},
     tls::{Certificates, Keys, MinVersion, Tls},
     workers,
 };
@@ -47,7 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let bound = sockets::bind(address, count, true)?;
     println!("listening on {}", bound.address);
-    let sockets: Vec<_> = bound.tcp.into_iter().map(|socket| parking_lot::Mutex::new(Some(socket))).collect();
+    let sockets = bound.tcp.into_iter().zip(bound.udp);
+    let sockets: Vec<_> = sockets.map(|pair| parking_lot::Mutex::new(Some(pair))).collect();
     let handler = Arc::new(Object(object));
     let counters = Arc::new(Counters::default());
     let begin = CancellationToken::new();
@@ -57,13 +59,20 @@ fn main() -> Result<(), Box<dyn Error>> {
             let server =
                 Server::new(Arc::clone(&handler), Limits::default(), Arc::clone(&counters))
                     .worker(index);
-            let socket = sockets[index].lock().take();
+            let sockets = sockets[index].lock().take();
             let (tls, shutdown) =
                 (tls.clone(), Shutdown::new(begin.clone(), Duration::from_secs(2)));
             async move {
-                let listener = tokio::net::TcpListener::from_std(socket.ok_or("started twice")?)?;
-                let drained: Drained = server.tls(listener, &tls, &shutdown).await;
-                Ok::<_, Box<dyn Error + Send + Sync>>(drained)
+                let (tcp, udp) = sockets.ok_or("started twice")?;
+                let listener = tokio::net::TcpListener::from_std(tcp)?;
+                let steering = Steering { worker: u8::try_from(index)?, generation: 0 };
+                let endpoint = quic::endpoint(udp, &tls, steering, &QuicLimits::default())?;
+                let (mut tcp, quic) = tokio::join!(
+                    server.tls(listener, &tls, &shutdown),
+                    server.quic(endpoint, &shutdown)
+                );
+                tcp += quic;
+                Ok::<_, Box<dyn Error + Send + Sync>>(tcp)
             }
         }
     })?;

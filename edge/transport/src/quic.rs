@@ -1,16 +1,21 @@
 //! One QUIC endpoint for each worker on each address.
 
+mod session;
+
 use std::{io, net::UdpSocket, sync::Arc, time::Duration};
 
 use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
     congestion::CubicConfig,
     crypto::rustls::{NoInitialCipherSuite, QuicServerConfig},
 };
 
 use crate::{sockets::Steering, tls::Tls};
 
-pub use quinn::{ConnectionError, Incoming};
+pub use quinn::Endpoint;
+pub use session::Handshake;
+
+use session::Observed;
 
 /// An endpoint that could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +68,7 @@ pub fn endpoint(
 ) -> Result<Endpoint, EndpointError> {
     let mut config = EndpointConfig::new(Arc::new(tls.keys().reset_key()));
     config.cid_generator(move || Box::new(steering));
-    let crypto = QuicServerConfig::try_from(tls.quic())?;
+    let crypto = Observed::new(QuicServerConfig::try_from(tls.quic())?);
     let mut server = ServerConfig::new(Arc::new(crypto), Arc::new(tls.keys().token_key()));
     server.transport_config(Arc::new(transport(limits)));
     server.max_incoming(limits.handshakes);

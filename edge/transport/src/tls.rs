@@ -18,6 +18,8 @@ pub use certificates::{CertificateError, Certificates};
 pub use handshake::{HandshakeError, Negotiated};
 pub use keys::{Keys, KeysError, UnixSeconds};
 
+pub(crate) use keys::tickets_opened;
+
 use certificates::Store;
 
 /// The oldest version that is spoken.

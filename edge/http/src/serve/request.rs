@@ -29,6 +29,13 @@ pub(crate) enum Refusal {
     BadTarget,
 }
 
+impl Refusal {
+    /// RFC 9114 §4.3.1: such a message is malformed; the others are only not served.
+    pub(crate) fn is_malformed(self) -> bool {
+        !matches!(self, Self::Connect | Self::Upgrade | Self::SchemeMismatch)
+    }
+}
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 

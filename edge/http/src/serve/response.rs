@@ -83,6 +83,10 @@ fn settle_length(method: &Method, response: &mut Response) -> Result<(), &'stati
                 return Err("Content-Length and the body differ");
             }
             (Some(declared), None) => response.body_mut().declare(declared),
+            (None, Some(known)) => {
+                let length = HeaderValue::from(known);
+                response.headers_mut().insert(header::CONTENT_LENGTH, length);
+            }
             _ => {}
         }
     }
@@ -130,19 +134,15 @@ impl WireBody {
         Self { body, piece: Bytes::new(), cut, ends_with_connection, error: None, running }
     }
 
-    fn broke(&mut self, error: BodyError, cx: &mut Context<'_>) -> Poll<BodyError> {
+    /// hyper closes or resets at once and throws away what it has not written yet; one poll more
+    /// and the client has all that we had.
+    fn hold_back(&mut self, error: BodyError, cx: &mut Context<'_>) {
         self.running.broke();
-        if self.running.state().protocol() != Protocol::H1 {
-            return Poll::Ready(error);
-        }
         if self.ends_with_connection {
             self.running.state().set_reset();
         }
-        // hyper closes at once and throws away what it has not written yet; one poll more and
-        // the client has all that we had.
         self.error = Some(error);
         cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 
@@ -168,7 +168,8 @@ impl Body for WireBody {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    return this.broke(error, cx).map(|error| Some(Err(error)));
+                    this.hold_back(error, cx);
+                    return Poll::Pending;
                 }
                 Poll::Ready(None) => {
                     this.running.finished();

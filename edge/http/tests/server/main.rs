@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it is")]
 
 mod plain;
+mod quic;
+mod secure;
 mod support;

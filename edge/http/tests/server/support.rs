@@ -1,15 +1,22 @@
 //! A handler that answers from its request, and a server around it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderValue, StatusCode};
+use rustls::pki_types::CertificateDer;
+use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use weir_edge_http::{
     BodyError, ConnectionInfo, Counters, Drained, Handler, Limits, Request, Response, ResponseBody,
     Server, Shutdown,
+};
+use weir_edge_transport::{
+    quic::{self, QuicLimits},
+    sockets::{self, Steering},
+    tls::{Certificates, Keys, MinVersion, Tls},
 };
 
 /// Byte `at` of every generated body: position-dependent, so that a shifted, repeated or
@@ -119,6 +126,46 @@ pub(crate) struct Running {
     task: JoinHandle<Drained>,
 }
 
+/// A certificate for `localhost` and the keys of a server, in a directory.
+pub(crate) struct Identity {
+    folder: TempDir,
+    certificate: CertificateDer<'static>,
+}
+
+impl Identity {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("chain.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        Self { folder, certificate: made.cert.der().clone() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn tls(&self) -> Tls {
+        let files = [(self.path("chain.pem"), self.path("key.pem"))];
+        let keys = Keys::load_or_make(&self.path("keys"), Arc::new(|| 1_800_000_000)).unwrap();
+        Tls::new(Certificates::load(files).unwrap(), keys, MinVersion::Tls12).unwrap()
+    }
+
+    /// A client that trusts only this certificate.
+    pub(crate) fn client(&self, protocols: &[&str]) -> rustls::ClientConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+        config
+    }
+}
+
 impl Running {
     pub(crate) async fn plain(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -131,6 +178,35 @@ impl Running {
         Self { address, counters, begin, task }
     }
 
+    /// HTTP/1.1 and 2 over TLS and HTTP/3 on one port, on the calling runtime.
+    pub(crate) fn secure(limits: Limits, identity: &Identity) -> Self {
+        let bound = sockets::bind("127.0.0.1:0".parse().unwrap(), 1, true).unwrap();
+        let address = bound.address;
+        let counters = Arc::new(Counters::default());
+        let begin = CancellationToken::new();
+        let alt_svc = format!("h3=\":{}\"; ma=60", address.port()).parse().unwrap();
+        let server = Server::new(Arc::new(Script), limits, Arc::clone(&counters)).alt_svc(alt_svc);
+        let shutdown = Shutdown::new(begin.clone(), Duration::from_secs(5));
+        let tls = identity.tls();
+        let listener = TcpListener::from_std(bound.tcp.into_iter().next().unwrap()).unwrap();
+        let endpoint = quic::endpoint(
+            bound.udp.into_iter().next().unwrap(),
+            &tls,
+            Steering { worker: 0, generation: 0 },
+            &QuicLimits::default(),
+        );
+        let endpoint = endpoint.unwrap();
+        let task = tokio::spawn(async move {
+            let (mut tcp, quic) = tokio::join!(
+                server.tls(listener, &tls, &shutdown),
+                server.quic(endpoint, &shutdown)
+            );
+            tcp += quic;
+            tcp
+        });
+        Self { address, counters, begin, task }
+    }
+
     /// Starts the shutdown.
     pub(crate) fn begin(&self) {
         self.begin.cancel();
@@ -140,4 +216,14 @@ impl Running {
         self.begin.cancel();
         self.task.await.unwrap()
     }
+}
+
+/// Waits until the counters say so; the server runs in the same runtime or another thread.
+pub(crate) async fn until(mut reached: impl FnMut() -> bool) {
+    let waited = async {
+        while !reached() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waited).await.expect("reached in time");
 }

@@ -7,6 +7,7 @@
 //! resumption here always has a key exchange of its own, so recorded traffic stays closed.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     fmt, fs,
     io::{self, Write as _},
@@ -195,6 +196,16 @@ fn write_once(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
+thread_local! {
+    static OPENED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Tickets that were opened on this thread. quinn does not tell whether a handshake resumed a
+/// session; whether it opened a ticket can be seen from here.
+pub(crate) fn tickets_opened() -> u64 {
+    OPENED.get()
+}
+
 /// Seals tickets with the key of the current period. A ticket is the period (8 bytes), a nonce
 /// (12), the sealed session and its tag (16).
 struct Tickets {
@@ -269,6 +280,7 @@ impl ProducesTickets for Tickets {
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let plain = self.key(period).open_in_place(nonce, bound, &mut sealed).ok()?.len();
         sealed.truncate(plain);
+        OPENED.set(OPENED.get() + 1);
         Some(sealed)
     }
 }

@@ -1,0 +1,290 @@
+//! HTTP/3: a QUIC connection, its requests and its end.
+//!
+//! h3 parses and writes headers and keeps the control streams; bodies are ours. Malformed
+//! requests (RFC 9114 §4.1.2) are reset with H3_MESSAGE_ERROR as far as they can be seen from
+//! here: connection-specific fields, contradicting lengths, a body that breaks its length,
+//! targets that do not agree with themselves. What h3 0.0.8 hides from its user stays unseen:
+//! repeated or misplaced pseudo-header fields, `:status` in a request, a second trailer section.
+
+mod adapter;
+mod input;
+mod output;
+
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use futures::{
+    future::{Either, select},
+    stream::{FuturesUnordered, StreamExt},
+};
+use h3::{
+    error::Code,
+    server::{RequestResolver, RequestStream},
+};
+use http::{HeaderValue, StatusCode, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use quinn::{Connection, ConnectionError, Incoming};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use weir_edge_transport::quic::Handshake;
+
+use adapter::{Claim, Quinn, Recv};
+use input::{Input, Upload, declared};
+use output::Output;
+
+use crate::{
+    counters::HandshakeFailure,
+    handler::{ConnectionInfo, Handler, Protocol, Request, TlsInfo},
+    serve::{
+        request::{connection_specific, normalise},
+        response::{WireBody, finish, plain},
+        service::{Shared, respond},
+        state::{Running, State},
+    },
+};
+
+/// One connection, from its handshake to its end.
+pub(super) async fn connection<H: Handler>(
+    incoming: Incoming,
+    local: SocketAddr,
+    shared: Arc<Shared<H>>,
+    begin: CancellationToken,
+) {
+    let peer = incoming.remote_address();
+    let local = SocketAddr::new(incoming.local_ip().unwrap_or(local.ip()), local.port());
+    let shaken = async { incoming.accept()?.await };
+    let shaken = tokio::select! {
+        shaken = timeout(shared.limits.handshake, shaken) => shaken,
+        () = begin.cancelled() => return,
+    };
+    let quic = match shaken {
+        Ok(Ok(quic)) => quic,
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "handshake failed");
+            return shared.counters.handshake_failed(failure(&error));
+        }
+        Err(_) => return shared.counters.handshake_failed(HandshakeFailure::Timeout),
+    };
+    let handshake = Handshake::of(&quic);
+    if handshake.resumed {
+        shared.counters.resumed.add(Protocol::H3);
+    }
+    let tls =
+        TlsInfo { server_name: handshake.server_name, version: "1.3", resumed: handshake.resumed };
+    let worker = shared.worker;
+    let info = ConnectionInfo { protocol: Protocol::H3, peer, local, tls: Some(tls), worker };
+    let state = State::new(info, Arc::clone(&shared.counters));
+    if let Err(error) = serve(quic, shared, &state, begin).await {
+        tracing::debug!(%peer, %error, "connection ended");
+    }
+}
+
+fn failure(error: &ConnectionError) -> HandshakeFailure {
+    /// A TLS alert as a QUIC error (RFC 9001 §4.8).
+    const CRYPTO: u64 = 0x100;
+    let alert = |code: u64| code.checked_sub(CRYPTO).filter(|alert| *alert < 0x100);
+    match error {
+        ConnectionError::TimedOut => HandshakeFailure::Timeout,
+        ConnectionError::VersionMismatch => HandshakeFailure::NothingInCommon,
+        ConnectionError::TransportError(error) => match alert(error.code.into()) {
+            // handshake_failure, protocol_version, no_application_protocol
+            Some(40 | 70 | 120) => HandshakeFailure::NothingInCommon,
+            _ => HandshakeFailure::Other,
+        },
+        ConnectionError::ConnectionClosed(close) => match alert(close.error_code.into()) {
+            Some(_) => HandshakeFailure::Refused,
+            None => HandshakeFailure::Closed,
+        },
+        ConnectionError::ApplicationClosed(_)
+        | ConnectionError::Reset
+        | ConnectionError::LocallyClosed => HandshakeFailure::Closed,
+        ConnectionError::CidsExhausted => HandshakeFailure::Other,
+    }
+}
+
+/// Answers requests until the client leaves, is idle for too long, or the shutdown ends it.
+async fn serve<H: Handler>(
+    quic: Connection,
+    shared: Arc<Shared<H>>,
+    state: &Arc<State>,
+    begin: CancellationToken,
+) -> Result<(), h3::error::ConnectionError> {
+    let (transport, accepted) = Quinn::new(quic.clone());
+    let mut h3 = h3::server::builder()
+        .max_field_section_size(shared.limits.header_bytes as u64)
+        // Costs a frame on the first response, for the sake of clients that need the exercise.
+        .send_grease(false)
+        .build::<_, Bytes>(transport)
+        .await?;
+    let mut running = FuturesUnordered::new();
+    let mut idle = pin!(sleep(shared.limits.idle));
+    let mut leaving = false;
+    loop {
+        if leaving && running.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            Some(()) = running.next(), if !running.is_empty() => {
+                if running.is_empty() {
+                    idle.as_mut().reset(Instant::now() + shared.limits.idle);
+                }
+            }
+            request = h3.accept() => {
+                let Some(resolver) = request? else { return Ok(()) };
+                let Some(claim) = accepted.claim() else { return Ok(()) };
+                let (shared, state) = (Arc::clone(&shared), Arc::clone(state));
+                running.push(request_stream(resolver, claim, quic.clone(), shared, state));
+            }
+            () = begin.cancelled(), if !leaving => {
+                leaving = true;
+                h3.shutdown(1).await?;
+            }
+            () = &mut idle, if running.is_empty() && !leaving => {
+                state.counters.timed_out.add(Protocol::H3);
+                leaving = true;
+                h3.shutdown(1).await?;
+            }
+        }
+    }
+}
+
+/// Why a request gets no response.
+enum NoAnswer {
+    Malformed,
+    ClientLeft,
+}
+
+/// One request: headers, handler, response.
+async fn request_stream<H: Handler>(
+    resolver: RequestResolver<Quinn, Bytes>,
+    claim: Claim,
+    quic: Connection,
+    shared: Arc<Shared<H>>,
+    state: Arc<State>,
+) {
+    // h3 resets what it finds malformed and answers 431 itself.
+    let resolved = timeout(shared.limits.head, resolver.resolve_request()).await;
+    let (request, stream) = match resolved {
+        Ok(Ok(resolved)) => resolved,
+        Ok(Err(_)) => return state.counters.refused.add(Protocol::H3),
+        Err(_) => return state.counters.timed_out.add(Protocol::H3),
+    };
+    let (mut sender, receiver) = stream.split();
+    let upload = Arc::new(Upload::default());
+    let gone = claim.stopped();
+    let answered = answer(request, receiver, &upload, &shared, &state);
+    let answered = match select(pin!(answered), pin!(gone)).await {
+        Either::Left((answered, _)) => answered,
+        Either::Right(_) => Err(NoAnswer::ClientLeft),
+    };
+    let (mut head, body) = match answered {
+        Ok(response) => response.into_parts(),
+        Err(NoAnswer::ClientLeft) => return sender.stop_stream(Code::H3_REQUEST_CANCELLED),
+        Err(NoAnswer::Malformed) => {
+            state.counters.refused.add(Protocol::H3);
+            return sender.stop_stream(Code::H3_MESSAGE_ERROR);
+        }
+    };
+    if !head.headers.contains_key(header::DATE)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+    {
+        head.headers.insert(header::DATE, date);
+    }
+    if sender.send_response(http::Response::from_parts(head, ())).await.is_err() {
+        return sender.stop_stream(Code::H3_INTERNAL_ERROR);
+    }
+    let Some(stream) = claim.take() else { return };
+    send_body(body, Output::new(stream, quic), &upload).await;
+}
+
+async fn answer<H: Handler>(
+    request: http::Request<()>,
+    receiver: RequestStream<Recv, Bytes>,
+    upload: &Arc<Upload>,
+    shared: &Shared<H>,
+    state: &Arc<State>,
+) -> Result<http::Response<WireBody>, NoAnswer> {
+    let running = Running::begin(state);
+    let (mut parts, ()) = request.into_parts();
+    let (method, version) = (parts.method.clone(), parts.version);
+    let length = declared(&parts.headers).map_err(|_| NoAnswer::Malformed)?;
+    if connection_specific(&parts.headers) {
+        return Err(NoAnswer::Malformed);
+    }
+    let response = if let Err(why) = normalise(&mut parts, true) {
+        if why.is_malformed() {
+            return Err(NoAnswer::Malformed);
+        }
+        state.counters.refused.add(Protocol::H3);
+        plain(StatusCode::BAD_REQUEST, &why.to_string())
+    } else if length.is_some_and(|length| length > shared.limits.body_bytes) {
+        state.counters.refused.add(Protocol::H3);
+        let limit = shared.limits.body_bytes;
+        plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("larger than {limit} bytes"))
+    } else {
+        let (limit, upload) = (shared.limits.body_bytes, Arc::clone(upload));
+        let body = Input::body(receiver, length, limit, upload, Arc::clone(state)).await;
+        let body = body.map_err(|_| NoAnswer::Malformed)?;
+        state.counters.requests.add(Protocol::H3);
+        respond(&*shared.handler, Request::from_parts(parts, body), &state.info).await
+    };
+    if upload.is_malformed() {
+        return Err(NoAnswer::Malformed);
+    }
+    Ok(finish(&method, version, response, None, running))
+}
+
+/// How writing a body went.
+enum Written {
+    Whole,
+    /// Its source broke off.
+    Broken,
+    /// The client or its connection is gone.
+    Lost,
+}
+
+async fn send_body(body: WireBody, mut output: Output, upload: &Upload) {
+    let gone = output.stopped();
+    let written = {
+        let written = write_body(body, &mut output);
+        match select(pin!(written), pin!(gone)).await {
+            Either::Left((written, _)) => written,
+            Either::Right(_) => Written::Lost,
+        }
+    };
+    match written {
+        Written::Whole | Written::Broken if upload.is_malformed() => {
+            output.reset(Code::H3_MESSAGE_ERROR);
+        }
+        Written::Whole => {
+            let received = output.finish();
+            upload.settle();
+            received.await;
+        }
+        Written::Broken => output.reset(Code::H3_INTERNAL_ERROR),
+        Written::Lost => output.reset(Code::H3_REQUEST_CANCELLED),
+    }
+}
+
+async fn write_body(mut body: WireBody, output: &mut Output) -> Written {
+    // One frame where the length is known, else one for each piece.
+    let known = body.size_hint().exact();
+    if let Some(length @ 1..) = known
+        && output.frame(length).await.is_err()
+    {
+        return Written::Lost;
+    }
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Written::Broken };
+        let Ok(piece) = frame.into_data() else { continue };
+        if known.is_none() && output.frame(piece.len() as u64).await.is_err() {
+            return Written::Lost;
+        }
+        if output.payload(piece).await.is_err() {
+            return Written::Lost;
+        }
+    }
+    Written::Whole
+}

@@ -1,0 +1,184 @@
+//! The body of one request, held to what its headers say.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Buf, Bytes};
+use futures::stream;
+use h3::server::RequestStream;
+use http::{HeaderMap, header};
+use parking_lot::Mutex;
+
+use super::adapter::Recv;
+use crate::{
+    body::{BodyError, RequestBody},
+    serve::state::State,
+};
+
+/// RFC 9114 §4.1.2: the length does not agree with itself or with the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// What Content-Length declares.
+pub(super) fn declared(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+    let mut declared = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        let digits = value.as_bytes();
+        // Stricter than `parse`, which takes a sign.
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(Malformed);
+        }
+        let number = value.to_str().ok().and_then(|text| text.parse().ok()).ok_or(Malformed)?;
+        if declared.is_some_and(|other| other != number) {
+            return Err(Malformed);
+        }
+        declared = Some(number);
+    }
+    Ok(declared)
+}
+
+/// What the response's side must know of the request's body.
+#[derive(Default)]
+pub(super) struct Upload {
+    malformed: AtomicBool,
+    /// The stream, once the handler has let go of it.
+    left: Mutex<Option<RequestStream<Recv, Bytes>>>,
+}
+
+impl Upload {
+    /// The body has broken its length.
+    pub(super) fn is_malformed(&self) -> bool {
+        self.malformed.load(Relaxed)
+    }
+
+    /// The response is complete: a client that still sends may stop (RFC 9114 §4.1). One whose
+    /// end is there already, or whose request had no body, is not told anything.
+    pub(super) fn settle(&self) {
+        let Some(mut stream) = self.left.lock().take() else { return };
+        let _ = poll(&mut stream, &mut Context::from_waker(Waker::noop()));
+    }
+}
+
+/// The rest of a body.
+pub(super) struct Input {
+    /// Only taken when dropped.
+    stream: Option<RequestStream<Recv, Bytes>>,
+    /// Read ahead, to learn whether there is a body at all.
+    first: Option<Bytes>,
+    declared: Option<u64>,
+    seen: u64,
+    limit: u64,
+    upload: Arc<Upload>,
+    state: Arc<State>,
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        *self.upload.left.lock() = self.stream.take();
+    }
+}
+
+impl Input {
+    /// The body of a request, as far as `limit`.
+    pub(super) async fn body(
+        mut stream: RequestStream<Recv, Bytes>,
+        declared: Option<u64>,
+        limit: u64,
+        upload: Arc<Upload>,
+        state: Arc<State>,
+    ) -> Result<RequestBody, Malformed> {
+        // The end comes with the headers nearly always.
+        let ahead = poll_fn(|cx| Poll::Ready(poll(&mut stream, cx))).await;
+        let first = match ahead {
+            Poll::Ready(Ok(None)) if declared.unwrap_or(0) == 0 => {
+                return Ok(RequestBody::empty());
+            }
+            Poll::Ready(Ok(None)) => return Err(Malformed),
+            Poll::Ready(Ok(first)) => first,
+            // Comes up again when the handler reads.
+            Poll::Ready(Err(_)) | Poll::Pending => None,
+        };
+        let stream = Some(stream);
+        let input = Self { stream, first, declared, seen: 0, limit, upload, state };
+        let pieces = stream::unfold(Some(input), |input| async {
+            let mut input = input?;
+            let piece = input.next().await?;
+            let next = piece.is_ok().then_some(input);
+            Some((piece, next))
+        });
+        Ok(RequestBody::stream(Box::pin(pieces), declared))
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        let piece = match self.first.take() {
+            Some(piece) => Ok(Some(piece)),
+            None => poll_fn(|cx| self.poll_next(cx)).await,
+        };
+        let piece = match piece {
+            Ok(Some(piece)) => piece,
+            Ok(None) if self.declared.is_none_or(|declared| declared == self.seen) => return None,
+            Ok(None) => return Some(Err(self.breaks_its_length())),
+            Err(error) => return Some(Err(error)),
+        };
+        self.seen += piece.len() as u64;
+        Some(if self.declared.is_some_and(|declared| self.seen > declared) {
+            Err(self.breaks_its_length())
+        } else if self.seen > self.limit {
+            Err(BodyError("larger than the server takes".into()))
+        } else {
+            Ok(piece)
+        })
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(None)) };
+        let piece = poll(stream, cx);
+        self.state.set_starved(piece.is_pending());
+        piece
+    }
+
+    fn breaks_its_length(&self) -> BodyError {
+        self.upload.malformed.store(true, Relaxed);
+        BodyError("content-length and the body differ".into())
+    }
+}
+
+fn poll(
+    stream: &mut RequestStream<Recv, Bytes>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, BodyError>> {
+    stream.poll_recv_data(cx).map(|piece| match piece {
+        Ok(piece) => Ok(piece.map(|mut piece| piece.copy_to_bytes(piece.remaining()))),
+        Err(error) => Err(BodyError(error.to_string())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths() {
+        let check = |values: &[&'static str], expected| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("content-length", http::HeaderValue::from_static(value));
+            }
+            assert_eq!(declared(&headers), expected, "{values:?}");
+        };
+        check(&[], Ok(None));
+        check(&["0"], Ok(Some(0)));
+        check(&["7", "7"], Ok(Some(7)));
+        check(&["7", "8"], Err(Malformed));
+        check(&["+7"], Err(Malformed));
+        check(&["7, 7"], Err(Malformed));
+        check(&[""], Err(Malformed));
+        check(&["99999999999999999999"], Err(Malformed));
+    }
+}
