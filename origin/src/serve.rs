@@ -3,6 +3,7 @@
 
 mod admin;
 mod answer;
+mod chunks;
 mod digest;
 mod gate;
 mod grants;

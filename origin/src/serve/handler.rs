@@ -21,6 +21,7 @@ use weir_origin_store::{MultipartStore, StoreError};
 
 use super::{
     answer::chain,
+    chunks::bounded,
     digest::incoming,
     gate::Gate,
     grants::{Door, Grants},
@@ -69,11 +70,19 @@ impl S3Handler {
             s3s::Body::empty()
         } else {
             let received = report.received();
-            incoming(body.into_stream().inspect(move |piece| {
+            let pieces = body.into_stream().inspect(move |piece| {
                 if let Ok(piece) = piece {
                     received.fetch_add(piece.len() as u64, Ordering::Relaxed);
                 }
-            }))
+            });
+            let framing = parts.headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes);
+            match framing.filter(|framing| framing.starts_with(b"STREAMING-")) {
+                None => incoming(pieces),
+                Some(framing) => {
+                    let signed = framing != b"STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+                    incoming(bounded(pieces, signed))
+                }
+            }
         };
         let response = match self.service.call(http::Request::from_parts(parts, body)).await {
             Ok(response) => response,
@@ -104,13 +113,16 @@ impl Handler for S3Handler {
         let id = HeaderValue::try_from(&report.id).expect("hexadecimal digits are a field's value");
         parts.headers.insert(REQUEST_ID, id);
         let bare = method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
-        let body = if bare {
+        if bare {
             without_body(&mut parts.headers, parts.status);
+        }
+        let length = length(&parts.headers, &body);
+        let body = if bare || length == Some(0) {
             report.ended();
             ResponseBody::empty()
         } else {
-            let length = length(&parts.headers, &body);
-            ResponseBody::stream(Outgoing { body: body.into_data_stream(), report }, length)
+            let body = body.into_data_stream();
+            ResponseBody::stream(Outgoing { body, left: length, report }, length)
         };
         Response::from_parts(parts, body)
     }
@@ -144,6 +156,8 @@ fn length(headers: &HeaderMap, body: &s3s::Body) -> Option<u64> {
 /// A body on its way out, which reports when it is over.
 struct Outgoing {
     body: BodyDataStream<s3s::Body>,
+    /// Bytes still to come, where known. Whoever sends stops asking at the last of them.
+    left: Option<u64>,
     report: Report,
 }
 
@@ -155,6 +169,10 @@ impl Stream for Outgoing {
         this.body.poll_next_unpin(cx).map(|piece| match piece {
             Some(Ok(piece)) => {
                 this.report.sent(piece.len());
+                this.left = this.left.map(|left| left.saturating_sub(piece.len() as u64));
+                if this.left == Some(0) {
+                    this.report.ended();
+                }
                 Some(Ok(piece))
             }
             Some(Err(error)) => {
