@@ -22,13 +22,19 @@ pub(crate) fn of_operation<E>(error: &SdkError<E, HttpResponse>, asked: Asked<'_
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
+    let reason = chain(error);
+    if error.raw_response().is_none() && reason.to_ascii_lowercase().contains("credential") {
+        // They are fetched with the first request that needs them. Whatever went wrong there,
+        // it was not the store.
+        return StoreError::Denied { what: asked.bucket.to_owned(), reason };
+    }
     if let Some(client) = cause::<ClientError>(error) {
         return of_client(client, 0, 0);
     }
     match error {
         // A success that the SDK can make nothing of.
         SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
-            StoreError::Untrusted(chain(error))
+            StoreError::Untrusted(reason)
         }
         SdkError::ServiceError(answer) => {
             let failure = answer.err();
@@ -40,17 +46,9 @@ where
             if status >= 300 {
                 return of_answer(answer.raw(), None, None, asked);
             }
-            StoreError::Untrusted(format!("status {status} with {}", chain(error)))
+            StoreError::Untrusted(format!("status {status} with {reason}"))
         }
-        _ => {
-            let reason = chain(error);
-            // Credentials are fetched with the first request that needs them.
-            if reason.to_ascii_lowercase().contains("credential") {
-                StoreError::Denied { what: asked.bucket.to_owned(), reason }
-            } else {
-                StoreError::Unreachable(reason)
-            }
-        }
+        _ => StoreError::Unreachable(reason),
     }
 }
 

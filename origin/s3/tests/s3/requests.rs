@@ -164,6 +164,38 @@ async fn presigned_urls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_instance_s_role() {
+    let text = |body: &str| {
+        let fields = "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n";
+        send(&format!("HTTP/1.1 200 OK\r\n{fields}content-length: {}\r\n\r\n{body}", body.len()))
+    };
+    let role = r#"{"Code":"Success","Type":"AWS-HMAC","LastUpdated":"2026-11-20T00:00:00Z",
+        "AccessKeyId":"role-key","SecretAccessKey":"hidden-part","Token":"role-token",
+        "Expiration":"2099-01-01T00:00:00Z"}"#;
+    let mut service = Vec::new();
+    for body in ["session", "the-role", role] {
+        service.extend([Step::Read, text(body)]);
+    }
+    service.push(Step::Hold);
+    let (store, seen) = in_memory(vec![service, answer(OK)], S3Credentials::Imds);
+    let got = store.get("films", "a", None, Conditions::default()).await;
+    let seen = seen.lock().unwrap();
+    got.unwrap_or_else(|error| panic!("{error}: {seen:?}"));
+    let firsts: Vec<_> = seen.iter().map(|head| head.lines().next().unwrap()).collect();
+    assert_eq!(firsts.len(), 4, "{firsts:?}");
+    assert!(firsts[0].starts_with("PUT /latest/api/token "), "{firsts:?}");
+    assert!(seen[1].contains("x-aws-ec2-metadata-token: session\r\n"), "{}", seen[1]);
+    for part in ["Credential=role-key/", "x-amz-security-token: role-token\r\n"] {
+        assert!(seen[3].contains(part), "{part} in {}", seen[3]);
+    }
+    // Nobody answers there: not the server's fault, and said so.
+    let (store, _) = in_memory(Vec::new(), S3Credentials::Imds);
+    let error = store.get("films", "a", None, Conditions::default()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Denied { .. }), "{error}");
+    assert!(error.to_string().to_ascii_lowercase().contains("credential"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_debugger_sees_no_secret() {
     let (store, _) = in_memory(Vec::new(), keys());
     let shown = format!("{store:?} {:?}", config("http://s3.test", keys()));
