@@ -182,7 +182,7 @@ impl Cutter {
         }
         match init.track {
             Track::Video { nal_length, .. } => {
-                self.gather_video(&fragment, moof, mdat, &payload, nal_length)
+                self.gather_video(&fragment, moof, mdat, payload, nal_length)
             }
             Track::Audio { .. } => self.gather_audio(&fragment, payload),
         }
@@ -193,7 +193,7 @@ impl Cutter {
         fragment: &Fragment,
         moof: &[u8],
         mdat: &[u8],
-        payload: &&[u8],
+        payload: &[u8],
         nal_length: usize,
     ) -> Result<(), PackageError> {
         let first = fragment.samples[0];

@@ -19,7 +19,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use weir_origin_media::{
-    Keys, TitleId,
+    Keys,
     key::{self, IMMUTABLE, Pointer, SHORT_LIVED, content_type},
 };
 use weir_origin_store::{Conditions, ObjectBody, ObjectStore, PutOptions, StoreError};
@@ -330,11 +330,6 @@ async fn body(file: &Path) -> Result<ObjectBody, PackageError> {
 /// Lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Key that a title's pointer has, for messages.
-pub(super) fn pointer_key(title: &TitleId) -> String {
-    title.pointer_key()
 }
 
 #[cfg(test)]

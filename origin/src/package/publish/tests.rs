@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use weir_origin_media::Version;
+use weir_origin_media::{TitleId, Version};
 use weir_origin_store::{ETag, ListPage, Object, ObjectMeta, RangeSpec};
 
 use super::*;
