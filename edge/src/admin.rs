@@ -31,9 +31,11 @@ impl Handler for Admin {
             (&Method::GET, api::CACHE_EXPLAIN) => cache::explain(&self.node, &query)
                 .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
             (&Method::POST, api::CACHE_PURGE) => {
-                let body = cache::body(request.into_body()).await;
-                body.and_then(|body| cache::purge(&self.node, &body))
-                    .map_or_else(Failure::answer, |done| json(StatusCode::OK, &done))
+                let purged = match cache::body(request.into_body()).await {
+                    Ok(body) => cache::purge(&self.node, &body).await,
+                    Err(failure) => Err(failure),
+                };
+                purged.map_or_else(Failure::answer, |done| json(StatusCode::OK, &done))
             }
             (_, api::STATUS | api::CACHE_STATS | api::CACHE_EXPLAIN | api::CACHE_PURGE) => {
                 let status = StatusCode::METHOD_NOT_ALLOWED;

@@ -35,7 +35,10 @@ pub fn admit(services: &Services, request: &Request) -> Result<Admitted, Refusal
 pub fn admit_url(services: &Services, authority: String, uri: &Uri) -> Result<Admitted, Refusal> {
     let host = host_of(&authority);
     let (service, token, path) = match with_token(services, &host, uri.path()) {
-        Some(found) => found,
+        Some((token, rest)) => {
+            let (service, path) = find(services, &host, rest)?;
+            (service, Some(token.to_owned()), path)
+        }
         None => {
             let (service, path) = find(services, &host, uri.path())?;
             (service, None, path)
@@ -47,15 +50,11 @@ pub fn admit_url(services: &Services, authority: String, uri: &Uri) -> Result<Ad
 
 /// `/t/<token>/<path>`, where a service that takes tokens answers for the path. Elsewhere
 /// such a path is one like any other.
-fn with_token(
-    services: &Services,
-    host: &str,
-    path: &str,
-) -> Option<(Arc<Service>, Option<String>, String)> {
+fn with_token<'a>(services: &Services, host: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
     let (token, rest) = weir_edge_token::split_path(path)?;
-    let (service, path) = find(services, host, rest).ok()?;
-    service.token.as_ref()?;
-    Some((service, Some(token.to_owned()), path))
+    let canonical = weir_edge_token::canonical(rest);
+    let service = services.find(host, canonical.as_deref().unwrap_or(rest))?;
+    service.token.as_ref().map(|_| (token, rest))
 }
 
 /// The service of a path, and the path as it is asked there: for media in its one spelling,

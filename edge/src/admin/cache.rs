@@ -115,7 +115,8 @@ fn places(node: &Node, object: &StoredObject) -> (ChunkCount, Tier) {
     (ChunkCount { total, ram, disk }, tier)
 }
 
-pub(super) fn purge(node: &Node, body: &[u8]) -> Result<PurgeResult, Failure> {
+/// Removes an object. Answers when the removal would survive a kill.
+pub(super) async fn purge(node: &Node, body: &[u8]) -> Result<PurgeResult, Failure> {
     let request: PurgeRequest = serde_json::from_slice(body).map_err(|error| {
         Failure::new(StatusCode::BAD_REQUEST, "the body is no purge request").why(error.to_string())
     })?;
@@ -127,7 +128,17 @@ pub(super) fn purge(node: &Node, body: &[u8]) -> Result<PurgeResult, Failure> {
     let epoch = if request.dry_run {
         node.purges.load(Relaxed)
     } else {
+        let errors = || node.engine.cache().stats().state.map_or(0, |state| state.errors);
+        let before = errors();
         node.engine.purge(&asked.id);
+        node.engine.cache().flush().await;
+        if errors() > before {
+            let why = "the state file cannot be written: the object is gone now, but may be \
+                       back after a restart";
+            return Err(
+                Failure::new(StatusCode::INSUFFICIENT_STORAGE, "the purge is not durable").why(why)
+            );
+        }
         tracing::info!(key = %asked.key, objects, bytes, "purged");
         node.purges.fetch_add(1, Relaxed) + 1
     };

@@ -16,11 +16,11 @@ use weir_edge_fill::{
 };
 use weir_edge_freshness::RequestControl;
 
-pub const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 
 /// What the origin does with one request.
 #[derive(Clone)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub wait: Duration,
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -29,7 +29,7 @@ pub struct Reply {
 }
 
 #[derive(Clone)]
-pub enum Step {
+pub(crate) enum Step {
     Send(Bytes),
     Wait(Duration),
     Fail(UpstreamError),
@@ -37,8 +37,7 @@ pub enum Step {
 
 /// A request as the origin saw it.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub path: String,
+pub(crate) struct Seen {
     pub range: Option<String>,
     pub if_match: Option<String>,
     pub if_none_match: Option<String>,
@@ -47,7 +46,7 @@ pub struct Seen {
 type Script = dyn Fn(usize, &Seen) -> Result<Reply, UpstreamError> + Send + Sync;
 
 /// An origin that follows a script and remembers what it was asked.
-pub struct Origin {
+pub(crate) struct Origin {
     script: Box<Script>,
     seen: Mutex<Vec<Seen>>,
 }
@@ -59,17 +58,17 @@ impl fmt::Debug for Origin {
 }
 
 impl Origin {
-    pub fn new(
+    pub(crate) fn new(
         script: impl Fn(usize, &Seen) -> Result<Reply, UpstreamError> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self { script: Box::new(script), seen: Mutex::default() })
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.seen.lock().len()
     }
 
-    pub fn seen(&self, index: usize) -> Seen {
+    pub(crate) fn seen(&self, index: usize) -> Seen {
         self.seen.lock()[index].clone()
     }
 }
@@ -87,7 +86,6 @@ impl Upstream for Origin {
             request.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
         };
         let seen = Seen {
-            path: request.path_and_query.clone(),
             range: field(header::RANGE),
             if_match: field(header::IF_MATCH),
             if_none_match: field(header::IF_NONE_MATCH),
@@ -124,14 +122,14 @@ impl Upstream for Origin {
     }
 }
 
-pub fn headers(list: &[(&str, &str)]) -> HeaderMap {
+pub(crate) fn headers(list: &[(&str, &str)]) -> HeaderMap {
     list.iter()
         .map(|(name, value)| (name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap()))
         .collect()
 }
 
 /// The whole content as a 200 that may be kept for a minute, in pieces of 64 KiB.
-pub fn whole(content: &Content) -> Reply {
+pub(crate) fn whole(content: &Content) -> Reply {
     let bytes = content.all();
     let steps = bytes.chunks(64 << 10).map(|p| Step::Send(Bytes::copy_from_slice(p))).collect();
     Reply {
@@ -144,7 +142,7 @@ pub fn whole(content: &Content) -> Reply {
 }
 
 /// What a well-behaved origin answers, range or not, condition or not.
-pub fn good(content: &Content, seen: &Seen) -> Reply {
+pub(crate) fn good(content: &Content, seen: &Seen) -> Reply {
     let tag = etag(content);
     if seen.if_none_match.as_deref() == Some(&tag) {
         let head = headers(&[("cache-control", "max-age=60"), ("etag", &tag)]);
@@ -171,11 +169,11 @@ pub fn good(content: &Content, seen: &Seen) -> Reply {
     reply
 }
 
-pub fn etag(content: &Content) -> String {
+pub(crate) fn etag(content: &Content) -> String {
     format!("\"{}-{}\"", content.object, content.version)
 }
 
-pub fn truncated(got: u64) -> UpstreamError {
+pub(crate) fn truncated(got: u64) -> UpstreamError {
     UpstreamError::Truncated {
         upstream: "origin".into(),
         got,
@@ -185,18 +183,18 @@ pub fn truncated(got: u64) -> UpstreamError {
 }
 
 /// Engine, cache and clock of one script.
-pub struct World {
+pub(crate) struct World {
     pub engine: Arc<Engine>,
     pub clock: Arc<ManualClock>,
     pub origin: Arc<Origin>,
 }
 
 impl World {
-    pub fn new(origin: Arc<Origin>) -> Self {
+    pub(crate) fn new(origin: Arc<Origin>) -> Self {
         Self::with_memory(origin, 256 * MIB)
     }
 
-    pub fn with_memory(origin: Arc<Origin>, memory_bytes: u64) -> Self {
+    pub(crate) fn with_memory(origin: Arc<Origin>, memory_bytes: u64) -> Self {
         let config = CacheConfig { memory_bytes, state: None, metadata_objects_max: 10_000 };
         let cache = Arc::new(Cache::open(&config, None).unwrap());
         let clock = Arc::new(ManualClock::at(1_700_000_000_000));
@@ -205,7 +203,7 @@ impl World {
         Self { engine, clock, origin }
     }
 
-    pub fn ask(&self, path: &str) -> Ask {
+    pub(crate) fn ask(&self, path: &str) -> Ask {
         let policy = Policy {
             default_ttl: Duration::from_secs(60),
             negative_ttl: Duration::from_secs(1),
@@ -227,12 +225,12 @@ impl World {
         }
     }
 
-    pub fn ask_range(&self, path: &str, first: u64, last: u64) -> Ask {
+    pub(crate) fn ask_range(&self, path: &str, first: u64, last: u64) -> Ask {
         Ask { range: Some((first, Some(last))), ..self.ask(path) }
     }
 
     /// Resolves, and expects an object.
-    pub async fn found(&self, ask: &Ask) -> Found {
+    pub(crate) async fn found(&self, ask: &Ask) -> Found {
         match self.engine.resolve(ask).await {
             Ok(Answer::Object(found)) => found,
             Ok(Answer::Passed(response)) => panic!("passed with {}", response.status),
@@ -241,7 +239,7 @@ impl World {
     }
 
     /// Reads what an ask is for; the bytes that came before an error count too.
-    pub async fn read(&self, ask: &Ask) -> (Vec<u8>, Result<(), UpstreamError>) {
+    pub(crate) async fn read(&self, ask: &Ask) -> (Vec<u8>, Result<(), UpstreamError>) {
         let found = match self.engine.resolve(ask).await {
             Ok(Answer::Object(found)) => found,
             Ok(Answer::Passed(response)) => return drain(response.body).await,
@@ -258,7 +256,7 @@ impl World {
     }
 
     /// Reads and checks every byte.
-    pub async fn read_right(&self, ask: &Ask, content: &Content) {
+    pub(crate) async fn read_right(&self, ask: &Ask, content: &Content) {
         let (bytes, end) = self.read(ask).await;
         end.unwrap();
         let expected = match ask.range {

@@ -1,0 +1,385 @@
+//! Requests from top to bottom, without sockets: what a client sends, what the origin was
+//! asked, what the client gets and what is written down.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body::Body;
+use weir_config_lifecycle::{Phase, Readiness, clock::ManualClock};
+use weir_config_telemetry::{AccessLog, AccessOptions, Metrics as Registry};
+use weir_edge::{
+    handler::Edge,
+    metrics::Metrics,
+    node::Node,
+    service::{Cors, Preset, Service, Services, TokenRule},
+};
+use weir_edge_cache::{Cache, CacheConfig};
+use weir_edge_fill::{
+    Engine, Policy,
+    upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
+};
+use weir_edge_http::{ConnectionInfo, Handler, Protocol, Request, RequestBody, Response};
+use weir_edge_token::{Claims, SigningKey, Verifier, key_set};
+
+const BODY: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// Serves `BODY` everywhere, and says in a field what it was asked.
+#[derive(Debug, Default)]
+struct Origin {
+    requests: AtomicUsize,
+}
+
+impl Upstream for Origin {
+    fn id(&self) -> &str {
+        "origin"
+    }
+
+    fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (header::ETAG, "\"v1\""),
+            (header::CONTENT_TYPE, "video/mp4"),
+            (header::CACHE_CONTROL, "max-age=60"),
+            (header::SERVER, "origin/1"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        headers.insert("x-asked", request.path_and_query.parse().unwrap());
+        let fields: Vec<_> = request.headers.keys().map(|name| name.as_str()).collect();
+        headers.insert("x-fields", fields.join(",").parse().unwrap());
+        let status = match request.path_and_query.as_str() {
+            "/missing" => StatusCode::NOT_FOUND,
+            _ => StatusCode::OK,
+        };
+        async move {
+            let got = match request.body {
+                Some(body) => {
+                    let pieces: Vec<_> = body.map(|piece| piece.unwrap()).collect().await;
+                    Bytes::from(pieces.concat())
+                }
+                None => Bytes::from_static(BODY),
+            };
+            let content_length = Some(got.len() as u64);
+            let head = request.method == Method::HEAD;
+            let body = futures::stream::iter((!head).then_some(Ok(got))).boxed();
+            Ok(UpstreamResponse { status, headers, content_length, body })
+        }
+        .boxed()
+    }
+}
+
+struct World {
+    edge: Edge,
+    node: Arc<Node>,
+    origin: Arc<Origin>,
+    key: SigningKey,
+    log: std::path::PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+fn service(id: &str, prefix: &str, preset: Preset, upstream: Arc<dyn Upstream>) -> Service {
+    Service {
+        id: id.into(),
+        hosts: Vec::new(),
+        path_prefix: prefix.into(),
+        strip_prefix: (prefix != "/").then(|| prefix.into()),
+        preset,
+        query_keys: vec!["v".into()],
+        cors: Some(Cors { origins: None, max_age_seconds: 7200 }),
+        token: None,
+        set_headers: vec![(header::X_CONTENT_TYPE_OPTIONS, "nosniff".parse().unwrap())],
+        remove_headers: vec![header::SERVER],
+        upstream,
+        policy: Arc::new(Policy {
+            default_ttl: std::time::Duration::from_secs(60),
+            negative_ttl: std::time::Duration::from_secs(1),
+            deadline: std::time::Duration::from_secs(2),
+            resumes: 3,
+        }),
+        rule: "edge.toml:1".into(),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("access.jsonl");
+        let cache = CacheConfig { memory_bytes: 64 << 20, state: None, metadata_objects_max: 1000 };
+        let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+        let runtime = tokio::runtime::Handle::current();
+        let cache = Arc::new(Cache::open(&cache, None).unwrap());
+        let engine = Engine::new(cache, Arc::clone(&clock) as _, runtime, 8);
+        let origin = Arc::new(Origin::default());
+        let upstream = || Arc::clone(&origin) as Arc<dyn Upstream>;
+        let key = SigningKey::from_seed([7; 32], None).unwrap();
+        let verifier = Verifier::new(&key_set([&key]).to_string()).unwrap();
+        let mut film = service("film", "/vod/", Preset::Media, upstream());
+        film.token = Some(TokenRule::new(true, "film".into(), verifier, 1));
+        let open = service("open", "/open/", Preset::Media, upstream());
+        let site = service("site", "/", Preset::Proxy, upstream());
+        let readiness = Readiness::default();
+        readiness.advance(Phase::Serving);
+        let node = Arc::new(Node {
+            name: "edge-1".into(),
+            site: "test".into(),
+            started: std::time::Instant::now(),
+            clock,
+            services: arc_swap::ArcSwap::from_pointee(Services::new(vec![film, open, site])),
+            engine,
+            upstreams: Vec::new(),
+            connections: Arc::default(),
+            metrics: Metrics::new(Registry::new()),
+            access: Some(AccessLog::open(&log, AccessOptions::default()).unwrap()),
+            readiness,
+            purges: Default::default(),
+            disk: None,
+        });
+        Self { edge: Edge::new(Arc::clone(&node)), node, origin, key, log, _folder: folder }
+    }
+
+    fn token(&self, prefix: &str, expires_in: i64) -> String {
+        let expires = 1_700_000_000_u64.saturating_add_signed(expires_in);
+        let mut claims = Claims::new("film", prefix, expires);
+        claims.sid = Some("session-7".into());
+        self.key.mint(&claims).unwrap()
+    }
+
+    async fn send(&self, method: Method, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send_body(method, path, fields, RequestBody::empty()).await
+    }
+
+    async fn send_body(
+        &self,
+        method: Method,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: RequestBody,
+    ) -> Answer {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap();
+        request.headers_mut().insert(header::HOST, "CDN.example:8443".parse().unwrap());
+        for (name, value) in fields {
+            let name: header::HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        let connection = Arc::new(ConnectionInfo {
+            protocol: Protocol::H2,
+            peer: "192.0.2.77:1234".parse().unwrap(),
+            local: "192.0.2.1:8443".parse().unwrap(),
+            tls: None,
+            worker: 0,
+        });
+        Answer::of(self.edge.handle(request, &connection).await).await
+    }
+
+    async fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send(Method::GET, path, fields).await
+    }
+
+    fn requests(&self) -> usize {
+        self.origin.requests.load(Ordering::SeqCst)
+    }
+
+    fn lines(&self) -> String {
+        self.node.access.as_ref().unwrap().flush();
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let (head, mut body) = response.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(frame) =
+            std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await
+        {
+            bytes.extend_from_slice(frame.unwrap().data_ref().unwrap());
+        }
+        Self { status: head.status, headers: head.headers, body: bytes }
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_miss_and_a_hit() {
+    let world = World::new();
+    let miss = world.get("/open/a.m4s", &[]).await;
+    assert_eq!((miss.status, miss.body.as_slice()), (StatusCode::OK, BODY));
+    assert_eq!(miss.field("cache-status"), "edge-1; fwd=uri-miss; fwd-status=200; ttl=60; stored");
+    assert_eq!(miss.field("x-asked"), "/a.m4s");
+    assert_eq!((miss.field("server"), miss.field("x-content-type-options")), ("", "nosniff"));
+    let hit = world.get("/open/a.m4s", &[]).await;
+    assert_eq!(hit.body, BODY);
+    assert_eq!(hit.field("cache-status"), "edge-1; hit; ttl=60; detail=mem");
+    assert_eq!(world.requests(), 1);
+}
+
+/// The key is service, host, path and declared query keys; nothing else of the request.
+#[tokio::test]
+async fn what_belongs_to_the_key() {
+    let world = World::new();
+    world.get("/open/a?CMCD=bl%3D100&x=1", &[("cookie", "a=b"), ("range", "bytes=0-1")]).await;
+    world.get("/open/a?x=2&CMCD=bl%3D200", &[("accept", "video/*")]).await;
+    world.get("/open/%61", &[]).await;
+    assert_eq!(world.requests(), 1);
+    world.get("/open/a?v=2", &[]).await;
+    assert_eq!(world.requests(), 2);
+}
+
+#[tokio::test]
+async fn ranges_conditions_and_head() {
+    let world = World::new();
+    world.get("/open/a", &[]).await;
+    let part = world.get("/open/a", &[("range", "bytes=10-12")]).await;
+    assert_eq!((part.status, part.body.as_slice()), (StatusCode::PARTIAL_CONTENT, &b"abc"[..]));
+    assert_eq!(part.field("content-range"), "bytes 10-12/36");
+    let last = world.get("/open/a", &[("range", "bytes=-2")]).await;
+    assert_eq!(last.body, b"yz");
+    let beyond = world.get("/open/a", &[("range", "bytes=99-")]).await;
+    assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(beyond.field("content-range"), "bytes */36");
+    assert_eq!(beyond.field("access-control-allow-origin"), "", "no origin was sent");
+    let other = [("range", "bytes=1-2"), ("if-range", "\"v0\"")];
+    assert_eq!(world.get("/open/a", &other).await.status, StatusCode::OK);
+    let same = world.get("/open/a", &[("if-none-match", "W/\"v1\"")]).await;
+    assert_eq!((same.status, same.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!((same.field("etag"), same.field("content-length")), ("\"v1\"", ""));
+    let failed = world.get("/open/a", &[("if-match", "\"v0\"")]).await;
+    assert_eq!(failed.status, StatusCode::PRECONDITION_FAILED);
+    let head = world.send(Method::HEAD, "/open/a", &[("range", "bytes=1-2")]).await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+    assert_eq!(head.field("content-length"), "36");
+    assert_eq!(world.requests(), 1);
+}
+
+#[tokio::test]
+async fn tokens_open_their_paths_only() {
+    let world = World::new();
+    let good = world.token("/vod/a/", 60);
+    let path = |token: &str, path: &str| format!("/t/{token}{path}");
+    let opened = world.get(&path(&good, "/vod/a/1.m4s"), &[]).await;
+    assert_eq!((opened.status, opened.field("x-asked")), (StatusCode::OK, "/a/1.m4s"));
+    // Another session's token finds the same object.
+    world.get(&path(&world.token("/", 90), "/vod/a/1.m4s"), &[]).await;
+    assert_eq!(world.requests(), 1);
+    for refused in [
+        "/vod/a/1.m4s".to_owned(),
+        path(&good, "/vod/b/1.m4s"),
+        path(&good, "/vod/ab/1.m4s"),
+        path(&world.token("/vod/", -1), "/vod/a/1.m4s"),
+        path(&good[..good.len() - 2], "/vod/a/1.m4s"),
+        path("x", "/vod/a/1.m4s"),
+    ] {
+        let origin = [("origin", "https://player.example")];
+        let answer = world.get(&refused, &origin).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{refused}");
+        // A browser shows an error only to a page that may read it.
+        assert_eq!(answer.field("access-control-allow-origin"), "*");
+        assert_eq!(answer.field("cache-control"), "no-store");
+    }
+    for odd in ["/vod/a/../b/1.m4s", "/vod/a/%2e%2e/b/1.m4s", "/vod/a%2f..%2fb/1.m4s"] {
+        let answer = world.get(&path(&good, odd), &[]).await;
+        assert!(answer.status.is_client_error(), "{odd} {}", answer.status);
+    }
+    assert_eq!(world.requests(), 1);
+    let lines = world.lines();
+    assert!(lines.contains("\"sid\":\"session-7\""));
+    assert!(lines.contains("/t/-/vod/a/1.m4s"));
+    assert!(!lines.contains(&good[20..]), "a token was written down");
+}
+
+/// A path that begins like a token's, where nobody takes tokens, is a path.
+#[tokio::test]
+async fn a_proxy_keeps_its_paths() {
+    let world = World::new();
+    let answer = world.get("/t/abc/def?x=1&y=2", &[("x-mine", "1")]).await;
+    assert_eq!(answer.field("x-asked"), "/t/abc/def?x=1&y=2");
+    let fields: Vec<_> = answer.field("x-fields").split(',').collect();
+    assert!(fields.contains(&"x-mine") && fields.contains(&"via"), "{fields:?}");
+    assert!(!fields.contains(&"range"));
+}
+
+#[tokio::test]
+async fn methods() {
+    let world = World::new();
+    let answer = world.send(Method::POST, "/open/a", &[]).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(answer.field("allow"), "GET, HEAD, OPTIONS");
+    let pieces = futures::stream::iter([Ok(Bytes::from("ab")), Ok(Bytes::from("c"))]).boxed();
+    let body = RequestBody::stream(pieces, Some(3));
+    let posted = world.send_body(Method::POST, "/a", &[], body).await;
+    assert_eq!((posted.status, posted.body.as_slice()), (StatusCode::OK, &b"abc"[..]));
+}
+
+/// RFC 9111 §4.4: an unsafe method that succeeds takes the stored answer away.
+#[tokio::test]
+async fn a_write_invalidates() {
+    let world = World::new();
+    world.get("/a", &[]).await;
+    world.get("/a", &[]).await;
+    assert_eq!(world.requests(), 1);
+    world.send(Method::POST, "/a", &[]).await;
+    world.get("/a", &[]).await;
+    assert_eq!(world.requests(), 3);
+}
+
+#[tokio::test]
+async fn preflights_are_answered_here() {
+    let world = World::new();
+    let fields = [
+        ("origin", "https://player.example"),
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "cmcd-session"),
+    ];
+    // Without a token: browsers send none of the path's rights with a preflight.
+    let answer = world.send(Method::OPTIONS, "/vod/a", &fields).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert_eq!(answer.field("access-control-max-age"), "7200");
+    assert_eq!(answer.field("access-control-allow-headers"), "cmcd-session");
+    assert_eq!(world.requests(), 0);
+    let hit = world.get("/open/a", &fields[..1]).await;
+    assert_eq!(hit.field("timing-allow-origin"), "*");
+    assert!(hit.field("access-control-expose-headers").contains("cache-status"));
+}
+
+#[tokio::test]
+async fn a_missing_object() {
+    let world = World::new();
+    for _ in 0..2 {
+        assert_eq!(world.get("/open/missing", &[]).await.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(world.requests(), 1);
+}
+
+/// RFC 9111 §5.2.1.7.
+#[tokio::test]
+async fn only_if_cached() {
+    let world = World::new();
+    let only = [("cache-control", "only-if-cached")];
+    assert_eq!(world.get("/a", &only).await.status, StatusCode::GATEWAY_TIMEOUT);
+    world.get("/a", &[]).await;
+    assert_eq!(world.get("/a", &only).await.status, StatusCode::OK);
+    assert_eq!(world.requests(), 1);
+}
