@@ -53,6 +53,13 @@ impl Place {
         if let Some(path) = &options.keep {
             std::fs::create_dir_all(path).map_err(file)?;
             let path = path.canonicalize().map_err(file)?;
+            // What an earlier run cached is not this run's.
+            for part in ["edge", "nginx"] {
+                let old = path.join(part);
+                if old.exists() {
+                    std::fs::remove_dir_all(old).map_err(file)?;
+                }
+            }
             return Ok(Self { path, _temporary: None });
         }
         let temporary = tempfile::Builder::new().prefix("weir-bench-").tempdir().map_err(file)?;

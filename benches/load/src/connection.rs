@@ -360,9 +360,14 @@ impl Arrival<'_> {
     pub(crate) fn head(&mut self, status: StatusCode, headers: HeaderMap) {
         self.exchange.status = Some(status);
         self.exchange.headers = headers;
-        if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
-            *self.checker = self.ask.expected.clone().map(Checker::new);
+        let Some(mut expected) = self.ask.expected.clone() else { return };
+        match status {
+            // A server may answer a range request with the whole (RFC 9110 §14.2).
+            StatusCode::OK => expected.range = 0..expected.size,
+            StatusCode::PARTIAL_CONTENT => {}
+            _ => return,
         }
+        *self.checker = Some(Checker::new(expected));
     }
 
     pub(crate) fn piece(&mut self, piece: &[u8]) {

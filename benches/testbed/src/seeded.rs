@@ -86,7 +86,7 @@ fn one(kind: Kind, rng: &mut SmallRng, size: u64) -> Vec<Act> {
     match kind {
         Kind::Reset => vec![broken(Fault::Reset { after })],
         Kind::Short => vec![if rng.random_bool(0.3) {
-            // Fewer bytes than asked for, under a length that says so.
+            // Fewer bytes than its Content-Range names, under a length that says so.
             Act::fault(Fault::Understated { by: rng.random_range(1..=size.max(1)) })
         } else {
             broken(Fault::Short { after })

@@ -23,13 +23,31 @@ const AT_ONCE: usize = 24;
 /// Of each kind, against the naive proxy.
 const CONTROLS: u64 = 10;
 
+/// Seeded scripts of misbehaviour.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// Play one script and say what it is: KIND:SEED as findings name them.
+    #[arg(long, value_parser = one)]
+    only: Option<(Kind, u64)>,
+}
+
+fn one(text: &str) -> Result<(Kind, u64), String> {
+    let (kind, seed) = text.split_once(':').ok_or("it is not KIND:SEED")?;
+    let known = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+    let names = Kind::ALL.map(Kind::as_str).join(", ");
+    let kind = known.ok_or_else(|| format!("`{kind}` is none of {names}"))?;
+    Ok((kind, seed.parse().map_err(|_| format!("`{seed}` is no number"))?))
+}
+
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let arguments = Arguments::parse();
     let network = network::enter();
     println!("{network:?}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(&options)),
+        Ok(runtime) => runtime.block_on(run(&arguments)),
         Err(error) => Err(error.into()),
     };
     match outcome {
@@ -58,7 +76,8 @@ impl Target for ToEdge {
     }
 }
 
-async fn run(options: &Options) -> Result<bool, CampaignError> {
+async fn run(arguments: &Arguments) -> Result<bool, CampaignError> {
+    let options = &arguments.options;
     let place = Place::new(options)?;
     let origin = Arc::new(Origin::start().await?);
     // One second keeps silent scripts short; the waiters' bound is far above what three
@@ -70,6 +89,13 @@ async fn run(options: &Options) -> Result<bool, CampaignError> {
         servers.push((protocol, edge.server(protocol)?));
     }
     let target = Arc::new(ToEdge { servers, path: edge.path("") });
+    if let Some((kind, seed)) = arguments.only {
+        println!("{:#?}", fault::describe(kind, seed));
+        let outcome = fault::play(&*target, &origin, kind, seed).await;
+        edge.stop()?;
+        say("weir-edge", &outcome);
+        return Ok(outcome.findings.is_empty());
+    }
     let each = if options.quick { SCRIPTS.1 } else { SCRIPTS.0 };
     let outcome = play_all(target, Arc::clone(&origin), each, options.seed).await;
     edge.check()?;
@@ -121,6 +147,9 @@ fn say(who: &str, outcome: &Outcome) {
         outcome.unhealed,
         outcome.wrong
     );
+    for (kind, [scripts, waiters, served]) in &outcome.kinds {
+        println!("  {:<18} {scripts} scripts, {served} of {waiters} served whole", kind.as_str());
+    }
     for finding in outcome.findings.iter().take(40) {
         println!("  {finding}");
     }

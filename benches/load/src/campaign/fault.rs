@@ -1,7 +1,7 @@
 //! One seeded script of misbehaviour, played against a server with clients that wait for it,
 //! and judged.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use tokio::{task::JoinSet, time::timeout};
@@ -49,6 +49,8 @@ pub struct Outcome {
     pub kept: u64,
     /// Scripts after which the object was not served right within three requests.
     pub unhealed: u64,
+    /// For each kind: scripts, waiters, and waiters that got the whole.
+    pub kinds: BTreeMap<Kind, [u64; 3]>,
     /// One line for each finding.
     pub findings: Vec<String>,
 }
@@ -63,6 +65,12 @@ impl Outcome {
         self.wrong.merge(&other.wrong);
         self.kept += other.kept;
         self.unhealed += other.unhealed;
+        for (kind, counts) in other.kinds {
+            let mine = self.kinds.entry(kind).or_default();
+            for (mine, count) in mine.iter_mut().zip(counts) {
+                *mine += count;
+            }
+        }
         self.findings.extend(other.findings);
     }
 }
@@ -107,11 +115,13 @@ impl Script {
 
     /// Whether these acts, which are all that the server saw, leave nothing that may be kept.
     fn contradicts(&self, requests: u64) -> bool {
+        // Only then is every answer a part, whose length its Content-Range declares.
+        let ranged = self.waiters.iter().all(|(_, range)| range.is_some());
         let acts = self.acts.iter().take(usize::try_from(requests).unwrap_or(usize::MAX));
         acts.into_iter().all(|act| match act.fault {
-            // Behind a Content-Length the surplus is no part of the body (RFC 9112 §6.3), and
-            // an understated length is what the server says the object has.
-            Some(Fault::Long { .. }) => act.chunked,
+            // Behind a Content-Length the surplus is no part of the body (RFC 9112 §6.3).
+            Some(Fault::Long { .. }) => act.chunked && ranged,
+            Some(Fault::Understated { .. }) => ranged,
             Some(Fault::Head(BadHead::Informational | BadHead::Nul)) => false,
             Some(Fault::Head(_)) => true,
             _ => false,
@@ -126,6 +136,11 @@ impl Script {
         let ranged = self.waiters.iter().any(|(_, range)| range.is_some());
         sent / CHUNK * CHUNK + if ranged && sent >= last { last } else { 0 }
     }
+}
+
+/// What [`play`] would do over all protocols, for a person to read.
+pub fn describe(kind: Kind, seed: u64) -> impl std::fmt::Debug {
+    Script::new(kind, seed, &Protocol::ALL)
 }
 
 /// Plays the script of `kind` and `seed`: waiters at once, then the origin heals, then one
@@ -182,6 +197,7 @@ pub async fn play(target: &dyn Target, origin: &Origin, kind: Kind, seed: u64) -
         outcome.unhealed += 1;
         outcome.findings.push(find(format!("not right within {HEALED} requests after healing")));
     }
+    outcome.kinds.insert(kind, [1, outcome.waiters, outcome.served]);
     // What the origin had sent by then can be kept in whole chunks only.
     let after = origin.counts(&path);
     let all_bad = before.requests <= script.acts.len() as u64;

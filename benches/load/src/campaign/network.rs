@@ -49,10 +49,14 @@ pub fn enter() -> Network {
 }
 
 fn look(own: bool) -> Network {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    // sysfs shows the namespace that mounted it; `ip` asks the one it is in.
+    let link = Command::new("ip").args(["-o", "link", "show", "lo"]).output();
+    let link = link.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let mtu = link.unwrap_or_default().split(" mtu ").nth(1).unwrap_or("unknown").to_owned();
+    let congestion = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
     Network {
         own,
-        mtu: read("/sys/class/net/lo/mtu"),
-        congestion: read("/proc/sys/net/ipv4/tcp_congestion_control"),
+        mtu: mtu.split(' ').next().unwrap_or_default().to_owned(),
+        congestion: congestion.unwrap_or_default().trim().to_owned(),
     }
 }

@@ -54,14 +54,16 @@ pub enum Fault {
         /// Body bytes before it.
         after: u64,
     },
-    /// Sends more than was declared. With `chunked`, more than Content-Range says.
+    /// Sends more than was declared. With `chunked`, a part sends more than its Content-Range
+    /// says; a whole is not sent chunked then, as it would declare nothing.
     Long {
         /// Surplus bytes.
         extra: u64,
         /// The surplus looks like a whole response with foreign bytes.
         forged: bool,
     },
-    /// Declares fewer bytes than the range has, and sends those.
+    /// Declares fewer bytes than Content-Range says, and sends those. A response without a
+    /// range is answered well: a server that understates a whole is believed by everybody.
     Understated {
         /// Bytes that it leaves out.
         by: u64,

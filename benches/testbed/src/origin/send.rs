@@ -52,7 +52,9 @@ pub(super) async fn send(
         _ => {}
     }
     let has_body = request.method != "HEAD" && !matches!(answer.status, 204 | 304);
-    let chunked = act.chunked && has_body;
+    // A whole without a declared length is as long as it is: nothing it sends is surplus.
+    let boundless = matches!(act.fault, Some(Fault::Long { .. })) && answer.status != 206;
+    let chunked = act.chunked && has_body && !boundless;
     let head = head(&answer, act, chunked);
     match act.fault {
         Some(Fault::SilentInHead) => {
@@ -148,7 +150,7 @@ async fn body<W: Fn(usize)>(mut out: Out<'_, W>, answer: &Answer, act: &Act) -> 
             out.send(&answer.body, cut(after), act.pace).await?;
             return silent(out.stream).await;
         }
-        Some(Fault::Understated { by }) => {
+        Some(Fault::Understated { by }) if answer.status == 206 => {
             let end = range.end.saturating_sub(by).max(range.start);
             out.send(&answer.body, range.start..end, act.pace).await?;
         }
@@ -223,7 +225,7 @@ fn spoil_range(answer: &mut Answer, bad: BadRange) {
 fn head(answer: &Answer, act: &Act, chunked: bool) -> Vec<u8> {
     let length = answer.range.end - answer.range.start;
     let length = match act.fault {
-        Some(Fault::Understated { by }) => length.saturating_sub(by),
+        Some(Fault::Understated { by }) if answer.status == 206 => length.saturating_sub(by),
         _ => length,
     };
     let bad = match act.fault {
