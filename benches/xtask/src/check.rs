@@ -171,13 +171,20 @@ impl Verdict {
         if number("failed") > 0.0 {
             problems.push(format!("{} segments were refused", number("failed")));
         }
-        if served.segments() != segments {
+        // What a player cancels may or may not have reached the edge.
+        let aborted = seen["aborted"].as_u64().unwrap_or(0);
+        if !(segments..=segments + aborted).contains(&served.segments()) {
             problems.push(format!(
-                "the page saw {segments} segments, the edge logged {}",
+                "the page saw {segments} segments and cancelled {aborted}, the edge logged {}",
                 served.segments()
             ));
         }
-        problems.extend(served.problems(case.protocol));
+        problems.extend(served.problems(case.protocol, aborted));
+        for (protocol, count) in seen["protocols"].as_object().into_iter().flatten() {
+            if protocol != case.protocol {
+                problems.push(format!("the browser saw {count} segments over {protocol}"));
+            }
+        }
         let line = format!(
             "{} {:<10} {:<7} {current:.1} s at {}x, {frames:.0} pictures, {segments} segments all \
              over {}: {}; {} stalls, {:.0} s",
@@ -225,7 +232,7 @@ mod tests {
         let case = &cases(false, 7)[4];
         let good = json!({
             "ended": true, "error": null, "current_s": 20.02, "frames": 500, "segments": 2,
-            "failed": 0, "version": "1.2.3", "problems": [], "took_s": 21.0, "stalls": 0,
+            "failed": 0, "aborted": 0, "protocols": {"h3": 2}, "version": "1.2.3", "problems": [], "took_s": 21.0, "stalls": 0,
         });
         let line = |path: &str, protocol: &str, status: u16, whole: bool| {
             json!({
@@ -263,5 +270,14 @@ mod tests {
         check(&good, &second("h2", 200, true), "1 of 2 over h2, not h3");
         check(&good, &second("h3", 503, true), "answered 503");
         check(&good, &second("h3", 200, false), "broken off");
+        check(
+            &but("protocols", json!({"h2": 1, "h3": 1})),
+            &right,
+            "browser saw 1 segments over h2",
+        );
+        let mut cancelled = but("aborted", json!(1));
+        cancelled["segments"] = json!(1);
+        check(&cancelled, &second("h3", 200, false), "");
+        check(&cancelled, &right[..1], "");
     }
 }

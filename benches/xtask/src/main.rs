@@ -11,9 +11,10 @@ use weir_benches_xtask::{
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  up [--film FILE] [--listen ADDR,…] [--port N] [--plain-http] [--dir DIR]
+  up [--film FILE] [--listen ADDR,…] [--port N] [--plain-http] [--dir DIR] [--no-build]
         Sets up what is missing, packages a film, starts an origin and an edge, and prints
-        the URL where the film plays. One edge for each address of --listen.
+        the URL where the film plays. One edge for each address of --listen. --no-build
+        takes the programs in target/release as they are.
   up --check [--short]
         The same, played by four stock players in headless Chromium over HTTP/2 and HTTP/3.
         --short plays one of each at 1x and the others faster.

@@ -48,7 +48,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
 fn start(place: &Place, options: &Options) -> Result<Stack, Failure> {
     let reserved = Reserved::take(options)?;
     prepare(place, options)?;
-    place.build()?;
+    if !options.built {
+        place.build()?;
+    }
     Stack::start(place, options, reserved)
 }
 

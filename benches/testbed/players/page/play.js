@@ -140,14 +140,16 @@ function showPlayback() {
 }
 
 function showRequest(request) {
-  const all = weir.segments;
+  const all = weir.segments.filter((s) => !s.aborted);
   const protocol = request.protocol || "unknown";
-  $("tile-protocol").dataset.protocol = request.protocol;
-  $("protocol").textContent = NAMES[protocol] ?? protocol;
+  if (request.protocol) {
+    $("tile-protocol").dataset.protocol = protocol;
+    $("protocol").textContent = NAMES[protocol] ?? protocol;
+  }
   const same = all.filter((s) => s.protocol === request.protocol).length;
   $("protocol-sub").textContent = `${same} of ${all.length} segments`;
   const hits = all.filter((s) => s.cache === "HIT").length;
-  $("cache").textContent = `${Math.round((100 * hits) / all.length)} %`;
+  $("cache").textContent = `${Math.round((100 * hits) / Math.max(1, all.length))} %`;
   $("cache-sub").textContent = `${hits} HIT, ${all.length - hits} not`;
   $("tile-cache").toggleAttribute("data-cold", hits * 2 < all.length);
   const firsts = all.map((s) => s.firstByteMs).filter((n) => n != null);
@@ -168,7 +170,8 @@ function showRequest(request) {
   cell(shown(request.url).split("/").slice(-2).join("/")).title = shown(request.url);
   const badge = document.createElement("span");
   badge.className = `badge ${{ HIT: "hit", MISS: "miss" }[request.cache] ?? "other"}`;
-  badge.textContent = request.status >= 400 || request.status === 0 ? String(request.status) : request.cache;
+  if (request.aborted) badge.textContent = "cut";
+  else badge.textContent = request.status >= 200 && request.status < 300 ? request.cache : request.status || "failed";
   cell(badge).title = request.cacheStatus;
   cell(NAMES[protocol] ?? protocol);
   cell(bytes(request.bytes), true);

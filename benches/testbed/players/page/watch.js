@@ -37,6 +37,7 @@ export function watch(done) {
   const waiting = new Map(); // url -> requests whose timing has not come yet
 
   const settle = (request, entry) => {
+    request.settled = true;
     request.protocol = entry?.nextHopProtocol || "";
     request.firstByteMs = entry?.responseStart > 0 ? entry.responseStart - entry.startTime : null;
     request.wholeMs = entry ? entry.duration : request.endedAt - request.startedAt;
@@ -66,8 +67,8 @@ export function watch(done) {
     const entry = take(timings, request.url);
     if (entry) return settle(request, entry);
     put(waiting, request.url, request);
-    // No timing comes for what failed before it was sent.
-    setTimeout(() => {
+    // No timing may come for what was not answered; what was has one when its body ends.
+    if (request.status === 0) setTimeout(() => {
       const list = waiting.get(request.url) ?? [];
       const at = list.indexOf(request);
       if (at < 0) return;
@@ -77,6 +78,8 @@ export function watch(done) {
   };
   const begun = (url) => ({
     url, kind: kindOf(url), startedAt: performance.now(), status: 0, bytes: 0, cache: "?", cacheStatus: "",
+    // The player changed its mind: that is no failure of the edge.
+    aborted: false,
   });
   const answered = (request, status, header) => {
     request.status = status;
@@ -90,6 +93,8 @@ export function watch(done) {
     const url = new URL(input instanceof Request ? input.url : String(input), location.href).href;
     if (!kindOf(url)) return plainFetch.call(this, input, init);
     const request = begun(url);
+    const signal = init?.signal ?? input.signal;
+    signal?.addEventListener("abort", () => { request.aborted = !request.settled; });
     try {
       const response = await plainFetch.call(this, input, init);
       answered(request, response.status, (name) => response.headers.get(name));
@@ -105,6 +110,7 @@ export function watch(done) {
     if (kindOf(url)) {
       const request = begun(url);
       this.addEventListener("loadstart", () => { request.startedAt = performance.now(); });
+      this.addEventListener("abort", () => { request.aborted = true; });
       this.addEventListener("loadend", () => {
         answered(request, this.status, (name) => this.getResponseHeader(name));
         ended(request);

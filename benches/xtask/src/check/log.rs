@@ -61,8 +61,9 @@ impl Served {
         self.lines.iter().filter(|line| line.segment).count() as u64
     }
 
-    /// What should not be: another protocol, a refusal, a body that broke off.
-    pub(super) fn problems(&self, protocol: &str) -> Vec<String> {
+    /// What should not be: another protocol, a refusal, more bodies that broke off than the
+    /// player `cancelled`.
+    pub(super) fn problems(&self, protocol: &str, mut cancelled: u64) -> Vec<String> {
         let mut found = Vec::new();
         for (other, count) in self.count(|line| &line.protocol) {
             if other != protocol {
@@ -73,6 +74,8 @@ impl Served {
         for line in &self.lines {
             if !matches!(line.status, 200 | 206) {
                 found.push(format!("{} was answered {}", line.path, line.status));
+            } else if !line.whole && cancelled > 0 {
+                cancelled -= 1;
             } else if !line.whole {
                 found.push(format!("{} was broken off", line.path));
             }

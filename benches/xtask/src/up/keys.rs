@@ -12,8 +12,8 @@ use crate::{
 const TTL: &str = "48h";
 
 /// The signing key, which edges never see.
-fn private(dir: &Path) -> PathBuf {
-    dir.join("keys/token.jwk")
+pub(super) fn private(dir: &Path) -> PathBuf {
+    dir.join("keys/signing.jwk")
 }
 
 /// The public keys that edges verify tokens with; made with a signing key when either is
@@ -30,7 +30,15 @@ pub(super) fn ensure(place: &Place, dir: &Path) -> Result<PathBuf, Failure> {
     files::remove(&private)?;
     files::remove(&jwks)?;
     let run = Run::new(place.program("cachectl")).args(["keys", "new"]);
-    run.arg("--private").arg(&private).arg("--jwks").arg(&jwks).output()?;
+    // A folder: cachectl names the two files in it.
+    run.arg("--out").arg(dir.join("keys")).output()?;
+    if !whole(&private)? || !whole(&jwks)? {
+        return Err(Failure::new(format!(
+            "`cachectl keys new` did not write {} and {}",
+            private.display(),
+            jwks.display()
+        )));
+    }
     Ok(jwks)
 }
 
@@ -42,12 +50,14 @@ pub(super) fn mint(
     prefix: &str,
     sid: &str,
 ) -> Result<String, Failure> {
-    let run = Run::new(place.program("cachectl")).args(["keys", "mint-url", path]);
+    // Every edge takes the same token, so that the host does not matter.
+    const HOST: &str = "https://localhost";
+    let url = format!("{HOST}{path}");
+    let run = Run::new(place.program("cachectl")).args(["keys", "mint-url", &url]);
     let run = run.arg("--key").arg(private(dir)).args(["--audience", AUDIENCE, "--ttl", TTL]);
     let said = run.args(["--prefix", prefix, "--session", sid]).output()?;
-    let url = said.trim();
-    if !url.starts_with("/t/") || url.contains(char::is_whitespace) {
-        return Err(Failure::new("`cachectl keys mint-url` did not answer with a path"));
+    match said.trim().strip_prefix(HOST) {
+        Some(path) if path.starts_with("/t/") => Ok(path.to_owned()),
+        _ => Err(Failure::new("`cachectl keys mint-url` did not answer with a URL")),
     }
-    Ok(url.to_owned())
 }

@@ -31,6 +31,8 @@ pub struct Options {
     pub check: bool,
     /// `--short`: the check as CI runs it.
     pub short: bool,
+    /// `--no-build`: programs are taken as they are.
+    pub built: bool,
 }
 
 /// One edge to start.
@@ -73,6 +75,7 @@ impl Options {
             dir: here.join(args.value("--dir")?.unwrap_or_else(|| ".weir".to_owned())),
             check: args.flag("--check"),
             short: args.flag("--short"),
+            built: args.flag("--no-build"),
         })
     }
 
@@ -80,7 +83,7 @@ impl Options {
     pub fn alone(dir: PathBuf, short: bool) -> Result<Self, Failure> {
         let port = Ports::default().loopback()?;
         let (film, listen) = (None, Vec::new());
-        Ok(Self { film, listen, port, plain_http: false, dir, check: true, short })
+        Ok(Self { film, listen, port, plain_http: false, dir, check: true, short, built: false })
     }
 
     /// The edges that follow from the options. Addresses that clients do not see are taken

@@ -229,25 +229,24 @@ impl Servers {
                 && when.is_some()
                 && born(pid).as_deref() == when
             {
-                self.end_leftover(pid, &path)?;
+                self.end_leftover(pid, when, &path)?;
             }
             files::remove(&path)?;
         }
         Ok(())
     }
 
-    fn end_leftover(&self, raw: i32, path: &Path) -> Result<(), Failure> {
+    fn end_leftover(&self, raw: i32, when: Option<&str>, path: &Path) -> Result<(), Failure> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         say::note(&format!("an earlier run left {name} behind (process {raw}): ending it"));
         let Some(pid) = Pid::from_raw(raw) else { return Ok(()) };
         for (ask, patience) in
             [(signals::terminate as fn(Pid), END), (signals::kill, Duration::from_secs(5))]
         {
-            let was = born(raw);
             ask(pid);
             let begun = Instant::now();
             while begun.elapsed() < patience {
-                if born(raw) != was {
+                if born(raw).as_deref() != when {
                     return Ok(());
                 }
                 // Nothing else happens yet: this waits for the next look.
@@ -288,7 +287,7 @@ mod tests {
         assert!(text.contains("--dir"), "{text}");
         drop(first);
 
-        let mut left = Command::new("cat").stdin(Stdio::piped()).spawn().expect("cat starts");
+        let mut left = Command::new("tail").args(["-f", "/dev/null"]).spawn().expect("tail starts");
         let pid = i32::try_from(left.id()).expect("pids are small");
         let mark = format!("{pid} {}\n", born(pid).expect("it runs"));
         files::write(&dir.path().join("run/edge-1.pid"), mark.as_bytes()).expect("writes");

@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::up::{plan::Edge, stack::Stack};
+use crate::up::{
+    config::{AUDIENCE, PREFIX},
+    keys,
+    plan::Edge,
+    stack::Stack,
+};
 
 /// The page of an edge.
 fn page(edge: &Edge) -> String {
@@ -47,13 +52,21 @@ pub(super) fn next(stack: &Stack) -> Vec<(String, String)> {
     let ctl = |words: &str| {
         format!("{} --socket {} {words}", cachectl.display(), edge.socket().display())
     };
-    let film = format!("{}/vod/{}", edge.url(), stack.film.hls);
+    let film = format!("{}{PREFIX}{}", edge.url(), stack.film.hls);
     let pair = |what: &str, command: String| (what.to_owned(), command);
     vec![
         pair("Is the edge well?", ctl("status")),
         pair("What does its cache hold?", ctl("cache stats")),
         pair("Why is a playlist served as it is?", ctl(&format!("cache explain {film}"))),
         pair("Remove it; the next viewer's is a MISS.", ctl(&format!("cache purge url {film}"))),
+        pair(
+            "A link to the film of your own, good for an hour.",
+            format!(
+                "{} keys mint-url {film} --key {} --audience {AUDIENCE} --ttl 1h",
+                cachectl.display(),
+                keys::private(&stack.dir).display()
+            ),
+        ),
         pair("Every request, as it happens.", format!("tail -f {}", edge.access_log().display())),
         pair(
             "HTTP/3 from the command line, with a curl that has it (curl -V says HTTP3).",
