@@ -2,12 +2,12 @@
 //! cannot be reached, says nothing or answers with a server error. What it leaves to others:
 //! breaking circuits and hedging.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, StatusCode};
 
-use crate::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
+use crate::upstream::{Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 
 /// Upstreams of one service, best first. At least one.
 #[derive(Debug)]
@@ -28,8 +28,20 @@ impl Failover {
         if !repeatable(&request) {
             return self.upstreams[0].send(request).await;
         }
+        // Each gets its share of the time, so that one that says nothing does not use up that
+        // of all.
+        let parts = u32::try_from(self.upstreams.len()).unwrap_or(u32::MAX);
+        let share = request.deadline / parts;
         for upstream in others {
-            match upstream.send(again(&request)).await {
+            let sent = upstream.send(again(&request, share));
+            let answer = tokio::time::timeout(share, sent).await.unwrap_or_else(|_| {
+                Err(UpstreamError::Silent {
+                    upstream: upstream.id().into(),
+                    phase: Phase::Headers,
+                    after: share,
+                })
+            });
+            match answer {
                 Ok(response) if !elsewhere(response.status) => return Ok(response),
                 Ok(response) => {
                     tracing::warn!(upstream = upstream.id(), status = %response.status, "next upstream");
@@ -40,7 +52,7 @@ impl Failover {
                 Err(error) => return Err(error),
             }
         }
-        last.send(request).await
+        last.send(UpstreamRequest { deadline: share, ..request }).await
     }
 }
 
@@ -73,13 +85,13 @@ fn repeatable(request: &UpstreamRequest) -> bool {
     request.body.is_none() && matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-fn again(request: &UpstreamRequest) -> UpstreamRequest {
+fn again(request: &UpstreamRequest, deadline: Duration) -> UpstreamRequest {
     UpstreamRequest {
         method: request.method.clone(),
         path_and_query: request.path_and_query.clone(),
         authority: request.authority.clone(),
         headers: request.headers.clone(),
         body: None,
-        deadline: request.deadline,
+        deadline,
     }
 }

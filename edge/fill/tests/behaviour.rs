@@ -11,7 +11,7 @@ use futures::{StreamExt, future::join_all};
 use http::StatusCode;
 use script::{MIB, Origin, Reply, Step, World, good, headers, truncated, whole};
 use weir_benches_content::{Checker, Content, Expected};
-use weir_edge_fill::{Answer, How};
+use weir_edge_fill::{Answer, Ask, Failover, How, upstream::UpstreamError};
 
 static FILM: Content = Content { object: 1, version: 1, size: 3 * MIB + 12_345 };
 
@@ -371,4 +371,39 @@ async fn a_purge_in_the_middle_of_a_fill() {
             assert_eq!(world.engine.under_way(), 0);
         }
     }
+}
+
+/// The next upstream is asked when one is gone, silent or broken, all within the deadline of
+/// one; what an upstream says of the object itself is an answer.
+#[tokio::test(start_paused = true)]
+async fn failover() {
+    let refused = || UpstreamError::Connect { upstream: "first".into(), reason: "refused".into() };
+    let first: [fn() -> Result<Reply, UpstreamError>; 4] = [
+        || Err(UpstreamError::Connect { upstream: "first".into(), reason: "refused".into() }),
+        || Ok(Reply { wait: Duration::from_secs(3600), ..whole(&SEGMENT) }),
+        || Ok(Reply { status: StatusCode::SERVICE_UNAVAILABLE, ..whole(&SEGMENT) }),
+        || Ok(Reply { status: StatusCode::NOT_FOUND, ..whole(&SEGMENT) }),
+    ];
+    for (index, answer) in first.into_iter().enumerate() {
+        let broken = Origin::new(move |_, _| answer());
+        let good = Origin::new(|_, seen| Ok(good(&SEGMENT, seen)));
+        let world = World::new(Arc::clone(&good));
+        let both = Failover::new(vec![Arc::clone(&broken) as _, Arc::clone(&good) as _]).unwrap();
+        let ask = Ask { upstream: Arc::new(both), ..world.ask("/a") };
+        let started = tokio::time::Instant::now();
+        if index == 3 {
+            assert_eq!(world.found(&ask).await.object().status, StatusCode::NOT_FOUND);
+            assert_eq!((broken.requests(), good.requests()), (1, 0));
+        } else {
+            world.read_right(&ask, &SEGMENT).await;
+            assert_eq!((broken.requests(), good.requests()), (1, 1));
+        }
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+    let gone = Origin::new(move |_, _| Err(refused()));
+    let world = World::new(Arc::clone(&gone));
+    let both = Failover::new(vec![Arc::clone(&gone) as _, Arc::clone(&gone) as _]).unwrap();
+    let ask = Ask { upstream: Arc::new(both), ..world.ask("/a") };
+    assert!(world.engine.resolve(&ask).await.is_err());
+    assert!(Failover::new(Vec::new()).is_none());
 }

@@ -173,7 +173,7 @@ async fn what_is_said_of_an_object_is_an_answer() {
         let told = response.headers.iter().next();
         assert_eq!(told.map(|(name, value)| (name.as_str(), value.to_str().unwrap())), field);
     };
-    let (bucket, key) = || -> (String, String) { ("films".into(), "a".into()) }();
+    let (bucket, key) = (String::from("films"), String::from("a"));
     let k = key.clone();
     check(StoreError::NotFound { bucket: bucket.clone(), key }, 404, None).await;
     check(StoreError::NoBucket(bucket), 404, None).await;
