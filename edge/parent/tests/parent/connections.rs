@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::{DEADLINE, Step, answer, fetch, get, in_memory, send, whole};
+use crate::support::{DEADLINE, Step, answer, fetch, get, in_memory, limited, send, whole};
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, Method};
 use weir_edge_fill::upstream::{Upstream, UpstreamError, UpstreamRequest};
+use weir_edge_http::client::ClientLimits;
 
 const A: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na";
 const B: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nb";
@@ -196,4 +197,50 @@ async fn an_early_answer_ends_the_connection() {
     let request = UpstreamRequest { method: Method::POST, body: Some(body), ..get("/up") };
     assert_eq!(fetch(&origin, request).await.unwrap(), (413, b"x".to_vec()));
     assert_eq!(fetch(&origin, get("/")).await.unwrap().1, b"b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_bounded() {
+    let limits = ClientLimits { connections: 2, ..ClientLimits::default() };
+    // Each of two connections answers twice, a while after it was asked.
+    let mut script = Vec::new();
+    for _ in 0..2 {
+        script.extend([Step::Read, Step::Wait(DEADLINE / 3), send(A)]);
+    }
+    script.push(Step::Hold);
+    let origin = limited(limits.clone(), Duration::ZERO, vec![script.clone(), script]);
+    // Four requests: the later two wait for the connections of the earlier ones.
+    for got in futures::future::join_all((0..4).map(|_| fetch(&origin, get("/")))).await {
+        assert_eq!(got.unwrap().1, b"a");
+    }
+    assert_eq!(origin.seen.lock().unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+    // Nothing comes free. That is not the origin's silence, and nobody shall count it as one.
+    let busy = vec![Step::Read, Step::Hold];
+    let origin = limited(limits, Duration::ZERO, vec![busy.clone(), busy]);
+    let got = futures::future::join_all((0..3).map(|_| fetch(&origin, get("/")))).await;
+    let refused = got[2].as_ref().unwrap_err();
+    assert!(matches!(refused, UpstreamError::Refused { .. }), "{refused}");
+    assert!(refused.to_string().contains("all 2 connections"), "{refused}");
+    assert_eq!(origin.seen.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_connections_are_not_used_again() {
+    let limits = ClientLimits { idle_timeout: DEADLINE, ..ClientLimits::default() };
+    let script = || vec![Step::Read, send(A), Step::Read, send(A), Step::Hold];
+    let origin = limited(limits, Duration::ZERO, vec![script(), script()]);
+    for pause in [DEADLINE - Duration::from_millis(1), DEADLINE, Duration::ZERO] {
+        fetch(&origin, get("/")).await.unwrap();
+        tokio::time::advance(pause).await;
+    }
+    assert_eq!(origin.seen.lock().unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_end_with_the_client() {
+    let origin = in_memory(vec![vec![Step::Read, send(A), Step::Read]]);
+    fetch(&origin, get("/")).await.unwrap();
+    let ended = origin.ended.clone();
+    drop(origin.upstream);
+    ended.notified().await;
 }

@@ -13,6 +13,7 @@ use http::{HeaderMap, Method};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
+    sync::Notify,
 };
 use weir_edge_fill::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 use weir_edge_http::client::{Client, ClientLimits, Connector, Dial, Target};
@@ -89,6 +90,7 @@ async fn play(
 struct Wire {
     scripts: Mutex<VecDeque<Vec<Step>>>,
     seen: Seen,
+    ended: Arc<Notify>,
     /// How long a connection takes.
     delay: Duration,
 }
@@ -100,9 +102,10 @@ impl Dial for Wire {
             let script = self.scripts.lock().unwrap().pop_front();
             let script = script.ok_or_else(|| DialError::NoAddress(target.to_string()))?;
             let (near, mut far) = tokio::io::duplex(1 << 20);
-            let seen = self.seen.clone();
+            let (seen, ended) = (self.seen.clone(), self.ended.clone());
             tokio::spawn(async move {
                 play(&mut far, script, &seen).await.ok();
+                ended.notify_one();
             });
             Ok(Dialed { stream: Box::new(near), h2: false })
         })
@@ -112,6 +115,8 @@ impl Dial for Wire {
 pub(crate) struct Origin {
     pub(crate) upstream: HttpUpstream,
     pub(crate) seen: Seen,
+    /// A script in memory came to its end, or the other side went away.
+    pub(crate) ended: Arc<Notify>,
 }
 
 /// An origin in memory with one script for each connection.
@@ -120,12 +125,22 @@ pub(crate) fn in_memory(scripts: Vec<Vec<Step>>) -> Origin {
 }
 
 pub(crate) fn slow_to_connect(delay: Duration, scripts: Vec<Vec<Step>>) -> Origin {
+    limited(ClientLimits::default(), delay, scripts)
+}
+
+pub(crate) fn limited(limits: ClientLimits, delay: Duration, scripts: Vec<Vec<Step>>) -> Origin {
     let seen = Seen::default();
-    let wire = Wire { scripts: Mutex::new(scripts.into()), seen: seen.clone(), delay };
-    let client = Client::new(wire, ClientLimits::default());
+    let ended = Arc::new(Notify::new());
+    let wire = Wire {
+        scripts: Mutex::new(scripts.into()),
+        seen: seen.clone(),
+        ended: ended.clone(),
+        delay,
+    };
+    let client = Client::new(wire, limits);
     let base = "http://origin.test".parse().unwrap();
     let upstream = HttpUpstream::new("test", base, Host::Upstream, client, DEADLINE);
-    Origin { upstream, seen }
+    Origin { upstream, seen, ended }
 }
 
 /// The same over TCP.
@@ -144,7 +159,7 @@ pub(crate) async fn over_tcp(scripts: Vec<Vec<Step>>) -> Origin {
     });
     let upstream =
         HttpUpstream::new("test", base, Host::Upstream, network(&Roots::Public), DEADLINE);
-    Origin { upstream, seen }
+    Origin { upstream, seen, ended: Arc::default() }
 }
 
 /// A client of the real network.

@@ -179,7 +179,7 @@ async fn the_instance_s_role() {
     service.push(Step::Hold);
     let (store, seen) = in_memory(vec![service, answer(OK)], S3Credentials::Imds);
     let got = store.get("films", "a", None, Conditions::default()).await;
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     got.unwrap_or_else(|error| panic!("{error}: {seen:?}"));
     let firsts: Vec<_> = seen.iter().map(|head| head.lines().next().unwrap()).collect();
     assert_eq!(firsts.len(), 4, "{firsts:?}");
