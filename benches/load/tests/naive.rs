@@ -22,6 +22,10 @@ impl Target for Plain {
     fn path(&self, path: &str) -> String {
         path.to_owned()
     }
+
+    fn silence(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 }
 
 async fn scripts(target: &Plain, origin: &Origin, kind: Kind) -> Outcome {

@@ -1,7 +1,7 @@
 //! `cargo xtask bench bad-origin`: an origin that misbehaves in every way it can, and clients
 //! that must never get a wrong byte, nor wait for ever.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -18,6 +18,8 @@ use weir_benches_testbed::{Origin, seeded::Kind};
 
 /// Scripts of each kind, in full and in short.
 const SCRIPTS: (u64, u64) = (40, 5);
+/// More than the edge's deadline, which is between two pieces of a fill.
+const SILENCE: Duration = Duration::from_millis(1300);
 /// Scripts under way at once.
 const AT_ONCE: usize = 24;
 /// Of each kind, against the naive proxy.
@@ -73,6 +75,10 @@ impl Target for ToEdge {
 
     fn path(&self, path: &str) -> String {
         format!("{}{path}", self.path)
+    }
+
+    fn silence(&self) -> Duration {
+        SILENCE
     }
 }
 
