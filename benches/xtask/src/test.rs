@@ -29,10 +29,14 @@ struct Stages {
 }
 
 impl Stages {
+    /// Whether a stage is wanted.
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
+
     /// Runs one stage; a failure is told and counted, and the next stage runs all the same.
     fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<bool, Failure>) {
-        let skipped = self.only.as_ref().is_some_and(|only| !name.contains(only.as_str()));
-        if signals::asked() || skipped {
+        if signals::asked() || !self.wants(name) {
             return;
         }
         say::head(&format!("── {name}"));
@@ -74,20 +78,31 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     stages.run("doc tests", || cargo(root, &["test", "--doc", "--release", "--workspace"]));
     stages.run("s3 compat, ours", || compat::run(&place, "ours"));
     stages.run("s3 compat, moto", || compat::run(&place, "moto"));
-    let mut stack = None;
-    stages.run("up", || {
-        stack = Some(start(&place)?);
-        Ok(true)
-    });
-    if let Some(stack) = &stack {
-        stages.run("h3 interop", || interop::run(&place, stack));
-        stages.run("players", || check::players(&place, stack, true).map(Outcome::all));
-    }
-    if let Some(mut stack) = stack {
-        stages.run("down", || Ok(stack.servers.end()));
+    if ["up and down", "h3 interop", "players"].iter().any(|name| stages.wants(name)) {
+        with_stack(&place, &mut stages);
     }
     stages.run("scorecard", || scorecard::command(root, Args::new(["--check".to_owned()])));
     Ok(report(&stages.done))
+}
+
+/// The stages that ask running servers.
+fn with_stack(place: &Place, stages: &mut Stages) {
+    let begun = Instant::now();
+    say::head("── up");
+    match start(place) {
+        Ok(mut stack) => {
+            let up = begun.elapsed();
+            stages.run("h3 interop", || interop::run(place, &stack));
+            stages.run("players", || check::players(place, &stack, true).map(Outcome::all));
+            let ending = Instant::now();
+            let orderly = stack.servers.end();
+            stages.done.push(("up and down", orderly, up + ending.elapsed()));
+        }
+        Err(why) => {
+            eprintln!("up: {why}");
+            stages.done.push(("up and down", false, begun.elapsed()));
+        }
+    }
 }
 
 /// Prints the minutes of each stage and the last line.

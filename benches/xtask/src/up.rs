@@ -40,7 +40,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     }
     let mut stack = start(&place, &options)?;
     tell(&stack)?;
-    print!("{}", show::text(&stack, options.listen.len()));
+    print!("{}", show::text(&stack));
     serve(&mut stack)
 }
 
@@ -76,7 +76,8 @@ pub fn prepare(place: &Place, options: &Options) -> Result<(), Failure> {
 
 /// Tells the page what plays.
 pub fn tell(stack: &Stack) -> Result<(), Failure> {
-    let next = show::next(stack);
+    // Another machine can neither run these commands nor needs to know of our files.
+    let next = if stack.local { show::next(stack) } else { Vec::new() };
     stack.tell(&show::trust(stack), &show::quic(stack), &next)
 }
 

@@ -32,11 +32,15 @@ const FILES: [(&str, &str, &str); 9] = [
 const PAGE_FRESH: &str = "no-cache";
 const LIBRARY_FRESH: &str = "max-age=600";
 
-/// Puts everything but `play.json`.
-pub(super) fn put(s3: &S3, players: &Path) -> Result<(), Failure> {
-    let icon = ("page/weir.svg", "weir.svg", "image/svg+xml");
-    for (source, key, kind) in FILES.iter().copied().chain([icon]) {
-        let path = players.join(source);
+/// Puts everything but `play.json`. The authority's certificate is there as well, so that
+/// other machines can fetch it to trust it.
+pub(super) fn put(s3: &S3, players: &Path, ca: &Path) -> Result<(), Failure> {
+    let more = [
+        (players.join("page/weir.svg"), "weir.svg", "image/svg+xml"),
+        (ca.to_owned(), "ca.pem", "application/x-x509-ca-cert"),
+    ];
+    let files = FILES.iter().map(|(source, key, kind)| (players.join(source), *key, *kind));
+    for (path, key, kind) in files.chain(more) {
         let bytes = fs::read(&path).map_err(|why| Failure::path("read", &path, &why))?;
         let fresh = if key.starts_with("lib/") { LIBRARY_FRESH } else { PAGE_FRESH };
         s3.put(PAGES, key, &bytes, kind, fresh)?;

@@ -33,13 +33,16 @@ pub(super) fn quic(stack: &Stack) -> String {
 
 /// How to trust the CA, or do without.
 pub(super) fn trust(stack: &Stack) -> String {
+    let Some(edge) = stack.edges.first() else { return String::new() };
+    // Whoever does not trust the authority yet had better fetch it without TLS.
+    let plain = edge.plain_url();
+    let from = plain.clone().unwrap_or_else(|| edge.url());
     let mut text = format!(
-        "For HTTP/1.1 and HTTP/2 it is enough to accept the browser's warning once, or to trust \
-         the certificate authority of this run: import {} into the browser (Chromium: \
-         chrome://certificate-manager, Firefox: Settings, Certificates, Authorities).",
-        stack.ca.display()
+        "For HTTP/1.1 and HTTP/2 accept the browser's warning once, or trust the certificate \
+         authority of this run: import {from}/ca.pem (Chromium: chrome://certificate-manager, \
+         Firefox: Settings, Certificates, Authorities)."
     );
-    if let Some(plain) = stack.edges.first().and_then(Edge::plain_url) {
+    if let Some(plain) = plain {
         let _ = write!(text, " Without TLS the page is at {plain}/play.");
     }
     text
@@ -75,8 +78,8 @@ pub(super) fn next(stack: &Stack) -> Vec<(String, String)> {
     ]
 }
 
-/// All of it, for the terminal. `asked` addresses were given.
-pub(super) fn text(stack: &Stack, asked: usize) -> String {
+/// All of it, for the terminal.
+pub(super) fn text(stack: &Stack) -> String {
     let mut out = String::from("\n");
     let mut line = |text: &str| {
         out.push_str(text);
@@ -91,13 +94,15 @@ pub(super) fn text(stack: &Stack, asked: usize) -> String {
         }
     }
     line("");
-    match (asked, stack.edges.len()) {
-        (0, _) => line(
+    match (stack.local, stack.edges.len()) {
+        (true, _) => line(
             "  One edge, for browsers on this machine. --listen ADDR,… serves other machines, \
              with one edge for each address.",
         ),
-        (_, 1) => line("  One address, so one edge; name two and there are two."),
-        (_, edges) => line(&format!("  {edges} edges, one for each address; the page can switch.")),
+        (false, 1) => line("  One address, so one edge; name two and there are two."),
+        (false, edges) => {
+            line(&format!("  {edges} edges, one for each address; the page can switch."));
+        }
     }
     line(&format!("\n  {}", trust(stack)));
     line("\n  Browsers refuse QUIC under a private CA. Chromium speaks HTTP/3 when started so:");

@@ -75,6 +75,8 @@ pub struct Stack {
     pub spki: String,
     /// Where everything is.
     pub dir: PathBuf,
+    /// Whether nobody named an address: then it is for browsers on this machine.
+    pub local: bool,
     place: Place,
     s3: S3,
 }
@@ -110,7 +112,7 @@ impl Stack {
         let jwks = keys::ensure(place, &dir)?;
         let s3 = origin(place, &dir, &mut servers, s3_address, origin_admin)?;
         let film = film::ensure(place, &dir, options.film.as_deref(), &s3)?;
-        page::put(&s3, &place.players())?;
+        page::put(&s3, &place.players(), &ca)?;
         let credentials = dir.join("keys/edge-s3.toml");
         let shared = config::Shared {
             s3: s3_address,
@@ -133,7 +135,8 @@ impl Stack {
                 edge.admin,
             )?;
         }
-        Ok(Self { servers, edges, film, ca, spki, dir, place: place.clone(), s3 })
+        let local = options.listen.is_empty();
+        Ok(Self { servers, edges, film, ca, spki, dir, local, place: place.clone(), s3 })
     }
 
     /// A program of ours.
