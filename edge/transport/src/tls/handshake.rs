@@ -117,6 +117,11 @@ impl Tls {
         while tls.is_handshaking() {
             advance(&socket, &mut tls).await?;
         }
+        // In TLS 1.2 the last word is ours and the client waits for it. In 1.3 only tickets are
+        // left, which may travel with the first response.
+        while tls.protocol_version() == Some(ProtocolVersion::TLSv1_2) && tls.wants_write() {
+            advance(&socket, &mut tls).await?;
+        }
         let negotiated = Negotiated::of(&tls);
         Ok((TlsStream::new(socket, tls), negotiated))
     }
