@@ -61,14 +61,14 @@ async function play(run) {
     const seen = await page.evaluate(() => {
       const video = document.getElementById("video");
       const { version, ended, error, notes, stalls, frames, dropped, segments } = window.weir ?? {};
-      const whole = segments?.filter((s) => !s.aborted) ?? [];
+      const whole = segments?.filter((s) => !s.aborted && s.cache !== "BROWSER") ?? [];
       const count = (list) => list.reduce((all, key) => ({ ...all, [key]: (all[key] ?? 0) + 1 }), {});
       return {
         version, ended, error, notes: notes?.slice(-3), stalls, frames, dropped,
         current_s: video?.currentTime ?? 0,
         duration_s: Number.isFinite(video?.duration) ? video.duration : 0,
         segments: whole.length,
-        aborted: (segments?.length ?? 0) - whole.length,
+        aborted: segments?.filter((s) => s.aborted).length ?? 0,
         failed: whole.filter((s) => s.status < 200 || s.status >= 300).length,
         protocols: count(whole.map((s) => s.protocol || "unknown")),
         caches: count(whole.map((s) => s.cache)),

@@ -140,13 +140,13 @@ function showPlayback() {
 }
 
 function showRequest(request) {
-  const all = weir.segments.filter((s) => !s.aborted);
+  const all = weir.segments.filter((s) => !s.aborted && s.cache !== "BROWSER");
   const protocol = request.protocol || "unknown";
-  if (request.protocol) {
+  if (request.protocol && request.cache !== "BROWSER") {
     $("tile-protocol").dataset.protocol = protocol;
     $("protocol").textContent = NAMES[protocol] ?? protocol;
   }
-  const same = all.filter((s) => s.protocol === request.protocol).length;
+  const same = all.filter((s) => s.protocol === protocol).length;
   $("protocol-sub").textContent = `${same} of ${all.length} segments`;
   const hits = all.filter((s) => s.cache === "HIT").length;
   $("cache").textContent = `${Math.round((100 * hits) / Math.max(1, all.length))} %`;

@@ -39,6 +39,8 @@ export function watch(done) {
   const settle = (request, entry) => {
     request.settled = true;
     request.protocol = entry?.nextHopProtocol || "";
+    // Immutable segments come from the browser's own cache the second time.
+    if (entry && entry.transferSize === 0 && entry.encodedBodySize > 0) request.cache = "BROWSER";
     request.firstByteMs = entry?.responseStart > 0 ? entry.responseStart - entry.startTime : null;
     request.wholeMs = entry ? entry.duration : request.endedAt - request.startedAt;
     done(request);

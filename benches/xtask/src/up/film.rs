@@ -85,8 +85,9 @@ pub(super) fn ensure(
         }
         None => (sample(place, &home)?, "Sample film".to_owned()),
     };
-    let (duration_s, frames_per_second) = probe(&file)?;
+    // The packager says best what is wrong with a film.
     let (hls, dash) = package(place, dir, &file, s3)?;
+    let (duration_s, frames_per_second) = probe(&file)?;
     let film = Film { title, hls, dash, duration_s, frames_per_second };
     files::write(&record, film.to_json().to_string().as_bytes())?;
     Ok(film)
