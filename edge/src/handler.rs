@@ -245,7 +245,8 @@ impl Edge {
     ) -> Response {
         let age = weir_edge_fill::age_millis(object, self.node.clock.unix_millis());
         let mut response = deliver::head(&admitted.service, object, stored, portion, size, age);
-        let ttl = seconds(object.lifetime_millis) - seconds(age);
+        let lifetime = weir_edge_fill::lifetime_millis(object);
+        let ttl = seconds(lifetime) - seconds(age);
         story.status(ttl).append(&self.node.name, response.headers_mut());
         response
     }

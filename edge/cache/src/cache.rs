@@ -91,6 +91,10 @@ pub struct CacheStats {
     pub objects_evicted: u64,
     /// RAM tier: bytes held.
     pub ram_used_bytes: u64,
+    /// RAM tier: chunks held.
+    pub ram_chunks: u64,
+    /// RAM tier: chunk bytes put into it since start.
+    pub ram_written_bytes: u64,
     /// RAM tier: bytes it may hold.
     pub ram_capacity_bytes: u64,
     /// RAM tier.
@@ -265,6 +269,8 @@ impl Cache {
             object_bytes: self.table.bytes(),
             objects_evicted: self.table.evicted(),
             ram_used_bytes: self.ram.used_bytes(),
+            ram_chunks: self.ram.chunks(),
+            ram_written_bytes: self.ram.written_bytes(),
             ram_capacity_bytes: self.ram.capacity_bytes(),
             ram: TierStats {
                 hits: self.ram.hits(),

@@ -39,6 +39,7 @@ impl EventListener for Leavers {
 pub(crate) struct Ram {
     chunks: foyer::Cache<ChunkKey, Chunk>,
     evicted: Arc<AtomicU64>,
+    written: AtomicU64,
     hits: Counter,
     misses: Counter,
 }
@@ -54,7 +55,8 @@ impl Ram {
             .with_weighter(|_: &ChunkKey, chunk: &Chunk| chunk.data().len() + OVERHEAD)
             .with_event_listener(Arc::new(Leavers { evicted: evicted.clone() }))
             .build();
-        Self { chunks, evicted, hits: Counter::default(), misses: Counter::default() }
+        let (hits, misses) = (Counter::default(), Counter::default());
+        Self { chunks, evicted, written: AtomicU64::new(0), hits, misses }
     }
 
     pub(crate) fn get(&self, key: &ChunkKey) -> Option<Chunk> {
@@ -73,6 +75,7 @@ impl Ram {
     }
 
     pub(crate) fn insert(&self, key: ChunkKey, chunk: Chunk) {
+        self.written.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
         self.chunks.insert(key, chunk);
     }
 
@@ -82,6 +85,14 @@ impl Ram {
 
     pub(crate) fn used_bytes(&self) -> u64 {
         self.chunks.usage() as u64
+    }
+
+    pub(crate) fn chunks(&self) -> u64 {
+        self.chunks.entries() as u64
+    }
+
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     pub(crate) fn capacity_bytes(&self) -> u64 {

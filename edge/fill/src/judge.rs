@@ -293,6 +293,12 @@ pub fn usable(object: &StoredObject, control: &RequestControl, now_millis: u64) 
     kept_lifetime(object).satisfies(control, now_millis)
 }
 
+/// For how long an object is fresh from age 0, milliseconds: not at all where the origin
+/// wants to be asked every time (RFC 9111 §5.2.2.4).
+pub fn lifetime_millis(object: &StoredObject) -> u64 {
+    if Flags(object.flags).has(Flags::NO_CACHE) { 0 } else { object.lifetime_millis }
+}
+
 /// Age of a stored object, milliseconds (RFC 9111 §4.2.3).
 pub fn age_millis(object: &StoredObject, now_millis: u64) -> u64 {
     kept_lifetime(object).age_millis(now_millis)

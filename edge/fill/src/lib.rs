@@ -18,5 +18,5 @@ pub mod upstream;
 pub use ask::{Ask, Policy};
 pub use engine::{AT_HAND_MAX, Answer, Counters, Engine, Found, How};
 pub use failover::Failover;
-pub use judge::{age_millis, usable};
+pub use judge::{age_millis, lifetime_millis, usable};
 pub use reader::{Reader, Tier};

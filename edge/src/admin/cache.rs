@@ -44,7 +44,10 @@ pub(super) fn stats(node: &Node) -> CacheStats {
             bytes: stats.ram_used_bytes,
             limit: stats.ram_capacity_bytes,
             evictions: stats.ram.evictions,
-            ..TierStats::default()
+            chunks: stats.ram_chunks,
+            written_bytes: stats.ram_written_bytes,
+            // RAM takes everything.
+            refused_bytes: 0,
         },
         fills: node.engine.under_way() as u64,
         collapsed: fills.collapsed.load(Relaxed),
@@ -77,7 +80,7 @@ pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
     let now = node.clock.unix_millis();
     let fresh = weir_edge_fill::usable(&object, &RequestControl::default(), now);
     let age = weir_edge_fill::age_millis(&object, now);
-    let ttl = signed(object.lifetime_millis / 1000) - signed(age / 1000);
+    let ttl = signed(weir_edge_fill::lifetime_millis(&object) / 1000) - signed(age / 1000);
     let (chunks, tier) = places(node, &object);
     let (verdict, why) = match (fresh, tier) {
         (true, Tier::Memory | Tier::Disk) => {
