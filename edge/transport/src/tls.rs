@@ -64,11 +64,11 @@ pub(crate) fn provider(preference: Preference) -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.sort_by_key(|suite| {
         let name = format!("{:?}", suite.suite());
-        let aes_128 = !name.contains("AES_128");
-        let chacha = !name.contains("CHACHA20");
         match preference {
-            Preference::Aes => (aes_128, chacha),
-            Preference::ChaCha => (chacha, aes_128),
+            Preference::ChaCha if name.contains("CHACHA20") => 0,
+            Preference::Aes if name.contains("CHACHA20") => 3,
+            _ if name.contains("AES_128") => 1,
+            _ => 2,
         }
     });
     Arc::new(provider)
