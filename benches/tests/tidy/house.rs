@@ -1,7 +1,7 @@
 //! Reads the workspace once: its crates, what each depends on, and its files.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -32,43 +32,32 @@ pub(super) struct Package {
 pub(super) struct House {
     pub(super) root: PathBuf,
     pub(super) packages: Vec<Package>,
-    /// Name and version of everything that is built, and what it needs for that.
-    resolved: BTreeMap<String, Resolved>,
-}
-
-#[derive(Debug)]
-struct Resolved {
-    name: String,
-    needs: Vec<String>,
 }
 
 /// Read once for all tests.
 pub(super) static HOUSE: LazyLock<House> = LazyLock::new(House::read);
 
+/// What cargo says.
+fn cargo(root: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .args(["--locked", "--offline"])
+        .current_dir(root)
+        .output()
+        .expect("cargo runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo {arguments:?}: {said}");
+    String::from_utf8(output.stdout).expect("cargo writes UTF-8")
+}
+
 impl House {
     fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches has a parent");
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--locked", "--offline"])
-            // What other platforms would link is no concern of ours.
-            .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
-            .current_dir(root)
-            .output()
-            .expect("cargo runs");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "cargo metadata: {said}");
-        let all: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let list = |value: &Value| value.as_array().expect("a list").clone();
-        let members: BTreeSet<String> = list(&all["workspace_members"]).iter().map(text).collect();
-        let mut names = BTreeMap::new();
-        let mut packages = Vec::new();
-        for package in list(&all["packages"]) {
-            let id = text(&package["id"]);
-            names.insert(id.clone(), text(&package["name"]));
-            if !members.contains(&id) {
-                continue;
-            }
+        let all = cargo(root, &["metadata", "--format-version", "1", "--no-deps"]);
+        let all: Value = serde_json::from_str(&all).expect("cargo writes JSON");
+        let packages = list(&all["packages"]).into_iter().map(|package| {
             let manifest = PathBuf::from(text(&package["manifest_path"]));
             let path = manifest.parent().expect("a manifest is in a directory");
             let direct = list(&package["dependencies"]).into_iter().map(|dependency| {
@@ -79,40 +68,31 @@ impl House {
                 };
                 (text(&dependency["name"]), kind)
             });
-            packages.push(Package {
+            Package {
                 name: text(&package["name"]),
                 path: path.strip_prefix(root).expect("members are below the root").to_owned(),
                 direct: direct.collect(),
-            });
-        }
-        let resolved = list(&all["resolve"]["nodes"]).into_iter().map(|node| {
-            let needs = list(&node["deps"]).into_iter().filter(|dependency| {
-                list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null())
-            });
-            let id = text(&node["id"]);
-            let needs = needs.map(|dependency| text(&dependency["pkg"])).collect();
-            (id.clone(), Resolved { name: names[&id].clone(), needs })
-        });
-        let resolved = resolved.collect();
-        Self { root: root.to_owned(), packages, resolved }
-    }
-
-    /// Names of everything that is linked into `package`.
-    pub(super) fn closure(&self, package: &str) -> BTreeSet<String> {
-        let mut open: Vec<&str> = self.ids(package);
-        let mut seen = BTreeSet::new();
-        while let Some(id) = open.pop() {
-            if seen.insert(id) {
-                open.extend(self.resolved[id].needs.iter().map(String::as_str));
             }
-        }
-        seen.into_iter().map(|id| self.resolved[id].name.clone()).collect()
+        });
+        Self { root: root.to_owned(), packages: packages.collect() }
     }
 
-    /// Every version of a crate that is built.
-    pub(super) fn ids(&self, package: &str) -> Vec<&str> {
-        let all = self.resolved.iter().filter(|(_, resolved)| resolved.name == package);
-        all.map(|(id, _)| id.as_str()).collect()
+    /// Names of everything that is linked into `package` when it is built alone. Not from
+    /// `cargo metadata`, which also counts what is only named in weak features.
+    pub(super) fn closure(&self, package: &str) -> BTreeSet<String> {
+        let tree = cargo(
+            &self.root,
+            &["tree", "-p", package, "-e", "normal,no-proc-macro", "--prefix", "none"],
+        );
+        let linked: BTreeSet<String> = crates(&tree).map(|(name, _)| name.to_owned()).collect();
+        assert!(linked.contains(package), "cargo tree says nothing of {package}");
+        linked
+    }
+
+    /// Name and version of everything that is built for the workspace and its tests.
+    pub(super) fn built(&self) -> BTreeSet<(String, String)> {
+        let tree = cargo(&self.root, &["tree", "--workspace", "-e", "all", "--prefix", "none"]);
+        crates(&tree).map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
     }
 
     /// Files with this extension, by the crate that holds them.
@@ -137,4 +117,13 @@ impl House {
         }
         found
     }
+}
+
+/// `name v1.2.3 (*)` on each line; lines of features have no version.
+fn crates(tree: &str) -> impl Iterator<Item = (&str, &str)> {
+    tree.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (name, version) = (words.next()?, words.next()?);
+        version.strip_prefix('v').map(|version| (name, version))
+    })
 }
