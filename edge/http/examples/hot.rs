@@ -1,7 +1,9 @@
 //! Serves one object from memory over HTTP/1.1, 2 and 3, to measure what the way out costs.
 //!
-//! `hot [ADDRESS [BYTES [WORKERS]]]`, by default `127.0.0.1:9443 1048576 1`. Each request to any
-//! path gets the object. Ends on SIGINT or SIGTERM and prints what it has counted.
+//! `hot [ADDRESS [BYTES [WORKERS [CERTIFICATE]]]]`, by default `127.0.0.1:9443 1048576 1`. Each
+//! request to any path gets the object. The certificate, for `localhost`, is written where the
+//! fourth argument says, for clients that check it. Ends on SIGINT or SIGTERM and prints what it
+//! has counted.
 #![expect(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
@@ -39,6 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     std::fs::write(&chain, made.cert.pem())?;
+    if let Some(path) = words.get(3) {
+        std::fs::write(path, made.cert.pem())?;
+    }
     std::fs::write(&key, made.signing_key.serialize_pem())?;
     let tls = Tls::new(
         Certificates::load([(&chain, &key)])?,

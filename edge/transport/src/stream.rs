@@ -54,6 +54,8 @@ struct Inner {
     tls: ServerConnection,
     /// About how many sealed bytes wait for the socket.
     queued: usize,
+    /// Bytes the kernel has taken.
+    sent: u64,
     limit: usize,
     closing: bool,
 }
@@ -62,7 +64,7 @@ impl TlsStream {
     pub(crate) fn new(socket: TcpStream, mut tls: ServerConnection) -> Self {
         // The limit is kept here, in whole records.
         tls.set_buffer_limit(None);
-        let inner = Inner { socket, tls, queued: 0, limit: LIMIT, closing: false };
+        let inner = Inner { socket, tls, queued: 0, sent: 0, limit: LIMIT, closing: false };
         Self { shared: Arc::new(Mutex::new(inner)), deferred: false }
     }
 
@@ -93,6 +95,11 @@ impl Flusher {
         self.0.lock().send(cx)
     }
 
+    /// Bytes that the kernel has taken so far, sealed.
+    pub fn sent(&self) -> u64 {
+        self.0.lock().sent
+    }
+
     /// Tells the peer that nothing more comes, and flushes.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.0.lock();
@@ -107,7 +114,10 @@ impl Inner {
         while self.tls.wants_write() {
             ready!(self.socket.poll_write_ready(cx))?;
             match send(&self.socket, |sink| self.tls.write_tls(sink)) {
-                Ok(sent) => self.queued = self.queued.saturating_sub(sent),
+                Ok(sent) => {
+                    self.queued = self.queued.saturating_sub(sent);
+                    self.sent += sent as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }

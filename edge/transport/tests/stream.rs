@@ -156,7 +156,7 @@ async fn check(seed: u64, deferred: bool) {
     let totals = [random.random_range(1..2_000_000), random.random_range(1..500_000)];
     let mut random = || SmallRng::seed_from_u64(random.random());
     let Pair { mut server, client, .. } = pair(min, buffer).await;
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         server.set_limit(1 + (seed as usize * 977) % 40_000);
     }
     let (server, flusher) = if deferred {

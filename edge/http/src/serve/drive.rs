@@ -41,7 +41,9 @@ pub(crate) struct Outlet<'a> {
 impl Outlet<'_> {
     fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(flusher) = &mut self.flusher else { return Ok(()) };
-        match flusher.poll_flush(cx) {
+        let flushed = flusher.poll_flush(cx);
+        self.state.set_sent(flusher.sent());
+        match flushed {
             Poll::Pending => self.state.set_blocked(true),
             Poll::Ready(Ok(())) => self.state.set_blocked(false),
             Poll::Ready(Err(error)) => return Err(error),

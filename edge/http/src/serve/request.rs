@@ -78,14 +78,16 @@ pub(crate) fn normalise(parts: &mut Parts, secure: bool) -> Result<(), Refusal> 
         (None, None) if parts.version < Version::HTTP_11 => None,
         (None, None) => return Err(Refusal::NoHost),
     };
-    if authority.as_ref().is_some_and(|a| a.as_str().contains('@') || a.host().is_empty()) {
+    if authority.as_ref().is_some_and(|authority| !is_plain(authority)) {
         return Err(Refusal::BadHost);
     }
     let path = target.path_and_query.ok_or(Refusal::BadTarget)?;
     let path = match path.as_str().as_bytes().first() {
         Some(b'/') => path,
         // `http://host?query` has an empty path, which means `/` (RFC 9110 §4.2.3).
-        Some(b'?') => PathAndQuery::try_from(format!("/{path}")).map_err(|_| Refusal::BadTarget)?,
+        Some(b'?') => {
+            PathAndQuery::try_from(format!("/{}", path.as_str())).map_err(|_| Refusal::BadTarget)?
+        }
         _ => return Err(Refusal::BadTarget),
     };
     let mut uri = http::uri::Parts::default();
@@ -107,6 +109,15 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     Authority::try_from(host.as_bytes()).map(Some).map_err(|_| Refusal::BadHost)
 }
 
+/// A host, and a port that can exist; no user and password (RFC 9110 §4.2.4).
+fn is_plain(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    let rest = text.strip_prefix(authority.host());
+    !authority.host().is_empty()
+        && !text.contains('@')
+        && (rest == Some("") || authority.port_u16().is_some())
+}
+
 fn same_authority(one: &Authority, other: &Authority, scheme: &Scheme) -> bool {
     let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
     let port = |authority: &Authority| authority.port_u16().unwrap_or(default);
@@ -116,14 +127,15 @@ fn same_authority(one: &Authority, other: &Authority, scheme: &Scheme) -> bool {
 /// RFC 9110 §7.6.1: what `Connection` names ends here, and these do in any case.
 /// `Content-Length` beside `Transfer-Encoding` has been taken out by the parser.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    while let Some(connection) = headers.remove(header::CONNECTION) {
-        for name in connection.as_bytes().split(|byte| *byte == b',') {
-            if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
-                // Nobody may hide the fields that frame or route the message.
-                if name != header::HOST && name != header::CONTENT_LENGTH {
-                    headers.remove(name);
-                }
-            }
+    let named = headers.get_all(header::CONNECTION).iter();
+    let named = named.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let named: Vec<HeaderName> =
+        named.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect();
+    headers.remove(header::CONNECTION);
+    for name in named {
+        // Nobody may hide the fields that frame or route the message.
+        if name != header::HOST && name != header::CONTENT_LENGTH {
+            headers.remove(name);
         }
     }
     for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRANSFER_ENCODING] {
@@ -188,6 +200,9 @@ mod tests {
         check("GET / 1.1\nhost: a b", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: u@x", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost:", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: x:", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: x:65536", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: :80", false, Err(Refusal::BadHost));
         check("GET http://y/ 1.1\nhost: x", false, Err(Refusal::HostMismatch));
         check("GET https://x/ 2\nhost: y", true, Err(Refusal::HostMismatch));
         check("GET https://x/ 1.1\nhost: x", false, Err(Refusal::SchemeMismatch));

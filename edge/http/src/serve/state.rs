@@ -29,7 +29,10 @@ pub(crate) struct State {
     read: AtomicU64,
     /// `read` when the last request ended.
     mark: AtomicU64,
+    /// What the stream has taken.
     written: AtomicU64,
+    /// What the kernel has taken of it, where that is not the same.
+    sent: AtomicU64,
     /// The socket takes no more of what we have.
     blocked: AtomicBool,
     /// A handler waits for a piece of its request's body.
@@ -50,6 +53,7 @@ impl State {
             read: AtomicU64::new(0),
             mark: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             reset: AtomicBool::new(false),
@@ -66,6 +70,10 @@ impl State {
 
     pub(crate) fn has_written(&self, bytes: usize) {
         self.written.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn set_sent(&self, bytes: u64) {
+        self.sent.store(bytes, Relaxed);
     }
 
     pub(crate) fn set_blocked(&self, blocked: bool) {
@@ -103,7 +111,8 @@ impl State {
 
     /// Bytes moved so far, either way.
     pub(crate) fn moved(&self) -> u64 {
-        self.read.load(Relaxed).wrapping_add(self.written.load(Relaxed))
+        let moved = [&self.read, &self.written, &self.sent];
+        moved.iter().fold(0, |sum, bytes| sum.wrapping_add(bytes.load(Relaxed)))
     }
 
     /// It is the client we wait for.
