@@ -1,0 +1,38 @@
+//! The tables of metrics in `docs/operating.md` are those of the families.
+
+use std::{fs, path::Path};
+
+use weir_config_telemetry::{
+    Family, Kind,
+    families::{edge, origin},
+};
+
+fn row(family: &Family) -> String {
+    let kind = match family.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge | Kind::Ratio => "gauge",
+        Kind::Histogram(_) => "histogram",
+    };
+    let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+    format!("| `{}` | {kind} | {} | {} |", family.name, labels.join(", "), family.help)
+        .replace("|  |", "| |")
+}
+
+fn check(process: &str, families: &[&Family]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating.md");
+    let text = fs::read_to_string(path).expect("the document is there");
+    let start = format!("| `{process}_");
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with(&start)).collect();
+    let due: Vec<String> = families.iter().map(|family| row(family)).collect();
+    assert_eq!(told, due, "the table should read:\n{}", due.join("\n"));
+}
+
+#[test]
+fn metrics_of_the_edge() {
+    check("edge", edge::ALL);
+}
+
+#[test]
+fn metrics_of_the_origin() {
+    check("origin", origin::ALL);
+}
