@@ -82,6 +82,7 @@ pub async fn node(
 ) -> Result<Arc<Node>, StartError> {
     let metrics = Metrics::new(Registry::new());
     let parts = config.cache.parts(&config.fill).ok_or(StartError::Memory)?;
+    let opening = Instant::now();
     let (store, disk) = disk(config, parts.disk_buffers.as_u64(), &fills).await?;
     folder_of(&config.cache.state)?;
     let cache_config = CacheConfig {
@@ -90,6 +91,7 @@ pub async fn node(
         metadata_objects_max: OBJECTS_MAX,
     };
     let cache = Cache::open(&cache_config, store).map_err(StartError::Cache)?;
+    metrics.recovery.set(opening.elapsed().as_secs_f64());
     let concurrency = usize::from(config.fill.concurrency.get());
     let engine = Engine::new(Arc::new(cache), Arc::clone(&clock), fills, concurrency);
     let upstreams = upstreams::all(config, &metrics)?;

@@ -46,7 +46,10 @@ impl Handler for Edge {
                 record.service = Some(Arc::clone(&admitted.service.id));
                 self.serve(&mut record, &admitted, request, connection.worker).await
             }
-            Err(refusal) => refusal.response(),
+            Err(refusal) => {
+                self.node.metrics.failed(refusal.fault());
+                refusal.response()
+            }
         };
         record.attach(response)
     }
@@ -88,6 +91,7 @@ impl Edge {
     }
 
     fn note(&self, record: &mut Record, admitted: &Admitted, refusal: &Refusal) {
+        self.node.metrics.failed(refusal.fault());
         match refusal {
             Refusal::Upstream(error) => {
                 record.outcome = Outcome::Error;

@@ -7,6 +7,7 @@ use weir_config::{LogFormat, edge::EdgeConfig};
 use weir_config_lifecycle::{Clock, Shutdown, Signals, SystemClock};
 use weir_config_telemetry::logging::{self, Logging};
 use weir_edge::{assemble, run};
+use weir_edge_transport::sockets::{Passed, passed_by_systemd};
 
 /// The edge server: HLS and DASH segments over HTTP/1.1, HTTP/2 and HTTP/3.
 #[derive(Debug, Parser)]
@@ -32,7 +33,16 @@ fn main() -> ExitCode {
     if args.check {
         return ExitCode::SUCCESS;
     }
-    match serve(&config) {
+    // Before anything else opens a file: the descriptors are known by their numbers.
+    let (pid, fds) = (std::env::var("LISTEN_PID").ok(), std::env::var("LISTEN_FDS").ok());
+    let passed = match passed_by_systemd(pid.as_deref(), fds.as_deref()) {
+        Ok(passed) => passed,
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(&config, passed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", chain(error.as_ref()));
@@ -41,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: &EdgeConfig) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(config: &EdgeConfig, passed: Passed) -> Result<(), Box<dyn std::error::Error>> {
     let filter = std::env::var("WEIR_LOG").ok();
     logging::init(Logging {
         level: config.log.level.as_str().parse()?,
@@ -68,7 +78,7 @@ fn serve(config: &EdgeConfig) -> Result<(), Box<dyn std::error::Error>> {
                 access.reopen();
             }
         }));
-        let served = run::run(config, Arc::clone(&node), tls, &shutdown).await;
+        let served = run::run(config, Arc::clone(&node), tls, passed, &shutdown).await;
         node.engine.cache().close().await;
         if let Some(access) = &node.access {
             access.close();

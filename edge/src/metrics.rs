@@ -3,12 +3,14 @@
 
 use std::sync::OnceLock;
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{
+    Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+};
 use weir_config_telemetry::{Metrics as Registry, families::edge as families};
 use weir_edge_http::Protocol;
 use weir_edge_token::Reject;
 
-use crate::{node::Node, record::Outcome};
+use crate::{node::Node, record::Outcome, refuse::Fault};
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::H1, Protocol::H2, Protocol::H3];
 const CODES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -67,6 +69,9 @@ pub struct Metrics {
     ttlb: [Histogram; 9],
     pub aborted: IntCounter,
     rejects: IntCounterVec,
+    errors: IntCounterVec,
+    /// Seconds the cache took to open.
+    pub recovery: Gauge,
     pub origin_bytes: IntCounterVec,
     pub origin_requests: IntCounterVec,
     pub origin_ttfb: HistogramVec,
@@ -89,6 +94,7 @@ struct Gauges {
     disk_written: IntCounterVec,
     evictions: IntCounterVec,
     log_dropped: IntCounter,
+    shed: IntCounterVec,
 }
 
 impl Metrics {
@@ -111,6 +117,8 @@ impl Metrics {
             ttlb: each(&ttlb),
             aborted: registry.counter(&families::ABORTED),
             rejects: registry.counters(&families::TOKEN_REJECTS),
+            errors: registry.counters(&families::REQUEST_ERRORS),
+            recovery: registry.ratio(&families::CACHE_RECOVERY),
             origin_bytes: registry.counters(&families::ORIGIN_RECEIVED_BYTES),
             origin_requests: registry.counters(&families::ORIGIN_REQUESTS),
             origin_ttfb: registry.histograms(&families::ORIGIN_TTFB),
@@ -128,6 +136,7 @@ impl Metrics {
                 disk_written: registry.counters(&families::DISK_WRITTEN_BYTES),
                 evictions: registry.counters(&families::CACHE_EVICTIONS),
                 log_dropped: registry.counter(&families::ACCESS_LOG_DROPPED),
+                shed: registry.counters(&families::SHED_REQUESTS),
             },
             registry,
         }
@@ -152,6 +161,11 @@ impl Metrics {
         if !seen.whole {
             self.aborted.inc();
         }
+    }
+
+    /// Counts a request that was refused or could not be answered.
+    pub fn failed(&self, fault: Fault) {
+        self.errors.with_label_values(&[fault.as_str()]).inc();
     }
 
     /// Counts a request without the token it needed.
@@ -215,6 +229,8 @@ impl Gauges {
             inflight += signed(node.connections.active.of(protocol));
         }
         self.inflight.set(inflight);
+        let over = node.connections.over_limit.load(Relaxed);
+        raise(&self.shed.with_label_values(&["connections"]), over);
         let stats = node.engine.cache().stats();
         self.cache_objects.set(signed(stats.objects));
         self.cache_bytes.with_label_values(&["mem"]).set(signed(stats.ram_used_bytes));

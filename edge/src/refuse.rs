@@ -29,7 +29,32 @@ pub enum Refusal {
     Upstream(#[source] UpstreamError),
 }
 
+/// Whose fault a refusal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Client,
+    Upstream,
+}
+
+impl Fault {
+    /// As labels write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
 impl Refusal {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Upstream(_) => Fault::Upstream,
+            _ => Fault::Client,
+        }
+    }
+
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
         match self {

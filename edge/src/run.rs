@@ -10,7 +10,7 @@ use weir_config_lifecycle::{Phase, Shutdown};
 use weir_edge_http::{Counters, Drained, Limits, Server, Shutdown as HttpShutdown};
 use weir_edge_transport::{
     quic::QuicLimits,
-    sockets::{self, BindError, Bound, Steering},
+    sockets::{self, BindError, Bound, Passed, Steering},
     tls::Tls,
     workers::{self, SpawnError},
 };
@@ -33,6 +33,11 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "{passed} sockets were passed for {address}, and there are {workers} workers: pass one \
+         for each of them (`ReusePort=yes`), or set `node.workers` to {passed}"
+    )]
+    Passed { address: SocketAddr, passed: usize, workers: usize },
     #[error("cannot start a worker")]
     Worker(#[from] SpawnError),
 }
@@ -51,14 +56,17 @@ struct Share {
 }
 
 /// Serves until the shutdown, then drains.
+///
+/// `passed` are the sockets that a service manager holds; what it does not hold is bound here.
 pub async fn run(
     config: &EdgeConfig,
     node: Arc<Node>,
     tls: Option<Tls>,
+    passed: Passed,
     shutdown: &Shutdown,
 ) -> Result<(), ServeError> {
     let count = assemble::workers(config);
-    let sockets = bind(config, count)?;
+    let sockets = sockets_of(config, count, passed)?;
     let addresses = addresses(&sockets);
     let admin = admin_socket(config)?;
     let management =
@@ -166,11 +174,25 @@ async fn worker(
     total
 }
 
-fn bind(config: &EdgeConfig, workers: usize) -> Result<Sockets, BindError> {
-    let http3 = config.listen.http3;
-    let tls = config.listen.https.iter().map(|at| sockets::bind(*at, workers, http3));
-    let plain = config.listen.http.iter().map(|at| sockets::bind(*at, workers, false));
-    Ok(Sockets { tls: tls.collect::<Result<_, _>>()?, plain: plain.collect::<Result<_, _>>()? })
+fn sockets_of(
+    config: &EdgeConfig,
+    workers: usize,
+    mut passed: Passed,
+) -> Result<Sockets, ServeError> {
+    let mut take = |address: SocketAddr, quic: bool| match passed.take(address) {
+        Some(bound) if bound.tcp.len() != workers => {
+            Err(ServeError::Passed { address, passed: bound.tcp.len(), workers })
+        }
+        Some(bound) => Ok(bound),
+        None => Ok(sockets::bind(address, workers, quic)?),
+    };
+    let (http3, listen) = (config.listen.http3, &config.listen);
+    let tls = listen.https.iter().map(|at| take(*at, http3)).collect::<Result<_, _>>()?;
+    let plain = listen.http.iter().map(|at| take(*at, false)).collect::<Result<_, _>>()?;
+    for address in passed.left() {
+        tracing::warn!(%address, "a socket was passed that the configuration does not name");
+    }
+    Ok(Sockets { tls, plain })
 }
 
 fn addresses(sockets: &Sockets) -> Vec<(SocketAddr, &'static str)> {

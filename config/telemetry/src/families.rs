@@ -26,7 +26,8 @@ macro_rules! families {
 /// Families of an edge server.
 ///
 /// Label values: `proto` h1, h2, h3; `class` segment, manifest, init, key, other; `result` hit_mem,
-/// hit_disk, coalesced, stale, miss, bypass, error; `code` 2xx, 3xx, 4xx, 5xx; `tier` mem, disk;
+/// hit_disk, revalidated, stale, collapsed, miss, bypass, own, error; `reason` of errors client,
+/// upstream; `code` 2xx, 3xx, 4xx, 5xx; `tier` mem, disk;
 /// `origin` and `disk` ids of the configuration.
 pub mod edge {
     use super::{Family, Kind, LATENCY};
@@ -57,7 +58,7 @@ pub mod edge {
         INFLIGHT_REQUESTS = Kind::Gauge, "edge_inflight_requests" []
             "Requests being answered.";
         SHED_REQUESTS = Kind::Counter, "edge_shed_requests_total" ["reason"]
-            "Requests refused to protect the rest.";
+            "Connections and requests refused to protect the rest.";
         CACHE_BYTES = Kind::Gauge, "edge_cache_bytes" ["tier"]
             "Bytes held.";
         CACHE_OBJECTS = Kind::Gauge, "edge_cache_objects" []
@@ -82,8 +83,6 @@ pub mod edge {
             "Fills that ended, by how.";
         TOKEN_REJECTS = Kind::Counter, "edge_token_rejects_total" ["reason"]
             "Requests refused for their token.";
-        CERT_NOT_AFTER = Kind::Gauge, "edge_cert_not_after_seconds" ["certificate"]
-            "When a certificate ends, in Unix time.";
         ACCESS_LOG_DROPPED = Kind::Counter, "edge_access_log_dropped_lines_total" []
             "Access log lines that were not written.";
         BUILD_INFO = Kind::Gauge, "edge_build_info" ["version"]
