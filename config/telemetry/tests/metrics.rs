@@ -67,7 +67,6 @@ fn names_of_the_edge() {
         edge_fill_bytes_total []
         edge_fills_total ["result"]
         edge_token_rejects_total ["reason"]
-        edge_cert_not_after_seconds ["certificate"]
         edge_access_log_dropped_lines_total []
         edge_build_info ["version"]
     "#]]

@@ -26,7 +26,7 @@ pub(super) fn stats(node: &Node) -> CacheStats {
     let fills = node.engine.counters();
     let disks = stats.store.iter().map(|store| Disk {
         path: node.disk.clone().unwrap_or_default(),
-        state: DiskState::Online,
+        state: if store.online { DiskState::Online } else { DiskState::Offline },
         errors: store.io_errors,
         tier: TierStats {
             chunks: store.accepted_chunks,

@@ -102,7 +102,13 @@ fn reasons(node: &Node) -> Vec<Reason> {
             reasons.push(Reason { verdict: Verdict::Degraded, what, next: None });
         }
     }
-    let store = node.engine.cache().stats().store.unwrap_or_default();
+    let Some(store) = node.engine.cache().stats().store else { return reasons };
+    if !store.online {
+        let disk = node.disk.as_deref().unwrap_or_default();
+        let what = format!("the disk tier in {disk} is offline: the node serves from RAM only");
+        let next = Some("cachectl cache stats".into());
+        reasons.push(Reason { verdict: Verdict::Degraded, what, next });
+    }
     if store.io_errors > 0 || store.checksum_failures > 0 {
         let what = format!(
             "the disk tier had {} I/O errors and {} damaged chunks",
