@@ -246,7 +246,12 @@ impl Cache {
         if self.table.remove_if(*id, |object| object.generation == generation).is_some() {
             self.mark(id);
         }
-        for index in 0..chunks {
+        self.discard_chunks(id, generation, 0..chunks);
+    }
+
+    /// Undoes a part of a fill: removes these chunks from every tier and leaves the object.
+    pub fn discard_chunks(&self, id: &ObjectId, generation: u64, chunks: std::ops::Range<u32>) {
+        for index in chunks {
             let key = ChunkKey { object: *id, generation, index };
             self.ram.remove(&key);
             if let Some(store) = &self.store {

@@ -53,7 +53,7 @@ impl Ask {
         let (first, last) = self.range?;
         let chunk = CHUNK_SIZE as u64;
         let start = first / chunk * chunk;
-        let end = last.map(|last| (last / chunk + 1) * chunk - 1);
+        let end = last.map(|last| (last / chunk + 1).saturating_mul(chunk) - 1);
         // From the beginning to the end is everything; a plain request serves more upstreams.
         (start > 0 || end.is_some()).then_some((start, end))
     }

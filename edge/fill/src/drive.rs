@@ -31,10 +31,6 @@ pub(crate) async fn resolve(
 ) {
     let publish = Publish { engine: &engine, ask: &ask, resolving: &resolving };
     let (head, body) = match ask_head(&engine, &ask, stale.as_deref(), &resolving).await {
-        Ok((Head::Alone, _)) => {
-            engine.table.alone_for(ask.id, ALONE_FOR);
-            (Head::Alone, None)
-        }
         Ok(opened) => opened,
         Err(error) => {
             engine.counters.failed.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +39,7 @@ pub(crate) async fn resolve(
     };
     publish.now(head);
     if let Some(opened) = body {
-        opened.run(&engine, &ask).await;
+        opened.run().await;
     }
 }
 
@@ -69,17 +65,17 @@ impl Drop for Publish<'_> {
 }
 
 /// Ends a fill, and with it its followers, whatever happens to the task that drives it.
-struct Ending<'a> {
-    engine: &'a Engine,
-    ask: &'a Ask,
-    fill: &'a Arc<BodyFill>,
+struct Ending {
+    engine: Arc<Engine>,
+    ask: Ask,
+    fill: Arc<BodyFill>,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for Ending {
     fn drop(&mut self) {
         // The first end counts: after a regular one this changes nothing.
-        self.fill.progress.end(Err(broken_off(self.ask)));
-        self.engine.table.finished(self.ask.id, self.fill);
+        self.fill.progress.end(Err(broken_off(&self.ask)));
+        self.engine.table.finished(self.ask.id, &self.fill);
     }
 }
 
@@ -91,7 +87,7 @@ fn broken_off(ask: &Ask) -> UpstreamError {
 /// A body that is about to be filled.
 struct Opened {
     permit: OwnedSemaphorePermit,
-    fill: Arc<BodyFill>,
+    ending: Ending,
     body: DownBody,
     /// Where the body must end; none when the upstream declared no length.
     end: Option<u64>,
@@ -140,7 +136,10 @@ async fn ask_head(
                 return Ok((head, None));
             }
             Meaning::AskWhole => sent = Sent::Whole,
-            Meaning::Alone => {
+            Meaning::Alone { lasting } => {
+                if lasting {
+                    engine.table.alone_for(ask.id, ALONE_FOR);
+                }
                 if sent.answers_client() {
                     hand_over(resolving, response);
                 }
@@ -206,15 +205,21 @@ fn open(
     let Stored { object, size, covers, etag } = stored;
     let end = covers.end.map(|end| index32(end.div_ceil(CHUNK_SIZE as u64)));
     let fill = Arc::new(BodyFill::new(object.generation, chunk_index(covers.start), end));
-    let purged = || resolving.purged.load(Ordering::SeqCst);
-    let (object, late_object) = match size {
-        Some(_) if purged() => (Arc::new(object), None),
-        Some(_) => (engine.cache.put_object(object), None),
-        None => (Arc::new(object.clone()), Some(object)),
+    let ending = Ending { engine: Arc::clone(engine), ask: ask.clone(), fill: Arc::clone(&fill) };
+    let body = Some(Arc::clone(&fill));
+    let resolved = Resolved { object: Arc::new(object.clone()), size, body, upstream_status };
+    engine.table.begin(ask.id, resolving, &resolved);
+    let purged = || fill.purged.load(Ordering::SeqCst);
+    let late_object = match size {
+        Some(_) if purged() => None,
+        Some(_) => {
+            engine.cache.put_object(object);
+            None
+        }
+        None => Some(object),
     };
     // A purge marks first and forgets then: whichever of us came last sees the other.
     if purged() {
-        fill.purged.store(true, Ordering::SeqCst);
         engine.cache.discard_generation(&ask.id, fill.generation, 0);
     }
     let body = match (etag, covers.end, size) {
@@ -224,8 +229,7 @@ fn open(
         }
         _ => response.body,
     };
-    let resolved = Resolved { object, size, body: Some(Arc::clone(&fill)), upstream_status };
-    let opened = Opened { permit, fill, body, end: covers.end, late_object };
+    let opened = Opened { permit, ending, body, end: covers.end, late_object };
     (Head::Object(resolved), Some(opened))
 }
 
@@ -246,11 +250,11 @@ fn rest_of(ask: &Ask, etag: HeaderValue, at: u64, end: u64, size: u64) -> Resuma
 
 impl Opened {
     /// Brings the body to its end.
-    async fn run(self, engine: &Arc<Engine>, ask: &Ask) {
-        let Self { permit, fill, body, end, late_object } = self;
-        let _ending = Ending { engine, ask, fill: &fill };
+    async fn run(self) {
+        let Self { permit, ending, body, end, late_object } = self;
+        let Ending { engine, ask, fill } = &ending;
         let start = u64::from(fill.first) * CHUNK_SIZE as u64;
-        let result = pour(engine, ask, &fill, body, start, end).await;
+        let result = pour(engine, ask, fill, body, start, end).await;
         drop(permit);
         match &result {
             Ok(end) => {
@@ -265,21 +269,27 @@ impl Opened {
                     engine.cache.discard_generation(&ask.id, fill.generation, upto);
                 }
             }
-            Err(error) => give_up(engine, ask, &fill, error),
+            Err(error) => {
+                if give_up(engine, ask, fill, error) {
+                    engine.cache.discard_generation(&ask.id, fill.generation, 0);
+                }
+            }
         }
         fill.progress.end(result);
     }
 }
 
-/// Forgets what a failed fill brought where its bytes are in doubt.
-fn give_up(engine: &Engine, ask: &Ask, fill: &BodyFill, error: &UpstreamError) {
+/// Forgets what a failed fill brought where its bytes are in doubt: `true` when they are.
+fn give_up(engine: &Engine, ask: &Ask, fill: &BodyFill, error: &UpstreamError) -> bool {
     engine.counters.failed.fetch_add(1, Ordering::Relaxed);
     tracing::warn!(upstream = ask.upstream.id(), key = %ask.key, %error, "fill failed");
-    if error.taints() {
+    let doubt = error.taints();
+    if doubt {
         engine.counters.tainted.fetch_add(1, Ordering::Relaxed);
-        let upto = fill.end.unwrap_or_else(|| fill.progress.index() + 1);
-        engine.cache.discard_generation(&ask.id, fill.generation, upto);
+        let brought = fill.first..fill.progress.index();
+        engine.cache.discard_chunks(&ask.id, fill.generation, brought);
     }
+    doubt
 }
 
 /// Moves a body into chunks. Returns the offset of its end.
@@ -329,14 +339,21 @@ async fn pour(
     Ok(at)
 }
 
+/// Whether missing chunks of it can be told to be of the same bytes.
+pub(crate) fn can_refill(resolved: &Resolved) -> bool {
+    resolved.size.is_some() && judge::strong_etag(&resolved.object.headers()).is_some()
+}
+
 /// Starts, or joins, the fill of chunk `index` of an object whose head is known. It goes to
-/// the end of what the reader wants, or to the next chunk that is already here.
+/// the end of what the reader wants, or to the next chunk that is already here. With `near`
+/// it overtakes a fill that is still far away.
 pub(crate) fn refill(
     engine: &Arc<Engine>,
     ask: &Ask,
     resolved: &Resolved,
     index: u32,
     wanted_end: Option<u64>,
+    near: bool,
 ) -> Result<Arc<BodyFill>, UpstreamError> {
     let object = &resolved.object;
     let etag = judge::strong_etag(&object.headers());
@@ -354,7 +371,7 @@ pub(crate) fn refill(
         .find(|next| engine.cache.has_chunk(&object.chunk_key(*next)).is_some())
         .unwrap_or(last);
     let make = || BodyFill::new(object.generation, index, Some(end_index));
-    let (fill, mine) = engine.table.body_or(ask.id, object.generation, index, make);
+    let (fill, mine) = engine.table.body_or(ask.id, object.generation, index, near, make);
     if mine {
         let start = u64::from(index) * CHUNK_SIZE as u64;
         let end = (u64::from(end_index) * CHUNK_SIZE as u64).min(size);
@@ -372,18 +389,22 @@ pub(crate) fn refill(
 
 /// Brings missing chunks.
 async fn bring(engine: Arc<Engine>, ask: Ask, fill: Arc<BodyFill>, rest: Resumable, chunks: u32) {
-    let _ending = Ending { engine: &engine, ask: &ask, fill: &fill };
+    let ending = Ending { engine, ask, fill };
+    let Ending { engine, ask, fill } = &ending;
     let (start, end) = (rest.at, rest.end);
-    let result = match slot(&engine, &ask).await {
-        Ok(_permit) => pour(&engine, &ask, &fill, resuming(None, rest), start, Some(end)).await,
+    let result = match slot(engine, ask).await {
+        Ok(_permit) => pour(engine, ask, fill, resuming(None, rest), start, Some(end)).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &result {
-        give_up(&engine, &ask, &fill, error);
-        if error.taints() {
+        give_up(engine, ask, fill, error);
+        if matches!(error, UpstreamError::Contradiction { .. }) {
             // The object has changed: nothing of this generation may be found any more.
             engine.cache.discard_generation(&ask.id, fill.generation, chunks);
         }
+    } else if fill.purged.load(Ordering::SeqCst) {
+        let brought = fill.first..fill.progress.index();
+        engine.cache.discard_chunks(&ask.id, fill.generation, brought);
     }
     fill.progress.end(result);
 }

@@ -14,6 +14,7 @@ use http::Method;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, oneshot},
+    time::{Instant, timeout_at},
 };
 use weir_config_lifecycle::Clock;
 use weir_edge_cache::{CHUNK_SIZE, Cache, ObjectId, Purged, StoredObject};
@@ -85,6 +86,8 @@ pub enum Answer {
 pub struct Found {
     pub(crate) resolved: Resolved,
     pub how: How,
+    /// When the first byte must be there.
+    pub(crate) due: Instant,
 }
 
 impl Found {
@@ -130,6 +133,11 @@ impl Engine {
         self.table.under_way()
     }
 
+    /// Fills that could start now.
+    pub fn slots_free(&self) -> usize {
+        self.slots.available_permits()
+    }
+
     /// The object if the cache can answer for it without a word from upstream. The hot path:
     /// no allocation, no lock but that of the object's shard.
     pub fn fresh(
@@ -166,33 +174,68 @@ impl Engine {
     }
 
     /// Finds out what the object is now: from the cache, by joining a request under way, or
-    /// by asking upstream.
+    /// by asking upstream. The answer and its first byte are there within the deadline.
     pub async fn resolve(self: &Arc<Self>, ask: &Ask) -> Result<Answer, UpstreamError> {
+        self.resolve_by(ask, Instant::now() + ask.policy.deadline).await
+    }
+
+    /// As [`Engine::resolve`], for a request that began earlier.
+    pub async fn resolve_by(
+        self: &Arc<Self>,
+        ask: &Ask,
+        due: Instant,
+    ) -> Result<Answer, UpstreamError> {
         if let Some(object) = self.fresh(&ask.id, &ask.key, &ask.control) {
-            return Ok(Answer::Object(Found::stored(object, How::Hit)));
+            return Ok(Answer::Object(Found::stored(object, How::Hit, due)));
+        }
+        // RFC 9111 §5.2.1.5: what such a request brings could not be kept for the others.
+        if ask.control.no_store {
+            return self.alone(ask, due).await;
         }
         let stale = self.cache.object(&ask.id, &ask.key);
-        match self.table.resolve(ask.id) {
-            Role::Alone => self.pass(ask, Method::GET, None).await.map(Answer::Passed),
-            Role::Leader(resolving, response) => self.lead(ask, stale, resolving, response).await,
-            Role::Follower(head) => {
-                self.counters.collapsed.fetch_add(1, Ordering::Relaxed);
-                match self.wait(ask, head).await {
-                    Ok(Head::Object(resolved)) => {
-                        let how = How::Collapsed { status: resolved.upstream_status };
-                        Ok(Answer::Object(Found { resolved, how }))
-                    }
-                    Ok(Head::Alone) => self.pass(ask, Method::GET, None).await.map(Answer::Passed),
-                    Ok(Head::Failed(error)) | Err(error) => self.instead(stale, error),
-                    Ok(Head::Waiting) => unreachable!("wait() returns when there is an answer"),
+        let now = self.clock.unix_millis();
+        let usable = |growing: &Resolved| {
+            is_of(growing, ask) && judge::usable(&growing.object, &ask.control, now)
+        };
+        match self.table.resolve(ask.id, usable) {
+            Role::Alone => self.alone(ask, due).await,
+            Role::Growing(resolved) => Ok(Answer::Object(self.joined(resolved, due))),
+            Role::Leader(resolving, response) => {
+                // Between our look into the cache and now another one may have ended.
+                if let Some(object) = self.fresh(&ask.id, &ask.key, &ask.control) {
+                    let found = Found::stored(object, How::Hit, due);
+                    let head = Head::Object(found.resolved.clone());
+                    self.table.resolved(ask.id, &resolving, head);
+                    return Ok(Answer::Object(found));
                 }
+                self.lead(ask, due, stale, resolving, response).await
             }
+            Role::Follower(head) => match self.wait(ask, due, head).await {
+                Ok(Head::Object(resolved)) if is_of(&resolved, ask) => {
+                    Ok(Answer::Object(self.joined(resolved, due)))
+                }
+                Ok(Head::Object(_) | Head::Alone) => self.alone(ask, due).await,
+                Ok(Head::Failed(error)) | Err(error) => self.instead(stale, error, due),
+                Ok(Head::Waiting) => unreachable!("wait() returns when there is an answer"),
+            },
         }
+    }
+
+    fn joined(&self, resolved: Resolved, due: Instant) -> Found {
+        self.counters.collapsed.fetch_add(1, Ordering::Relaxed);
+        let how = How::Collapsed { status: resolved.upstream_status };
+        Found { resolved, how, due }
+    }
+
+    async fn alone(self: &Arc<Self>, ask: &Ask, due: Instant) -> Result<Answer, UpstreamError> {
+        let sent = timeout_at(due, self.pass(ask, Method::GET, None)).await;
+        sent.unwrap_or_else(|_| Err(late(ask))).map(Answer::Passed)
     }
 
     async fn lead(
         self: &Arc<Self>,
         ask: &Ask,
+        due: Instant,
         stale: Option<Arc<StoredObject>>,
         resolving: Arc<Resolving>,
         mut response: oneshot::Receiver<UpstreamResponse>,
@@ -201,16 +244,16 @@ impl Engine {
         let had = stale.as_ref().map(|stale| stale.generation);
         let engine = Arc::clone(self);
         self.runtime.spawn(drive::resolve(engine, ask.clone(), stale.clone(), resolving));
-        match self.wait(ask, head).await {
+        match self.wait(ask, due, head).await {
             Ok(Head::Object(resolved)) => {
                 let how = led(&resolved, had);
-                Ok(Answer::Object(Found { resolved, how }))
+                Ok(Answer::Object(Found { resolved, how, due }))
             }
             Ok(Head::Alone) => match response.try_recv() {
                 Ok(response) => Ok(Answer::Passed(response)),
-                Err(_) => self.pass(ask, Method::GET, None).await.map(Answer::Passed),
+                Err(_) => self.alone(ask, due).await,
             },
-            Ok(Head::Failed(error)) | Err(error) => match self.instead(stale, error) {
+            Ok(Head::Failed(error)) | Err(error) => match self.instead(stale, error, due) {
                 Err(error) => response.try_recv().map(Answer::Passed).map_err(|_| error),
                 answer => answer,
             },
@@ -241,7 +284,7 @@ impl Engine {
         range: Option<Range<u64>>,
     ) -> Result<Reader, UpstreamError> {
         let mut reader = Reader::new(Arc::clone(self), ask.clone(), found, range);
-        let primed = tokio::time::timeout(ask.policy.deadline, reader.prime()).await;
+        let primed = timeout_at(found.due, reader.prime()).await;
         primed.unwrap_or_else(|_| Err(late(ask)))?;
         Ok(reader)
     }
@@ -259,11 +302,12 @@ impl Engine {
         &self,
         stale: Option<Arc<StoredObject>>,
         error: UpstreamError,
+        due: Instant,
     ) -> Result<Answer, UpstreamError> {
         let now = self.clock.unix_millis();
         match stale {
             Some(object) if judge::may_serve_on_error(&object, now) => {
-                Ok(Answer::Object(Found::stored(object, How::StaleOnError)))
+                Ok(Answer::Object(Found::stored(object, How::StaleOnError, due)))
             }
             _ => Err(error),
         }
@@ -272,10 +316,11 @@ impl Engine {
     async fn wait(
         &self,
         ask: &Ask,
+        due: Instant,
         mut head: tokio::sync::watch::Receiver<Head>,
     ) -> Result<Head, UpstreamError> {
         let answered = head.wait_for(|head| !matches!(head, Head::Waiting));
-        match tokio::time::timeout(ask.policy.deadline, answered).await {
+        match timeout_at(due, answered).await {
             Ok(Ok(head)) => Ok(head.clone()),
             Ok(Err(_)) => Err(lost(ask, "its fill ended without an answer")),
             Err(_) => Err(late(ask)),
@@ -284,15 +329,20 @@ impl Engine {
 }
 
 impl Found {
-    fn stored(object: Arc<StoredObject>, how: How) -> Self {
+    fn stored(object: Arc<StoredObject>, how: How, due: Instant) -> Self {
         let resolved = Resolved {
             size: Some(object.size),
             upstream_status: object.status.as_u16(),
             object,
             body: None,
         };
-        Self { resolved, how }
+        Self { resolved, how, due }
     }
+}
+
+/// Whether it is what was asked for: two keys may have one hash.
+fn is_of(resolved: &Resolved, ask: &Ask) -> bool {
+    *resolved.object.key == *ask.key
 }
 
 fn led(resolved: &Resolved, had: Option<u64>) -> How {

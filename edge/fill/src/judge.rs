@@ -12,8 +12,9 @@ use weir_edge_freshness::{
 
 use crate::{ask::Ask, drive::with_range, upstream::UpstreamResponse};
 
-/// Largest object that is taken: chunk indexes are 32 bit.
-pub(crate) const OBJECT_MAX: u64 = u32::MAX as u64 * CHUNK_SIZE as u64;
+/// Largest object that is taken, 1 TiB: a length is only a promise, and forgetting an object
+/// costs a step for each chunk it might have.
+pub(crate) const OBJECT_MAX: u64 = (1 << 20) * CHUNK_SIZE as u64;
 
 /// Fields of a response that are not stored: they speak of one message or one connection.
 /// `Alt-Svc` speaks of the origin's own authority (RFC 7838 §3).
@@ -100,8 +101,10 @@ pub(crate) enum Meaning {
     Unchanged,
     /// This part, or this condition, leads nowhere: ask for everything.
     AskWhole,
-    /// For who asked, and nobody else.
-    Alone,
+    /// For who asked, and nobody else. `lasting`: another request would fare no better.
+    Alone {
+        lasting: bool,
+    },
     /// The server could not; the object may be as it was.
     Unavailable(StatusCode),
     Contradiction(String),
@@ -119,8 +122,16 @@ pub(crate) fn meaning(
     let (covers, size) = match (response.status, sent) {
         (StatusCode::NOT_MODIFIED, Sent::Conditional) => {
             // RFC 9111 §4.3.3: a 304 about something else tells nothing of what we have.
-            let about = stale.is_some_and(|s| freshness::updates(&s.headers(), &response.headers));
-            return if about { Meaning::Unchanged } else { Meaning::AskWhole };
+            let Some(stale) = stale else { return Meaning::AskWhole };
+            let mut headers = stale.headers();
+            if !freshness::updates(&headers, &response.headers) {
+                return Meaning::AskWhole;
+            }
+            // §3 holds for the updated response as it did for the first one.
+            freshness::update(&mut headers, &response.headers);
+            let times = (request_millis, response_millis);
+            let keep = lifetime(ask, stale.status, &ask.headers, &headers, times).is_some();
+            return if keep { Meaning::Unchanged } else { Meaning::AskWhole };
         }
         (StatusCode::PARTIAL_CONTENT, Sent::Range { first, last }) => {
             match partial(response, *first, *last) {
@@ -137,7 +148,7 @@ pub(crate) fn meaning(
         _ => (Covers { start: 0, end: response.content_length }, response.content_length),
     };
     if size.is_some_and(|size| size > OBJECT_MAX) {
-        return Meaning::Alone;
+        return Meaning::Alone { lasting: true };
     }
     let status = match response.status {
         StatusCode::PARTIAL_CONTENT => StatusCode::OK,
@@ -159,7 +170,13 @@ pub(crate) fn meaning(
             );
             Meaning::Store(Box::new(Stored { object, size, covers, etag }))
         }
-        None => Meaning::Alone,
+        None => {
+            // What a client says of itself, and an error that is about it or about the moment,
+            // says nothing of the next one's answer.
+            let anyone = HeaderMap::new();
+            let shared = lifetime(ask, status, &anyone, &response.headers, times).is_some();
+            Meaning::Alone { lasting: !shared && !status.is_client_error() }
+        }
     }
 }
 
@@ -198,8 +215,7 @@ fn lifetime(
     response: &HeaderMap,
     (request_millis, response_millis): (u64, u64),
 ) -> Option<Lifetime> {
-    let rules =
-        Rules { default_ttl_millis: Some(millis(ask.policy.default_ttl)), ..Rules::default() };
+    let rules = rules(ask, response);
     let exchange = Exchange {
         method: &Method::GET,
         request,
@@ -221,6 +237,19 @@ fn lifetime(
         }
         Storability::Pass(_) => None,
     }
+}
+
+fn rules(ask: &Ask, response: &HeaderMap) -> Rules {
+    let named = response.get_all(header::VARY).iter();
+    let named = named.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    // Where none of a client's fields go upstream, none of them select anything.
+    let vary_safe = named
+        .filter(|_| ask.headers.is_empty())
+        .filter_map(|name| header::HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| name.as_str() != "*")
+        .collect();
+    let default_ttl_millis = Some(millis(ask.policy.default_ttl));
+    Rules { default_ttl_millis, vary_safe, ..Rules::default() }
 }
 
 fn kept_fields(response: &HeaderMap) -> HeaderMap {
@@ -265,8 +294,7 @@ pub(crate) fn updated(
 ) -> StoredObject {
     let mut headers = stale.headers();
     freshness::update(&mut headers, &response.headers);
-    let rules =
-        Rules { default_ttl_millis: Some(millis(ask.policy.default_ttl)), ..Rules::default() };
+    let rules = rules(ask, &headers);
     let lifetime = Lifetime::of(stale.status, &headers, request_millis, response_millis, &rules);
     let headers = kept_fields(&headers);
     let (status, size, generation) = (stale.status, stale.size, stale.generation);

@@ -16,6 +16,9 @@ use crate::upstream::UpstreamError;
 /// find them in the cache.
 const KEPT_CHUNKS: usize = 2;
 
+/// Pieces up to this together are joined as they come.
+const SMALL: usize = 16 << 10;
+
 /// Contiguous bytes of one generation of one object, growing at the end.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -70,7 +73,7 @@ impl Progress {
                 let room = CHUNK_SIZE - state.partial;
                 let part = piece.split_to(room.min(piece.len()));
                 state.partial += part.len();
-                state.pieces.push(part);
+                state.push(part);
                 state.partial == CHUNK_SIZE
             };
             if whole {
@@ -153,6 +156,22 @@ impl Progress {
         match &state.end {
             Some(end) => Seen::Ended(end.clone().map(|_| ())),
             None => Seen::Nothing,
+        }
+    }
+}
+
+impl State {
+    /// Small pieces are joined, each byte a few times at most, so that an upstream that drips
+    /// makes neither a crowd of buffers nor a long way through them.
+    fn push(&mut self, piece: Bytes) {
+        self.pieces.push(piece);
+        while let [.., before, last] = self.pieces.as_slice()
+            && before.len() <= last.len()
+            && before.len() + last.len() <= SMALL
+        {
+            let length = before.len() + last.len();
+            let joined = join(self.pieces.split_off(self.pieces.len() - 2), length);
+            self.pieces.push(joined);
         }
     }
 }

@@ -6,7 +6,10 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::Stream;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
 use weir_edge_cache::{CHUNK_SIZE, ChunkKey};
 
 use crate::{
@@ -41,6 +44,8 @@ pub struct Reader {
     ahead: VecDeque<Bytes>,
     tier: Option<Tier>,
     refilled: bool,
+    /// When a fill that is still far away is no longer waited for.
+    patience: Instant,
 }
 
 impl Reader {
@@ -60,7 +65,11 @@ impl Reader {
             (fill, events)
         });
         let ahead = VecDeque::new();
-        Self { engine, ask, resolved, at, end, fill, ahead, tier: None, refilled: false }
+        // Enough for a fast fill to come near, and leaves time to ask upstream within the
+        // deadline.
+        let patience = Instant::now() + ask.policy.deadline / 4;
+        let (tier, refilled) = (None, false);
+        Self { engine, ask, resolved, at, end, fill, ahead, tier, refilled, patience }
     }
 
     /// Where the first byte came from; none for an empty body.
@@ -124,8 +133,22 @@ impl Reader {
                 events.borrow_and_update();
                 match fill.progress.see(index, offset) {
                     Seen::Piece(piece) => return Ok(Some(self.take(piece, Tier::Upstream))),
+                    Seen::Nothing if !fill.covers(index) => self.fill = None,
                     Seen::Nothing => {
-                        if events.changed().await.is_err() {
+                        let near = fill.is_near(index) || !drive::can_refill(&self.resolved);
+                        let changed = events.changed();
+                        let changed = if near {
+                            changed.await
+                        } else {
+                            match timeout_at(self.patience, changed).await {
+                                Ok(changed) => changed,
+                                Err(_) => {
+                                    self.fill = None;
+                                    continue;
+                                }
+                            }
+                        };
+                        if changed.is_err() {
                             return Err(crate::engine::late(&self.ask));
                         }
                     }
@@ -139,17 +162,32 @@ impl Reader {
             if let Some(chunk) = self.engine.cache.ram_chunk(&key) {
                 return self.slice(chunk.data(), offset, Tier::Ram).map(Some);
             }
-            if let Some(fill) = self.engine.table.body(self.ask.id, key.generation, index) {
+            let near = self.patience <= Instant::now() && drive::can_refill(&self.resolved);
+            if let Some(fill) = self.under_way(key.generation, index, near) {
                 self.follow(fill);
                 continue;
             }
-            if let Some(chunk) = self.engine.cache.disk_chunk(&key).await {
+            // A disk that takes longer than this is slower than asking again.
+            let read = self.engine.cache.disk_chunk(&key);
+            if let Ok(Some(chunk)) = timeout(self.ask.policy.deadline / 2, read).await {
                 return self.slice(chunk.data(), offset, Tier::Disk).map(Some);
             }
-            let fill = drive::refill(&self.engine, &self.ask, &self.resolved, index, self.end)?;
+            let fill =
+                drive::refill(&self.engine, &self.ask, &self.resolved, index, self.end, near)?;
             self.refilled = true;
             self.follow(fill);
         }
+    }
+
+    /// The fill that brings chunk `index`: our own first, which a purge takes out of the
+    /// table.
+    fn under_way(&self, generation: u64, index: u32, near: bool) -> Option<Arc<BodyFill>> {
+        let own = self
+            .resolved
+            .body
+            .as_ref()
+            .filter(|fill| fill.brings(generation, index) && (!near || fill.is_near(index)));
+        own.map(Arc::clone).or_else(|| self.engine.table.body(self.ask.id, generation, index, near))
     }
 
     fn follow(&mut self, fill: Arc<BodyFill>) {

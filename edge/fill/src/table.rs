@@ -39,6 +39,9 @@ pub(crate) struct BodyFill {
     pub purged: AtomicBool,
 }
 
+/// Chunks that a reader rather waits for than asks upstream for them once more.
+const NEAR: u32 = 4;
+
 impl BodyFill {
     /// A fill of chunks `first..end`, none of them here yet.
     pub(crate) fn new(generation: u64, first: u32, end: Option<u32>) -> Self {
@@ -48,12 +51,21 @@ impl BodyFill {
 
     /// Whether a reader that needs chunk `index` next finds it here: not before the fill's
     /// beginning, not beyond its end, and not among what it has already let go.
-    fn brings(&self, generation: u64, index: u32) -> bool {
+    pub(crate) fn brings(&self, generation: u64, index: u32) -> bool {
         self.generation == generation
-            && self.first <= index
-            && self.end.is_none_or(|end| index < end)
+            && self.covers(index)
             && self.progress.index() <= index
             && self.progress.ended().is_none()
+    }
+
+    /// Whether chunk `index` is part of it.
+    pub(crate) fn covers(&self, index: u32) -> bool {
+        self.first <= index && self.end.is_none_or(|end| index < end)
+    }
+
+    /// Whether chunk `index` is among the next to come.
+    pub(crate) fn is_near(&self, index: u32) -> bool {
+        index <= self.progress.index().saturating_add(NEAR)
     }
 }
 
@@ -91,6 +103,8 @@ pub(crate) struct Resolved {
 #[derive(Debug, Default)]
 struct Entry {
     resolving: Option<Arc<Resolving>>,
+    /// What is being sent without a length: it is in the cache only when it has ended.
+    growing: Option<Resolved>,
     bodies: Vec<Arc<BodyFill>>,
 }
 
@@ -104,6 +118,8 @@ struct Shard {
 pub(crate) enum Role {
     Leader(Arc<Resolving>, oneshot::Receiver<UpstreamResponse>),
     Follower(watch::Receiver<Head>),
+    /// Its head is known already.
+    Growing(Resolved),
     Alone,
 }
 
@@ -122,8 +138,9 @@ impl Table {
         &self.shards[(id.0 as usize) % SHARDS]
     }
 
-    /// Joins the request that resolves `id`, or becomes it.
-    pub(crate) fn resolve(&self, id: ObjectId) -> Role {
+    /// Joins the request that resolves `id`, or becomes it. `usable` says whether what is
+    /// being sent will do for this request.
+    pub(crate) fn resolve(&self, id: ObjectId, usable: impl FnOnce(&Resolved) -> bool) -> Role {
         let mut shard = self.shard(id).lock();
         if let Some(until) = shard.alone.get(&id) {
             if *until > Instant::now() {
@@ -134,6 +151,9 @@ impl Table {
         let entry = shard.entries.entry(id).or_default();
         if let Some(resolving) = &entry.resolving {
             return Role::Follower(resolving.head.subscribe());
+        }
+        if let Some(growing) = entry.growing.as_ref().filter(|growing| usable(growing)) {
+            return Role::Growing(growing.clone());
         }
         let (leader, response) = oneshot::channel();
         let resolving = Arc::new(Resolving {
@@ -153,15 +173,25 @@ impl Table {
                 // After a purge the place may belong to another one.
                 entry.resolving.take_if(|now| Arc::ptr_eq(now, resolving));
             }
-            if !resolving.purged.load(Ordering::SeqCst)
-                && let Some(entry) = shard.entries.get_mut(&id)
-                && let Head::Object(Resolved { body: Some(body), .. }) = &head
-            {
-                entry.bodies.push(Arc::clone(body));
-            }
             shard.tidy(id);
         }
         resolving.head.send_replace(head);
+    }
+
+    /// Makes the body that `resolving` found known, before its object can be found in the
+    /// cache: whoever finds that finds this too. A purge that was there first marks it.
+    pub(crate) fn begin(&self, id: ObjectId, resolving: &Resolving, resolved: &Resolved) {
+        let Some(body) = &resolved.body else { return };
+        let mut shard = self.shard(id).lock();
+        if resolving.purged.load(Ordering::SeqCst) {
+            body.purged.store(true, Ordering::SeqCst);
+            return;
+        }
+        let entry = shard.entries.entry(id).or_default();
+        entry.bodies.push(Arc::clone(body));
+        if resolved.size.is_none() {
+            entry.growing = Some(resolved.clone());
+        }
     }
 
     /// Remembers for a while that responses for `id` are not shared.
@@ -176,11 +206,16 @@ impl Table {
         }
     }
 
-    /// The fill that brings chunk `index` to a reader.
-    pub(crate) fn body(&self, id: ObjectId, generation: u64, index: u32) -> Option<Arc<BodyFill>> {
-        let shard = self.shard(id).lock();
-        let entry = shard.entries.get(&id)?;
-        entry.bodies.iter().find(|fill| fill.brings(generation, index)).map(Arc::clone)
+    /// The fill that brings chunk `index` to a reader, with `near` only one that brings it
+    /// soon.
+    pub(crate) fn body(
+        &self,
+        id: ObjectId,
+        generation: u64,
+        index: u32,
+        near: bool,
+    ) -> Option<Arc<BodyFill>> {
+        self.shard(id).lock().entries.get(&id)?.body(generation, index, near)
     }
 
     /// As [`Table::body`], else registers the fill that `make` makes: `true` says that the
@@ -190,12 +225,13 @@ impl Table {
         id: ObjectId,
         generation: u64,
         index: u32,
+        near: bool,
         make: impl FnOnce() -> BodyFill,
     ) -> (Arc<BodyFill>, bool) {
         let mut shard = self.shard(id).lock();
         let entry = shard.entries.entry(id).or_default();
-        if let Some(fill) = entry.bodies.iter().find(|fill| fill.brings(generation, index)) {
-            return (Arc::clone(fill), false);
+        if let Some(fill) = entry.body(generation, index, near) {
+            return (fill, false);
         }
         let fill = Arc::new(make());
         entry.bodies.push(Arc::clone(&fill));
@@ -212,7 +248,10 @@ impl Table {
             for fill in entry.bodies.drain(..) {
                 fill.purged.store(true, Ordering::SeqCst);
             }
+            entry.growing = None;
         }
+        // Who purges may have put right what kept it from being shared.
+        shard.alone.remove(&id);
         shard.tidy(id);
     }
 
@@ -221,6 +260,10 @@ impl Table {
         let mut shard = self.shard(id).lock();
         if let Some(entry) = shard.entries.get_mut(&id) {
             entry.bodies.retain(|other| !Arc::ptr_eq(other, fill));
+            let its = |growing: &mut Resolved| {
+                growing.body.as_ref().is_some_and(|body| Arc::ptr_eq(body, fill))
+            };
+            entry.growing.take_if(its);
         }
         shard.tidy(id);
     }
@@ -235,6 +278,15 @@ impl Table {
                 shard.entries.values().map(count).sum::<usize>()
             })
             .sum()
+    }
+}
+
+impl Entry {
+    fn body(&self, generation: u64, index: u32, near: bool) -> Option<Arc<BodyFill>> {
+        let brings = |fill: &&Arc<BodyFill>| {
+            fill.brings(generation, index) && (!near || fill.is_near(index))
+        };
+        self.bodies.iter().find(brings).map(Arc::clone)
     }
 }
 

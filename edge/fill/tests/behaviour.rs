@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod faults;
+mod model;
 mod script;
 
 use std::{sync::Arc, time::Duration};

@@ -38,6 +38,7 @@ pub(crate) enum Step {
 /// A request as the origin saw it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    pub path: String,
     pub range: Option<String>,
     pub if_match: Option<String>,
     pub if_none_match: Option<String>,
@@ -86,6 +87,7 @@ impl Upstream for Origin {
             request.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
         };
         let seen = Seen {
+            path: request.path_and_query.clone(),
             range: field(header::RANGE),
             if_match: field(header::IF_MATCH),
             if_none_match: field(header::IF_NONE_MATCH),
@@ -271,7 +273,7 @@ impl World {
     }
 }
 
-async fn drain(
+pub(crate) async fn drain(
     body: impl futures::Stream<Item = Result<Bytes, UpstreamError>>,
 ) -> (Vec<u8>, Result<(), UpstreamError>) {
     futures::pin_mut!(body);
