@@ -71,7 +71,11 @@ pub async fn run(
     let admin = admin_socket(config)?;
     let management =
         config.admin.listen.map(|address| sockets::bind_tcp(address, 1)).transpose()?;
-    let draining = HttpShutdown::new(shutdown.drain_token(), config.shutdown.deadline);
+    let draining = HttpShutdown {
+        begin: shutdown.drain_token(),
+        deadline: config.shutdown.deadline,
+        cut: shutdown.stop_token(),
+    };
 
     let alt_svc = alt_svc(config, &addresses);
     let shares = Mutex::new(shares(sockets, count));
