@@ -12,7 +12,7 @@ use crate::{
     ask::Ask,
     engine::{Engine, late},
     judge::{self, Meaning, Sent, Stored},
-    resume::{Resumable, resuming},
+    resume::{Resumable, resuming, watched},
     table::{BodyFill, Head, Resolved, Resolving},
     upstream::{DownBody, Phase, UpstreamError, UpstreamResponse},
 };
@@ -222,12 +222,12 @@ fn open(
     if purged() {
         engine.cache.discard_generation(&ask.id, fill.generation, 0);
     }
+    let body = watched(response.body, ask.upstream.id().into(), ask.policy.deadline);
     let body = match (etag, covers.end, size) {
         (Some(etag), Some(end), Some(size)) => {
-            let rest = rest_of(ask, etag, covers.start, end, size);
-            resuming(Some(response.body), rest)
+            resuming(Some(body), rest_of(ask, etag, covers.start, end, size))
         }
-        _ => response.body,
+        _ => body,
     };
     let opened = Opened { permit, ending, body, end: covers.end, late_object };
     (Head::Object(resolved), Some(opened))
@@ -307,7 +307,7 @@ async fn pour(
     };
     let mut at = start;
     let mut batches = body.ready_chunks(BATCH);
-    while let Some(batch) = within(ask, Phase::Body, batches.next()).await? {
+    while let Some(batch) = batches.next().await {
         for piece in batch {
             let piece = match piece {
                 Ok(piece) => piece,

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use crate::upstream::{DownBody, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
+use crate::upstream::{
+    DownBody, Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse,
+};
 
 /// Before a broken body is asked for again: a server that just closed its connections is
 /// often back at once, and followers are waiting.
@@ -60,7 +62,7 @@ impl Resuming {
         loop {
             let step = match &mut self.body {
                 Some(body) => body.next().await.transpose(),
-                None => match self.rest.ask().await {
+                None => match self.rest.ask_in_time().await {
                     Ok(body) => {
                         self.body = Some(body);
                         continue;
@@ -93,7 +95,32 @@ impl Resuming {
     }
 }
 
+/// A body that is silent for at most `gap`, whatever its adapter does.
+pub(crate) fn watched(body: DownBody, upstream: String, gap: Duration) -> DownBody {
+    futures::stream::unfold(Some((body, upstream)), move |state| async move {
+        let (mut body, upstream) = state?;
+        match tokio::time::timeout(gap, body.next()).await {
+            Ok(Some(piece)) => Some((piece, Some((body, upstream)))),
+            Ok(None) => None,
+            Err(_) => {
+                let (phase, after) = (Phase::Body, gap);
+                Some((Err(UpstreamError::Silent { upstream, phase, after }), None))
+            }
+        }
+    })
+    .boxed()
+}
+
 impl Resumable {
+    async fn ask_in_time(&self) -> Result<DownBody, UpstreamError> {
+        let (phase, after) = (Phase::Headers, self.deadline);
+        let upstream = || self.upstream.id().to_owned();
+        let body = tokio::time::timeout(after, self.ask()).await.unwrap_or_else(|_| {
+            Err(UpstreamError::Silent { upstream: upstream(), phase, after })
+        })?;
+        Ok(watched(body, upstream(), after))
+    }
+
     async fn ask(&self) -> Result<DownBody, UpstreamError> {
         let mut headers = self.headers.clone();
         let range = format!("bytes={}-{}", self.at, self.end - 1);

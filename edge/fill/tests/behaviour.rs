@@ -164,6 +164,25 @@ async fn a_broken_body_is_resumed() {
     assert_eq!(world.origin.seen(1).if_match.as_deref(), Some("\"1-1\""));
 }
 
+/// A body that falls silent is resumed as well: its followers wait once for the deadline.
+#[tokio::test(start_paused = true)]
+async fn a_silent_body_is_resumed() {
+    let origin = Origin::new(|index, seen| {
+        let mut reply = good(&FILM, seen);
+        if index == 0 {
+            reply.steps.insert(20, Step::Wait(Duration::from_secs(3600)));
+        }
+        Ok(reply)
+    });
+    let world = World::new(origin);
+    let ask = world.ask("/a");
+    let started = tokio::time::Instant::now();
+    join_all((0..5).map(|_| world.read_right(&ask, &FILM))).await;
+    assert_eq!(world.origin.requests(), 2);
+    assert_eq!(world.origin.seen(1).range.as_deref(), Some("bytes=1310720-3158072"));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
 /// Without a strong validator nothing is spliced: followers are reset, and nothing stays.
 #[tokio::test(start_paused = true)]
 async fn a_broken_body_without_validator_resets_its_followers() {
