@@ -87,6 +87,7 @@ struct Gauges {
     cache_objects: IntGauge,
     collapsed: IntCounter,
     fill_bytes: IntCounter,
+    fills: IntCounterVec,
     admitted: IntCounter,
     refused: IntCounter,
     checksum_failures: IntCounterVec,
@@ -129,6 +130,7 @@ impl Metrics {
                 cache_objects: registry.gauge(&families::CACHE_OBJECTS),
                 collapsed: registry.counter(&families::COALESCED_REQUESTS),
                 fill_bytes: registry.counter(&families::FILL_BYTES),
+                fills: registry.counters(&families::FILLS),
                 admitted: registry.counter(&families::ADMITTED_BYTES),
                 refused: registry.counter(&families::REFUSED_BYTES),
                 checksum_failures: registry.counters(&families::CACHE_CHECKSUM_FAILURES),
@@ -238,6 +240,15 @@ impl Gauges {
         let fills = node.engine.counters();
         raise(&self.collapsed, fills.collapsed.load(Relaxed));
         raise(&self.fill_bytes, fills.upstream_bytes.load(Relaxed));
+        let (failed, tainted) = (fills.failed.load(Relaxed), fills.tainted.load(Relaxed));
+        let ended = [
+            ("ok", fills.filled.load(Relaxed)),
+            ("failed", failed.saturating_sub(tainted)),
+            ("tainted", tainted),
+        ];
+        for (result, count) in ended {
+            raise(&self.fills.with_label_values(&[result]), count);
+        }
         if let Some(store) = stats.store {
             let disk = node.disk.as_deref().unwrap_or_default();
             raise(&self.admitted, store.accepted_bytes);

@@ -336,6 +336,7 @@ async fn pour(
         });
     }
     fill.progress.seal_last().into_iter().for_each(keep);
+    engine.counters.filled.fetch_add(1, Ordering::Relaxed);
     Ok(at)
 }
 

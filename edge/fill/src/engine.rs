@@ -34,6 +34,8 @@ pub const AT_HAND_MAX: u32 = 16;
 /// Counters since start.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// Fills that brought everything.
+    pub filled: AtomicU64,
     /// Resolutions and fills that failed, after all resumes.
     pub failed: AtomicU64,
     /// Body bytes received from upstream.
