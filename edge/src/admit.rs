@@ -6,6 +6,7 @@ use http::{Method, Uri, header};
 use weir_edge_http::Request;
 
 use crate::{
+    reading,
     refuse::Refusal,
     service::{Preset, Service, Services},
 };
@@ -33,28 +34,30 @@ pub fn admit(services: &Services, request: &Request) -> Result<Admitted, Refusal
 
 /// The same for a URL that nobody asked for yet.
 pub fn admit_url(services: &Services, authority: String, uri: &Uri) -> Result<Admitted, Refusal> {
+    // RFC 3986 §3.2.2: case means nothing here.
+    let authority = authority.to_ascii_lowercase();
     let host = host_of(&authority);
-    let (service, token, path) = match with_token(services, &host, uri.path()) {
-        Some((token, rest)) => {
-            let (service, path) = find(services, &host, rest)?;
-            (service, Some(token.to_owned()), path)
-        }
-        None => {
-            let (service, path) = find(services, &host, uri.path())?;
-            (service, None, path)
-        }
+    let (token, rest) = match with_token(services, &host, uri.path()) {
+        Some((token, rest)) => (Some(token.to_owned()), rest),
+        None => (None, uri.path()),
     };
+    let (service, path) = find(services, &host, rest)?;
     let query = uri.query().map(str::to_owned);
     Ok(Admitted { service, host, authority, path, query, token })
 }
 
 /// `/t/<token>/<path>`, where a service that takes tokens answers for the path. Elsewhere
-/// such a path is one like any other.
+/// such a path is one like any other, unless what stands there is a token to look at: a
+/// relative reference carries it to neighbours that take none, and it goes no further.
 fn with_token<'a>(services: &Services, host: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
     let (token, rest) = weir_edge_token::split_path(path)?;
     let canonical = weir_edge_token::canonical(rest);
     let service = services.find(host, canonical.as_deref().unwrap_or(rest))?;
-    service.token.as_ref().map(|_| (token, rest))
+    (service.token.is_some() || holds_token(token)).then_some((token, rest))
+}
+
+fn holds_token(text: &str) -> bool {
+    weir_edge_token::redact(text) != text
 }
 
 /// The service of a path, and the path as it is asked there: for media in its one spelling,
@@ -65,6 +68,14 @@ fn find(services: &Services, host: &str, path: &str) -> Result<(Arc<Service>, St
     let Some(service) = services.find(host, looked_up) else {
         return Err(Refusal::NoService { host: host.to_owned() });
     };
+    // A server behind us may read the path in its own way; where that way leads to another
+    // service, or brings a token along, the rules found here would not be those that count.
+    let read = reading::lenient(path).map_err(Refusal::BadPath)?;
+    let same = services.find(host, &read).is_some_and(|other| Arc::ptr_eq(other, service));
+    let token = weir_edge_token::split_path(&read).is_some_and(|(token, _)| holds_token(token));
+    if !same || token {
+        return Err(Refusal::Ambiguous);
+    }
     let path = match service.preset {
         Preset::Proxy => path.to_owned(),
         Preset::Media => canonical.map_err(Refusal::BadPath)?.into_owned(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header, request::Parts};
+use tokio::time::Instant;
 use weir_edge_cache::{ObjectId, StoredObject};
 use weir_edge_fill::{Answer, Ask, Found, How, upstream::UpstreamError};
 use weir_edge_freshness::{CacheStatus, Forward};
@@ -70,7 +71,7 @@ impl Edge {
             && head.method == Method::OPTIONS
             && Cors::is_preflight(&head.headers)
         {
-            return cors.preflight(&head.headers);
+            return cors.preflight(&head.headers, admitted.service.preset);
         }
         let now = self.node.clock.unix_seconds();
         let answered = match authorize::authorize(admitted, now, worker) {
@@ -186,9 +187,11 @@ impl Edge {
         {
             return self.forward(record, admitted, head, None).await;
         }
+        let due = Instant::now() + ask.policy.deadline;
         let mut anew = ANEW;
         loop {
-            let found = match self.node.engine.resolve(ask).await.map_err(Refusal::Upstream)? {
+            let resolved = self.node.engine.resolve_by(ask, due).await;
+            let found = match resolved.map_err(Refusal::Upstream)? {
                 Answer::Object(found) => found,
                 Answer::Passed(response) => {
                     record.outcome = Outcome::Bypass;
@@ -277,7 +280,9 @@ impl Edge {
             });
             pieces.boxed()
         });
-        let sent = self.node.engine.pass(&ask, head.method.clone(), body).await;
+        // How long a request with a body takes is its client's to say.
+        let due = body.is_none().then(|| Instant::now() + ask.policy.deadline);
+        let sent = self.node.engine.pass_by(&ask, head.method.clone(), body, due).await;
         let response = sent.map_err(Refusal::Upstream)?;
         // RFC 9111 §4.4: what an unsafe method changed is not served from the cache.
         let unsafe_method = !head.method.is_safe();

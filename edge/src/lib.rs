@@ -13,6 +13,7 @@ pub mod lookup;
 pub mod metrics;
 pub mod node;
 pub mod observe;
+mod reading;
 pub mod record;
 pub mod refuse;
 pub mod run;

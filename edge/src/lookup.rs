@@ -26,10 +26,12 @@ const CONDITIONS: [HeaderName; 6] = [
 ];
 
 /// The cache key of a request: service, host (or, for a proxy, the whole authority), path and
-/// the query that counts.
+/// the query that counts. Where a media service answers for every host, the host names nothing
+/// and would only be a way around the cache.
 pub fn key(admitted: &Admitted) -> String {
     let Admitted { service, host, authority, path, .. } = admitted;
     let place = match service.preset {
+        Preset::Media if service.hosts.is_empty() => "",
         Preset::Media => host,
         Preset::Proxy => authority,
     };
@@ -62,7 +64,7 @@ pub fn dropped_query(admitted: &Admitted) -> Vec<String> {
 pub fn ask(admitted: &Admitted, key: String, id: ObjectId, headers: &HeaderMap) -> Ask {
     let service = &admitted.service;
     let path = service.upstream_path(&admitted.path);
-    let query = upstream_query(service, admitted.query.as_deref());
+    let query = kept_query(service, admitted.query.as_deref());
     let path_and_query = if query.is_empty() { path.into() } else { format!("{path}?{query}") };
     let passed = passed_on(service, headers);
     let mut alone = passed.clone();
@@ -106,8 +108,43 @@ fn passed_on(service: &Service, headers: &HeaderMap) -> HeaderMap {
         passed.remove(name);
     }
     passed.remove(header::HOST);
+    let forged: Vec<_> = passed.keys().filter(|name| speaks_for_a_proxy(name)).cloned().collect();
+    for name in forged {
+        passed.remove(name);
+    }
+    // The address of the page may carry a token.
+    if let Some(Ok(referer)) = passed.get(header::REFERER).map(HeaderValue::to_str)
+        && let std::borrow::Cow::Owned(clean) = weir_edge_token::redact(referer)
+    {
+        match HeaderValue::try_from(clean) {
+            Ok(clean) => passed.insert(header::REFERER, clean),
+            Err(_) => passed.remove(header::REFERER),
+        };
+    }
     passed.append(header::VIA, HeaderValue::from_static("1.1 weir"));
     passed
+}
+
+/// Fields with which a proxy in front tells of the client, or has a request read as another
+/// one. No proxy stands before an edge, so they are the client's inventions; an origin that
+/// believes them would have its answer to one client kept for all.
+fn speaks_for_a_proxy(name: &HeaderName) -> bool {
+    const NAMES: [&str; 11] = [
+        "forwarded",
+        "x-host",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "x-method-override",
+        "x-http-method",
+        "x-http-method-override",
+        "x-wap-profile",
+        "proxy",
+    ];
+    const FAMILIES: [&str; 3] = ["x-forwarded-", "x-original-", "x-rewrite-"];
+    let name = name.as_str();
+    NAMES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
 fn counts(service: &Service, name: &str) -> bool {
@@ -117,22 +154,19 @@ fn counts(service: &Service, name: &str) -> bool {
     }
 }
 
-/// What of a query belongs to the key. Sorted for media, so that one object has one key;
-/// as it came for a proxy, which does not know what the order means.
+/// What of a query belongs to the key, and all that the upstream gets of it. Sorted for
+/// media, so that one object has one key; as it came for a proxy, which does not know what the
+/// order means.
 fn kept_query(service: &Service, query: Option<&str>) -> String {
-    let mut kept: Vec<&str> =
-        pairs(query.unwrap_or_default()).filter(|pair| counts(service, name(pair))).collect();
+    let query = query.unwrap_or_default();
+    if service.preset == Preset::Proxy && pairs(query).all(|pair| name(pair) != CMCD) {
+        return query.to_owned();
+    }
+    let mut kept: Vec<&str> = pairs(query).filter(|pair| counts(service, name(pair))).collect();
     if service.preset == Preset::Media {
         kept.sort_unstable();
     }
     kept.join("&")
-}
-
-fn upstream_query(service: &Service, query: Option<&str>) -> String {
-    match service.preset {
-        Preset::Media => kept_query(service, query),
-        Preset::Proxy => query.unwrap_or_default().to_owned(),
-    }
 }
 
 fn pairs(query: &str) -> impl Iterator<Item = &str> {

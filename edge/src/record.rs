@@ -103,10 +103,15 @@ pub struct Record {
     range: Option<String>,
     status: u16,
     ttfb: f64,
+    written: bool,
     pub outcome: Outcome,
     pub service: Option<Arc<str>>,
     pub sid: Option<String>,
 }
+
+/// What the log says of a request whose client left before there was an answer. No client
+/// ever sees it.
+const CLIENT_GONE: u16 = 499;
 
 impl Record {
     pub fn begin(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, request: &Request) -> Self {
@@ -123,6 +128,7 @@ impl Record {
             range: range.and_then(|range| range.to_str().ok()).map(str::to_owned),
             status: 0,
             ttfb: 0.0,
+            written: false,
             outcome: Outcome::Own,
             service: None,
             sid: None,
@@ -143,7 +149,24 @@ impl Record {
 }
 
 impl Observer for Record {
-    fn ended(self: Box<Self>, bytes: u64, whole: bool) {
+    fn ended(mut self: Box<Self>, bytes: u64, whole: bool) {
+        self.write(bytes, whole);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.written {
+            self.status = CLIENT_GONE;
+            self.ttfb = self.started.elapsed().as_secs_f64();
+            self.write(0, false);
+        }
+    }
+}
+
+impl Record {
+    fn write(&mut self, bytes: u64, whole: bool) {
+        self.written = true;
         let total = self.started.elapsed().as_secs_f64();
         self.node.metrics.request(&Seen {
             protocol: self.connection.protocol,

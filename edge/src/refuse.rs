@@ -13,6 +13,10 @@ pub enum Refusal {
     NoService { host: String },
     #[error("not a path of this service: {0}")]
     BadPath(PathError),
+    #[error(
+        "the path can be read in more than one way; write it without needless encodings and doubled slashes"
+    )]
+    Ambiguous,
     #[error("this service does not offer that method")]
     Method,
     #[error("a token is needed: ask the service that gave you this link for a new one")]
@@ -59,7 +63,7 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoService { .. } => StatusCode::NOT_FOUND,
-            Self::BadPath(_) => StatusCode::BAD_REQUEST,
+            Self::BadPath(_) | Self::Ambiguous => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TokenMissing | Self::Token(_) => StatusCode::FORBIDDEN,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,

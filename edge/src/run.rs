@@ -233,7 +233,10 @@ fn alt_svc(config: &EdgeConfig, addresses: &[(SocketAddr, &str)]) -> Option<Head
 /// The admin socket, for this user and root only. A socket that nobody answers on is what a
 /// killed process left.
 fn admin_socket(config: &EdgeConfig) -> Result<UnixListener, ServeError> {
-    use std::os::unix::{fs::PermissionsExt, net::UnixStream};
+    use std::os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream,
+    };
     let path = &config.admin.socket;
     let failed = |source| ServeError::Admin { path: path.display().to_string(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -248,6 +251,11 @@ fn admin_socket(config: &EdgeConfig) -> Result<UnixListener, ServeError> {
             return Err(failed(error));
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            // The same error comes for a file of any other kind.
+            if !std::fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket() {
+                let why = "something that is no socket stands there; set another admin.socket";
+                return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, why)));
+            }
             std::fs::remove_file(path).map_err(failed)?;
         }
         Err(_) => {}

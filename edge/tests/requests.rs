@@ -56,6 +56,14 @@ impl Upstream for Origin {
             headers.insert(name, value.parse().unwrap());
         }
         headers.insert("x-asked", request.path_and_query.parse().unwrap());
+        if let Some(referer) = request.headers.get(header::REFERER) {
+            headers.insert("x-referer", referer.clone());
+        }
+        if request.headers.contains_key("x-echo") {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".parse().unwrap());
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true".parse().unwrap());
+        }
+        let slow = request.path_and_query.starts_with("/slow");
         let fields: Vec<_> = request.headers.keys().map(|name| name.as_str()).collect();
         headers.insert("x-fields", fields.join(",").parse().unwrap());
         let status = match request.path_and_query.as_str() {
@@ -63,6 +71,9 @@ impl Upstream for Origin {
             _ => StatusCode::OK,
         };
         async move {
+            if slow {
+                std::future::pending::<()>().await;
+            }
             let got = match request.body {
                 Some(body) => {
                     let pieces: Vec<_> = body.map(|piece| piece.unwrap()).collect().await;
@@ -382,4 +393,142 @@ async fn only_if_cached() {
     world.get("/a", &[]).await;
     assert_eq!(world.get("/a", &only).await.status, StatusCode::OK);
     assert_eq!(world.requests(), 1);
+}
+
+/// A path that a server behind us could read as one of another service, or of none, is
+/// refused: its rules and its token would not hold there.
+#[tokio::test]
+async fn no_path_slips_into_another_service() {
+    let world = World::new();
+    for odd in [
+        "/x/../vod/a/1.m4s",
+        "/x/%2e%2e/vod/a/1.m4s",
+        "/x/%2E./vod/a/1.m4s",
+        "/x%2f..%2fvod/a/1.m4s",
+        "/x/%252e%252e/vod/a/1.m4s",
+        "/x/..;a=b/vod/a/1.m4s",
+        "/x/..%5cvod/a/1.m4s",
+        "/../../secret",
+        "//vod/a/1.m4s",
+        "/%2fvod/a/1.m4s",
+        "/%2576od/a/1.m4s",
+        "/./vod/a/1.m4s",
+        "/open/../vod/a/1.m4s",
+    ] {
+        let answer = world.get(odd, &[]).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{odd}");
+    }
+    assert_eq!(world.requests(), 0);
+    for fine in ["/x//y", "/a%2fb", "/...", "/.well-known/x", "/a/b..c/", "/%zz", "/caf%C3%A9"] {
+        let answer = world.get(fine, &[]).await;
+        assert_eq!((answer.status, answer.field("x-asked")), (StatusCode::OK, fine));
+    }
+}
+
+/// However a token's path is spelt and wherever it leads, the token stays here.
+#[tokio::test]
+async fn tokens_do_not_go_upstream() {
+    let world = World::new();
+    let token = world.token("/", 60);
+    let stays = |text: &str| !text.contains(&token[20..]);
+    // A relative reference may lead from a film to a neighbour that takes no tokens.
+    let other = world.get(&format!("/t/{token}/logo.png"), &[]).await;
+    assert_eq!((other.status, other.field("x-asked")), (StatusCode::OK, "/logo.png"));
+    for odd in ["/%74/TOKEN/vod/a", "//t/TOKEN/vod/a", "/t//TOKEN/vod/a", "/t/TOKEN//vod/a"] {
+        let answer = world.get(&odd.replace("TOKEN", &token), &[]).await;
+        assert!(answer.status.is_client_error(), "{odd}: {answer:?}");
+        assert!(stays(&String::from_utf8_lossy(&answer.body)));
+    }
+    assert_eq!(world.requests(), 1);
+    let referer = format!("https://cdn.example/t/{token}/vod/a.m3u8");
+    let page = world.get("/page", &[("referer", &referer)]).await;
+    assert!(stays(page.field("x-referer")) && page.field("x-referer").contains("/vod/a.m3u8"));
+    assert!(stays(&world.lines()));
+}
+
+/// What is not in the key, and could shape the answer, does not reach the origin.
+#[tokio::test]
+async fn nothing_outside_the_key_shapes_the_answer() {
+    let world = World::new();
+    let forged = [
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "gopher"),
+        ("forwarded", "host=evil.example"),
+        ("x-original-url", "/admin"),
+        ("x-rewrite-url", "/admin"),
+        ("x-http-method-override", "DELETE"),
+        ("x-real-ip", "127.0.0.1"),
+    ];
+    let answer = world.get("/a?b=1&CMCD=evil&c", &forged).await;
+    assert_eq!(answer.field("x-asked"), "/a?b=1&c");
+    for (name, _) in forged {
+        assert!(!answer.field("x-fields").contains(name), "{name}");
+    }
+    assert_eq!(world.get("/a?b=1&c", &[]).await.field("cache-status"), HIT);
+    // As it came where nothing is taken out.
+    assert_eq!(world.get("/a?&&b", &[]).await.field("x-asked"), "/a?&&b");
+    assert_ne!(world.get("/a?b", &[]).await.field("cache-status"), HIT);
+}
+
+const HIT: &str = "edge-1; hit; ttl=60; detail=mem";
+
+/// Many names of one service are no way around its cache.
+#[tokio::test]
+async fn hosts_of_a_service_of_every_host() {
+    let world = World::new();
+    for path in ["https://a.example/open/a", "https://B.example:8443/open/a"] {
+        world.get(path, &[]).await;
+    }
+    assert_eq!(world.requests(), 1);
+    for path in ["https://a.example/a", "https://A.EXAMPLE/a"] {
+        world.get(path, &[]).await;
+    }
+    assert_eq!(world.requests(), 2);
+}
+
+/// A service's cross-origin rules are its own; what its origin says of other sites does not
+/// pass beside them.
+#[tokio::test]
+async fn cross_origin_rules_of_the_origin_do_not_count() {
+    let world = World::new();
+    let asked = ("x-echo", "access-control-allow-origin");
+    let evil = world.get("/a", &[asked, ("origin", "https://evil.example")]).await;
+    assert_eq!(evil.field("access-control-allow-origin"), "*");
+    assert_eq!(evil.field("access-control-allow-credentials"), "");
+    let services = {
+        let upstream = Arc::clone(&world.origin) as Arc<dyn Upstream>;
+        let mut site = service("site", "/", Preset::Proxy, upstream);
+        let origins = Some(vec!["https://good.example".into()]);
+        site.cors = Some(Cors { origins, max_age_seconds: 1 });
+        Services::new(vec![site])
+    };
+    world.node.services.store(Arc::new(services));
+    for (origin, allowed) in [("https://evil.example", ""), ("https://good.example", "*")] {
+        let answer = world.get("/b", &[asked, ("origin", origin)]).await;
+        let expected = if allowed.is_empty() { "" } else { origin };
+        assert_eq!(answer.field("access-control-allow-origin"), expected);
+        assert_eq!(answer.field("access-control-allow-credentials"), "");
+        assert_eq!(answer.field("vary"), "origin");
+    }
+    let put = [("origin", "https://good.example"), ("access-control-request-method", "PUT")];
+    let answer = world.send(Method::OPTIONS, "/b", &put).await;
+    assert_eq!(answer.field("access-control-allow-methods"), "PUT");
+}
+
+/// Head, first byte and every further try share the service's deadline; and a client that is
+/// gone by then has its line in the log.
+#[tokio::test(start_paused = true)]
+async fn an_answer_within_the_deadline() {
+    let world = World::new();
+    let started = tokio::time::Instant::now();
+    for (method, path) in [(Method::GET, "/open/slow"), (Method::HEAD, "/open/slow2")] {
+        let started = tokio::time::Instant::now();
+        let answer = world.send(method, path, &[]).await;
+        assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
+        assert!(started.elapsed().as_millis() <= 2010, "{:?}", started.elapsed());
+    }
+    let patience = std::time::Duration::from_millis(500);
+    assert!(tokio::time::timeout(patience, world.get("/open/slow3", &[])).await.is_err());
+    assert!(started.elapsed().as_millis() < 5000);
+    assert!(world.lines().contains("\"path\":\"/open/slow3\",\"status\":499"), "{}", world.lines());
 }

@@ -230,8 +230,7 @@ impl Engine {
     }
 
     async fn alone(self: &Arc<Self>, ask: &Ask, due: Instant) -> Result<Answer, UpstreamError> {
-        let sent = timeout_at(due, self.pass(ask, Method::GET, None)).await;
-        sent.unwrap_or_else(|_| Err(late(ask))).map(Answer::Passed)
+        self.pass_by(ask, Method::GET, None, Some(due)).await.map(Answer::Passed)
     }
 
     async fn lead(
@@ -263,8 +262,21 @@ impl Engine {
         }
     }
 
-    /// Sends the client's own request upstream; nothing of the answer is kept.
-    pub async fn pass(
+    /// Sends the client's own request upstream; nothing of the answer is kept. `due` is when
+    /// its head must be there, where anything says so.
+    pub async fn pass_by(
+        self: &Arc<Self>,
+        ask: &Ask,
+        method: Method,
+        body: Option<UpBody>,
+        due: Option<Instant>,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let Some(due) = due else { return self.pass(ask, method, body).await };
+        let sent = timeout_at(due, self.pass(ask, method, body)).await;
+        sent.unwrap_or_else(|_| Err(late(ask)))
+    }
+
+    async fn pass(
         self: &Arc<Self>,
         ask: &Ask,
         method: Method,
