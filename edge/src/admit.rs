@@ -29,11 +29,11 @@ pub struct Admitted {
 /// Finds the service of a request.
 pub fn admit(services: &Services, request: &Request) -> Result<Admitted, Refusal> {
     let authority = authority(request).unwrap_or_default();
-    admit_url(services, authority, request.uri())
+    admit_url(services, &authority, request.uri())
 }
 
 /// The same for a URL that nobody asked for yet.
-pub fn admit_url(services: &Services, authority: String, uri: &Uri) -> Result<Admitted, Refusal> {
+pub fn admit_url(services: &Services, authority: &str, uri: &Uri) -> Result<Admitted, Refusal> {
     // RFC 3986 §3.2.2: case means nothing here.
     let authority = authority.to_ascii_lowercase();
     let host = host_of(&authority);

@@ -82,18 +82,6 @@ pub async fn node(
 ) -> Result<Arc<Node>, StartError> {
     let metrics = Metrics::new(Registry::new());
     let parts = config.cache.parts(&config.fill).ok_or(StartError::Memory)?;
-    let opening = Instant::now();
-    let (store, disk) = disk(config, parts.disk_buffers.as_u64(), &fills).await?;
-    folder_of(&config.cache.state)?;
-    let cache_config = CacheConfig {
-        memory_bytes: parts.ram.as_u64(),
-        state: Some(config.cache.state.clone()),
-        metadata_objects_max: OBJECTS_MAX,
-    };
-    let cache = Cache::open(&cache_config, store).map_err(StartError::Cache)?;
-    metrics.recovery.set(opening.elapsed().as_secs_f64());
-    let concurrency = usize::from(config.fill.concurrency.get());
-    let engine = Engine::new(Arc::new(cache), Arc::clone(&clock), fills, concurrency);
     let upstreams = upstreams::all(config, &metrics)?;
     let services = services::all(config, &upstreams, workers(config))?;
     let access = config.log.access.as_deref().map(|path| {
@@ -101,6 +89,28 @@ pub async fn node(
         let options = AccessOptions { shards: workers(config), ..AccessOptions::default() };
         AccessLog::open(path, options).map_err(StartError::from)
     });
+    let access = access.transpose()?;
+    folder_of(&config.cache.state)?;
+    // Last, since these have work under way of their own, which an error would cut off.
+    let opening = Instant::now();
+    let (store, disk) = disk(config, parts.disk_buffers.as_u64(), &fills).await?;
+    let cache_config = CacheConfig {
+        memory_bytes: parts.ram.as_u64(),
+        state: Some(config.cache.state.clone()),
+        metadata_objects_max: OBJECTS_MAX,
+    };
+    let cache = match Cache::open(&cache_config, store.clone()) {
+        Ok(cache) => cache,
+        Err(error) => {
+            if let Some(store) = store {
+                store.close().await;
+            }
+            return Err(StartError::Cache(error));
+        }
+    };
+    metrics.recovery.set(opening.elapsed().as_secs_f64());
+    let concurrency = usize::from(config.fill.concurrency.get());
+    let engine = Engine::new(Arc::new(cache), Arc::clone(&clock), fills, concurrency);
     Ok(Arc::new(Node {
         name: config.node.name.clone(),
         site: config.node.site.clone(),
@@ -111,7 +121,7 @@ pub async fn node(
         upstreams,
         connections: Arc::new(Counters::default()),
         metrics,
-        access: access.transpose()?,
+        access,
         readiness,
         purges: AtomicU64::new(0),
         disk,

@@ -187,7 +187,7 @@ impl Asked {
             url.parse().map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
         let authority = uri.authority().ok_or_else(|| bad("it has no host".into()))?;
         let services = node.services.load();
-        let admitted = admit::admit_url(&services, authority.as_str().to_owned(), &uri)
+        let admitted = admit::admit_url(&services, authority.as_str(), &uri)
             .map_err(|refusal| Failure::new(StatusCode::NOT_FOUND, refusal.to_string()))?;
         let key = lookup::key(&admitted);
         Ok(Self {
