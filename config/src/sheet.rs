@@ -102,6 +102,11 @@ impl Sheet {
 
     /// Notes a mistake. `span` is nothing when it concerns the file as a whole.
     pub(crate) fn found(&self, span: Option<Range<usize>>, key: &str, finding: Finding) {
+        // What a broken line left behind: a value that nobody wrote.
+        if !key.is_empty() && self.syntax_is_broken() && span.as_ref().is_some_and(Range::is_empty)
+        {
+            return;
+        }
         let place = span.map(|span| self.place(&span));
         if place.as_ref().is_some_and(|place| self.broken.borrow().contains(&place.line)) {
             return;
@@ -116,9 +121,14 @@ impl Sheet {
         });
     }
 
-    /// Takes over what was found in a file that this one names.
+    /// Takes over what was found in a file that this one names, once however often it does.
     pub(crate) fn adopt(&self, other: Sheet) {
-        self.mistakes.borrow_mut().extend(other.mistakes.into_inner());
+        let mut mistakes = self.mistakes.borrow_mut();
+        for mistake in other.mistakes.into_inner() {
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
     }
 
     pub(crate) fn count(&self) -> usize {

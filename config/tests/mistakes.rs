@@ -313,11 +313,11 @@ upstreams = ["s3-main"]
         59 | set = { "content-length" = "0", "x y" = "1", "x-ok" = "a\nb" }
            |                            ^^^ it cannot be set or removed by a rule
 
-        error: "x y" is no header name
+        error: `service[0].response_headers.set.x y` is no header name: "x y"
           --> DIR/a.toml:59:41
            |
         59 | set = { "content-length" = "0", "x y" = "1", "x-ok" = "a\nb" }
-           |                                         ^^^
+           |                                         ^^^ letters, digits and `-`
 
         error: `service[0].response_headers.set.x-ok` is no header value
           --> DIR/a.toml:59:55
@@ -430,6 +430,57 @@ fn a_syntax_error_and_a_mistake() {
            = example: preset = "media"
 
         2 mistakes in DIR/a.toml; nothing was changed"#]],
+    );
+}
+
+/// Nor is a value called wrong that nobody wrote.
+#[test]
+fn a_syntax_error_in_a_value() {
+    edge(
+        &good_but("[listen]", "workers = = 2\n[listen]"),
+        &[],
+        &expect![[r#"
+        error: this is not TOML: extra `=`, expected nothing
+          --> DIR/a.toml:3:11
+           |
+         3 | workers = = 2
+           |           ^
+
+        1 mistake in DIR/a.toml; nothing was changed"#]],
+    );
+}
+
+#[test]
+fn hosts_are_names_without_brackets() {
+    let check = |written: &str, read: &str| {
+        let text = good_but("preset", &format!("hosts = [\"{written}\"]\npreset"));
+        let config = EdgeConfig::parse("a.toml", &text).unwrap();
+        assert_eq!(config.services[0].hosts, [read]);
+    };
+    check("CDN.Example", "cdn.example");
+    check("127.0.0.1", "127.0.0.1");
+    // As the `host` of a URL `https://[::1]/` is looked up.
+    check("[::1]", "::1");
+    check("2001:DB8:0::1", "2001:db8::1");
+}
+
+/// Two upstreams with the same credentials are one mistake.
+#[test]
+fn a_shared_file_is_told_once() {
+    let s3 = "kind = \"s3\"\nbucket = \"films\"\ncredentials = { file = \"c.toml\" }\n";
+    let text = good_but(
+        "kind = \"http\"\nurl = \"http://127.0.0.1:9\"\n",
+        &format!("{s3}[[upstream]]\nid = \"web2\"\n{s3}"),
+    );
+    edge(
+        &text,
+        &[("c.toml", "access_key = \"AKIA\"\n")],
+        &expect![[r#"
+        error: `secret_key` is missing
+          --> DIR/c.toml
+           = example: secret_key = "…"
+
+        1 mistake in DIR/a.toml; nothing was changed"#]],
     );
 }
 

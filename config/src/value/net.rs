@@ -65,7 +65,8 @@ impl Value<'_> {
         Some(url)
     }
 
-    /// A host as clients name it, lower case, without a port.
+    /// A host as clients name it, lower case, without a port, and without the brackets that an
+    /// IPv6 address has in a URL.
     pub(crate) fn host(&self) -> Option<String> {
         let text = self.some_text()?;
         let refuse = |help: &str| {
@@ -75,7 +76,7 @@ impl Value<'_> {
         };
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         if let Ok(IpAddr::V6(address)) = bare.parse::<IpAddr>() {
-            return Some(format!("[{address}]"));
+            return Some(address.to_string());
         }
         if text.contains("://") || text.contains('/') {
             return refuse("the name only, without scheme and path");
@@ -141,7 +142,10 @@ impl Value<'_> {
         // RFC 9110 §5.1: a field name is a token.
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if text.is_empty() || !text.bytes().all(token) {
-            return self.refuse(Finding::new(format!("\"{text}\" is no header name")));
+            return self.refuse(
+                Finding::new(format!("`{}` is no header name: \"{text}\"", self.path))
+                    .help("letters, digits and `-`"),
+            );
         }
         let name = text.to_ascii_lowercase();
         // RFC 9110 §7.6.1 and message framing: rules must not break the connection.
