@@ -4,7 +4,7 @@ mod response;
 
 use std::{
     io::{ErrorKind, Read, Write},
-    os::unix::net::UnixStream,
+    os::unix::{fs::FileTypeExt, net::UnixStream},
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -107,6 +107,11 @@ impl Client {
                     .why("no server runs here, or its `admin.socket` is another one")
                     .next("start the server, or give the path: cachectl --socket PATH …")
             }
+            // Linux says the same of a file that is no socket.
+            ErrorKind::ConnectionRefused if !is_socket(&self.socket) => {
+                Failure::new(Code::Failed, format!("{name} is no socket"))
+                    .next("give the path of the server's `admin.socket`: cachectl --socket PATH …")
+            }
             ErrorKind::ConnectionRefused => {
                 Failure::new(Code::Failed, format!("nobody listens at {name}"))
                     .why("the server that made this socket has ended")
@@ -141,6 +146,10 @@ fn request(method: &str, path: &str, body: Option<Vec<u8>>) -> Vec<u8> {
     let mut bytes = head.into_bytes();
     bytes.extend(body.into_iter().flatten());
     bytes
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.file_type().is_socket())
 }
 
 fn exchange(socket: &Path, request: &[u8]) -> std::io::Result<Vec<u8>> {

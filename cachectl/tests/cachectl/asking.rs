@@ -334,6 +334,15 @@ fn no_server() {
         --- exit 1
     "#]]
     .assert_eq(&ask());
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "a file").unwrap();
+    expect![[r#"
+        --- stderr
+        error: SOCKET is no socket
+          next: give the path of the server's `admin.socket`: cachectl --socket PATH …
+        --- exit 1
+    "#]]
+    .assert_eq(&ask());
 }
 
 /// Somebody listens and never answers. Takes the 2 s that a person would wait.
