@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let config = match EdgeConfig::load(&args.config) {
         Ok(config) => config,
         Err(report) => {
-            eprint!("{report}");
+            eprintln!("{report}");
             return ExitCode::FAILURE;
         }
     };

@@ -138,9 +138,34 @@ impl Service {
 
     /// The path as the upstream is asked for it.
     pub fn upstream_path<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
-        match self.strip_prefix.as_deref().and_then(|prefix| path.strip_prefix(prefix)) {
-            Some(rest) => format!("/{}", rest.trim_start_matches('/')).into(),
-            None => path.into(),
-        }
+        stripped(path, self.strip_prefix.as_deref().unwrap_or_default())
+    }
+}
+
+/// `path` without `prefix`, still beginning with `/`. No slash more is taken off: `/vod//a` is
+/// another object than `/vod/a`, as it has another key here.
+fn stripped<'a>(path: &'a str, prefix: &str) -> std::borrow::Cow<'a, str> {
+    match path.strip_prefix(prefix.trim_end_matches('/')) {
+        Some(rest) if rest.starts_with('/') => rest.into(),
+        Some(rest) => format!("/{rest}").into(),
+        None => path.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stripped;
+
+    #[test]
+    fn a_prefix_is_taken_off_and_nothing_more() {
+        let check =
+            |path: &str, prefix: &str, asked: &str| assert_eq!(stripped(path, prefix), asked);
+        check("/vod/a/b", "/vod/", "/a/b");
+        check("/vod/a/b", "/vod", "/a/b");
+        check("/vod/a/b", "", "/vod/a/b");
+        check("/vod/a/b", "/", "/vod/a/b");
+        check("/vod//a/b", "/vod/", "//a/b");
+        check("/vod/", "/vod/", "/");
+        check("/vod", "/vod/", "/");
     }
 }
