@@ -64,7 +64,7 @@ pub enum PackageError {
     Grid(#[from] GridError),
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("{file}: {reason}", file = file.display())]
+    #[error("cannot use the credentials {file}: {reason}", file = file.display())]
     Credentials { file: PathBuf, reason: String },
     #[error("cannot open the target {target}: {reason}")]
     Target { target: String, reason: String },
