@@ -26,6 +26,8 @@ type Result3 = (&'static str, bool, Duration);
 struct Stages {
     done: Vec<Result3>,
     only: Option<String>,
+    /// All there are, wanted or not.
+    names: Vec<&'static str>,
 }
 
 impl Stages {
@@ -36,6 +38,7 @@ impl Stages {
 
     /// Runs one stage; a failure is told and counted, and the next stage runs all the same.
     fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<bool, Failure>) {
+        self.names.push(name);
         if signals::asked() || !self.wants(name) {
             return;
         }
@@ -57,7 +60,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     let cache = tools::cache()?;
     let log = root.join("target/xtask/setup.log");
     // Builds that end in the middle leave nothing that cargo could not go on from.
-    let mut stages = Stages { done: Vec::new(), only };
+    let mut stages = Stages { done: Vec::new(), only, names: Vec::new() };
 
     stages.run("setup", || setup(&place, &cache, &log).map(|()| true));
     stages.run("fmt", || cargo(root, &["fmt", "--all", "--check"]));
@@ -78,11 +81,28 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     stages.run("doc tests", || cargo(root, &["test", "--doc", "--release", "--workspace"]));
     stages.run("s3 compat, ours", || compat::run(&place, "ours"));
     stages.run("s3 compat, moto", || compat::run(&place, "moto"));
-    if ["up and down", "h3 interop", "players"].iter().any(|name| stages.wants(name)) {
+    if WITH_STACK.iter().any(|name| stages.wants(name)) {
         with_stack(&place, &mut stages);
     }
+    stages.names.extend(WITH_STACK);
     stages.run("scorecard", || scorecard::command(root, Args::new(["--check".to_owned()])));
+    if let Some(only) = &stages.only
+        && stages.done.is_empty()
+        && !signals::asked()
+    {
+        return Err(unknown(only, &stages.names));
+    }
     Ok(report(&stages.done))
+}
+
+/// The stages that ask running servers, which start and end with them.
+const WITH_STACK: [&str; 3] = ["up and down", "h3 interop", "players"];
+
+fn unknown(only: &str, names: &[&'static str]) -> Failure {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    Failure::usage(format!("--only: no stage has `{only}` in its name; {}", names.join(", ")))
 }
 
 /// The stages that ask running servers.
@@ -158,4 +178,19 @@ fn start(place: &Place) -> Result<Stack, Failure> {
     let stack = Stack::start(place, &options, Reserved::take(&options)?)?;
     up::tell(&stack)?;
     Ok(stack)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unknown;
+
+    #[test]
+    fn a_stage_that_is_none_is_named_with_those_that_are() {
+        let failure = unknown("lint", &["fmt", "clippy", "players", "players"]);
+        assert!(failure.usage);
+        assert_eq!(
+            failure.to_string(),
+            "--only: no stage has `lint` in its name; clippy, fmt, players"
+        );
+    }
 }
