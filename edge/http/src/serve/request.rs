@@ -13,8 +13,6 @@ use http::{
 pub(crate) enum Refusal {
     #[error("CONNECT is not served here")]
     Connect,
-    #[error("Upgrade is not served here")]
-    Upgrade,
     #[error("the request has no Host")]
     NoHost,
     #[error("the request has more than one Host")]
@@ -32,7 +30,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// RFC 9114 §4.3.1: such a message is malformed; the others are only not served.
     pub(crate) fn is_malformed(self) -> bool {
-        !matches!(self, Self::Connect | Self::Upgrade | Self::SchemeMismatch)
+        !matches!(self, Self::Connect | Self::SchemeMismatch)
     }
 }
 
@@ -45,9 +43,8 @@ pub(crate) fn normalise(parts: &mut Parts, secure: bool) -> Result<(), Refusal> 
         return Err(Refusal::Connect);
     }
     if parts.version <= Version::HTTP_11 {
-        if parts.headers.contains_key(header::UPGRADE) {
-            return Err(Refusal::Upgrade);
-        }
+        // An offer to leave HTTP/1.1 among the rest: RFC 9110 §7.8 lets us ignore it, and clients
+        // that prefer HTTP/2 make it with every first request over plain HTTP.
         strip_hop_by_hop(&mut parts.headers);
     }
     let host = host(&parts.headers)?;
@@ -58,8 +55,9 @@ pub(crate) fn normalise(parts: &mut Parts, secure: bool) -> Result<(), Refusal> 
     }
     let authority = match (target.authority, host) {
         (Some(named), Some(host)) => {
-            // RFC 9112 §3.2.2, RFC 9113 §8.3.1: they must agree; which one a next hop would
-            // believe is not ours to guess.
+            // RFC 9113 §8.3.1: they must agree. RFC 9112 §3.2.2 has clients send the same and
+            // servers ignore Host here; we refuse what differs, because which one a next hop
+            // would believe is not ours to guess.
             if !same_authority(&named, &host, &scheme) {
                 return Err(Refusal::HostMismatch);
             }
@@ -138,7 +136,9 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRANSFER_ENCODING] {
+    let fields =
+        [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE];
+    for name in fields {
         headers.remove(name);
     }
 }
@@ -209,7 +209,6 @@ mod tests {
         check("GET http://x/ 2", true, Err(Refusal::SchemeMismatch));
         check("OPTIONS * 1.1\nhost: x", false, Err(Refusal::BadTarget));
         check("CONNECT x:443 1.1\nhost: x:443", false, Err(Refusal::Connect));
-        check("GET / 1.1\nhost: x\nupgrade: h2c", false, Err(Refusal::Upgrade));
     }
 
     #[test]
@@ -219,6 +218,12 @@ mod tests {
             false,
             Ok("http://x/ c,host"),
         );
+        check(
+            "GET / 1.1\nhost: x\nconnection: upgrade, http2-settings\nupgrade: h2c\nhttp2-settings: AAA",
+            false,
+            Ok("http://x/ host"),
+        );
+        check("GET / 1.1\nhost: x\nupgrade: websocket", false, Ok("http://x/ host"));
     }
 
     #[test]
