@@ -92,6 +92,17 @@ pub enum PlanError {
         /// Pixels down.
         height: u32,
     },
+    /// A strip: what is scaled to a size that decoders take is less than a macroblock high.
+    #[error(
+        "its picture is {width}x{height}: scaled to at most {LARGEST_LABEL} lines, its short side \
+         is less than {SMALLEST_SIDE}; crop or pad it first"
+    )]
+    TooFlat {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
     /// Not a moving picture.
     #[error("its video stream has no frame rate, as a still picture has none; give a film")]
     NoRate,
@@ -134,6 +145,10 @@ pub fn plan(source: &Source, settings: Settings) -> Result<Plan, PlanError> {
         return Err(PlanError::NoLength);
     }
     let (gop_frames, segment_frames) = grid(constant.rate, settings.segment_micros);
+    let rungs = rungs(video.width, video.height, constant.rate);
+    if rungs.is_empty() {
+        return Err(PlanError::TooFlat { width: video.width, height: video.height });
+    }
     Ok(Plan {
         rate: constant.rate,
         rate_varied: constant.varied,
@@ -144,7 +159,7 @@ pub fn plan(source: &Source, settings: Settings) -> Result<Plan, PlanError> {
         // One second more than the container's own account of it: a sound track that turns
         // out shorter still was cut off, and silence must not cover that up.
         pad_audio: duration.saturating_sub(sound.unwrap_or(0)) + AUDIO_TAIL,
-        video: rungs(video.width, video.height, constant.rate),
+        video: rungs,
         audio: source.audio.as_ref().map(|audio| audio_rung(audio.channels)),
     })
 }
