@@ -49,7 +49,13 @@ impl Handler for Edge {
             }
             Err(refusal) => {
                 self.node.metrics.failed(refusal.fault());
-                refusal.response()
+                let mut response = refusal.response();
+                // It found no service, so whichever lets pages read it may: it holds nothing
+                // but what was wrong with the request.
+                if let Some(cors) = services.all().iter().find_map(|s| s.cors.as_ref()) {
+                    cors.decorate(request.headers(), response.headers_mut());
+                }
+                response
             }
         };
         record.attach(response)

@@ -101,8 +101,9 @@ impl Upstream for Observed {
             let started = Instant::now();
             let result = self.upstream.send(request).await;
             self.tally.answered(self.id(), &result);
-            self.tally.ttfb.observe(started.elapsed().as_secs_f64());
             let mut response = result?;
+            // Only answers: a refused connection would make a dead origin look fast.
+            self.tally.ttfb.observe(started.elapsed().as_secs_f64());
             let tally = Arc::clone(&self.tally);
             let body = response.body.inspect(move |piece| match piece {
                 Ok(piece) => {

@@ -532,3 +532,12 @@ async fn an_answer_within_the_deadline() {
     assert!(started.elapsed().as_millis() < 5000);
     assert!(world.lines().contains("\"path\":\"/open/slow3\",\"status\":499"), "{}", world.lines());
 }
+
+/// Also what is refused before a service is found can be read by the page that asked.
+#[tokio::test]
+async fn a_refused_path_can_be_read() {
+    let world = World::new();
+    let answer = world.get("/open/../x", &[("origin", "https://player.example")]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.field("access-control-allow-origin"), "*");
+}

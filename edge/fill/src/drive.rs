@@ -245,6 +245,7 @@ fn rest_of(ask: &Ask, etag: HeaderValue, at: u64, end: u64, size: u64) -> Resuma
         end,
         size,
         attempts_left: ask.policy.resumes,
+        failures: 0,
     }
 }
 

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, StatusCode};
+use tokio::time::Instant;
 
 use crate::upstream::{Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 
@@ -23,16 +24,24 @@ impl Failover {
         (!upstreams.is_empty()).then_some(Self { id, upstreams })
     }
 
-    async fn ask(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
-        let (last, others) = self.upstreams.split_last().expect("checked by the constructor");
+    /// Asks the upstreams in turn, from the one after `failures` that failed in mid-body.
+    async fn ask(
+        &self,
+        failures: u32,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
         if !repeatable(&request) {
             return self.upstreams[0].send(request).await;
         }
-        // Each gets its share of the time, so that one that says nothing does not use up that
-        // of all.
-        let parts = u32::try_from(self.upstreams.len()).unwrap_or(u32::MAX);
-        let share = request.deadline / parts;
-        for upstream in others {
+        let due = Instant::now() + request.deadline;
+        let count = self.upstreams.len();
+        let first = failures as usize % count;
+        let mut left = u32::try_from(count).unwrap_or(u32::MAX);
+        for upstream in self.upstreams.iter().cycle().skip(first).take(count - 1) {
+            // Each gets its share of what is left, so that one that says nothing does not use
+            // up the time of all.
+            let share = due.saturating_duration_since(Instant::now()) / left;
+            left -= 1;
             let sent = upstream.send(again(&request, share));
             let answer = tokio::time::timeout(share, sent).await.unwrap_or_else(|_| {
                 Err(UpstreamError::Silent {
@@ -52,7 +61,9 @@ impl Failover {
                 Err(error) => return Err(error),
             }
         }
-        last.send(UpstreamRequest { deadline: share, ..request }).await
+        let deadline = due.saturating_duration_since(Instant::now());
+        let last = &self.upstreams[(first + count - 1) % count];
+        last.send(UpstreamRequest { deadline, ..request }).await
     }
 }
 
@@ -65,7 +76,15 @@ impl Upstream for Failover {
         &self,
         request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
-        self.ask(request).boxed()
+        self.ask(0, request).boxed()
+    }
+
+    fn send_after(
+        &self,
+        failures: u32,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+        self.ask(failures, request).boxed()
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Resumable {
     /// Size of the whole representation.
     pub size: u64,
     pub attempts_left: u32,
+    /// Bodies that broke off or never came.
+    pub failures: u32,
 }
 
 struct Resuming {
@@ -88,6 +90,7 @@ impl Resuming {
                 return Some(Err(error));
             }
             self.rest.attempts_left -= 1;
+            self.rest.failures += 1;
             tracing::info!(upstream = self.rest.upstream.id(), at = self.rest.at, %error, "resume");
             tokio::time::sleep(PAUSE).await;
             self.body = None;
@@ -128,14 +131,17 @@ impl Resumable {
         headers.insert(header::IF_MATCH, self.etag.clone());
         let response = self
             .upstream
-            .send(UpstreamRequest {
-                method: Method::GET,
-                path_and_query: self.path_and_query.clone(),
-                authority: self.authority.clone(),
-                headers,
-                body: None,
-                deadline: self.deadline,
-            })
+            .send_after(
+                self.failures,
+                UpstreamRequest {
+                    method: Method::GET,
+                    path_and_query: self.path_and_query.clone(),
+                    authority: self.authority.clone(),
+                    headers,
+                    body: None,
+                    deadline: self.deadline,
+                },
+            )
             .await?;
         self.same(&response)?;
         Ok(response.body)

@@ -103,4 +103,15 @@ pub trait Upstream: Send + Sync + fmt::Debug + 'static {
         &self,
         request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>>;
+
+    /// The same for the rest of a body that broke off `failures` times so far: where there
+    /// are several upstreams, another one is asked first.
+    fn send_after(
+        &self,
+        failures: u32,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+        let _one_upstream = failures;
+        self.send(request)
+    }
 }

@@ -428,3 +428,26 @@ async fn failover() {
     assert!(world.engine.resolve(&ask).await.is_err());
     assert!(Failover::new(Vec::new()).is_none());
 }
+
+/// A body that breaks off, or falls silent, goes on at the next upstream, on the same tag.
+#[tokio::test(start_paused = true)]
+async fn a_broken_body_goes_on_elsewhere() {
+    for silent in [false, true] {
+        let broken = Origin::new(move |_, seen| {
+            let mut reply = good(&FILM, seen);
+            reply.steps.truncate(20);
+            reply.steps.push(match silent {
+                true => Step::Wait(Duration::from_secs(3600)),
+                false => Step::Fail(truncated(20 << 16)),
+            });
+            Ok(reply)
+        });
+        let healthy = Origin::new(|_, seen| Ok(good(&FILM, seen)));
+        let world = World::new(Arc::clone(&healthy));
+        let both = vec![Arc::clone(&broken) as _, Arc::clone(&healthy) as _];
+        let ask = Ask { upstream: Arc::new(Failover::new(both).unwrap()), ..world.ask("/a") };
+        world.read_right(&ask, &FILM).await;
+        assert_eq!((broken.requests(), healthy.requests()), (1, 1));
+        assert_eq!(healthy.seen(0).if_match.as_deref(), Some("\"1-1\""));
+    }
+}
