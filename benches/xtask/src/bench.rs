@@ -41,7 +41,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
         return players(&place, args);
     }
     let log = root.join("target/xtask/setup.log");
-    apt::ensure(&[apt::NGINX, apt::H2LOAD], &log)?;
+    apt::ensure(&[apt::NGINX, apt::H2LOAD, apt::IPROUTE], &log)?;
     tools::python::python(&tools::cache()?, &log)?;
     place.build()?;
     let cargo = Run::new("cargo").args(["run", "--quiet", "--release", "--bin"]);

@@ -76,11 +76,19 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
         let run = ["nextest", "run", "--release", "--workspace", "--profile", "ci"];
         // The S3 adapter's tests hold it against a server that somebody else wrote.
         let moto = tools::python::python(&cache, &log)?.with_file_name("moto_server");
-        ran(Run::new(nextest).args(run).env("WEIR_MOTO", moto).dir(root))
+        let nextest = Run::new(nextest).args(run).env("WEIR_MOTO", moto);
+        // The gate sees the same cases each time; at the desk the properties explore.
+        ran(nextest.env("PROPTEST_RNG_SEED", "1").dir(root))
     });
     stages.run("doc tests", || cargo(root, &["test", "--doc", "--release", "--workspace"]));
     stages.run("s3 compat, ours", || compat::run(&place, "ours"));
     stages.run("s3 compat, moto", || compat::run(&place, "moto"));
+    for (stage, bench) in SHORT_FORMS {
+        stages.run(stage, || {
+            let program = root.join("target/release").join(bench);
+            ran(Run::new(program).args(["--quick", "--no-record"]).dir(root))
+        });
+    }
     if WITH_STACK.iter().any(|name| stages.wants(name)) {
         with_stack(&place, &mut stages);
     }
@@ -94,6 +102,13 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     }
     Ok(report(&stages.done))
 }
+
+/// Campaigns in a form of seconds; their long forms are `cargo xtask bench`.
+const SHORT_FORMS: [(&str, &str); 3] = [
+    ("bad origin, short", "bench-bad-origin"),
+    ("collapse, short", "bench-collapse"),
+    ("hot, short", "bench-hot"),
+];
 
 /// The stages that ask running servers, which start and end with them.
 const WITH_STACK: [&str; 3] = ["up and down", "h3 interop", "players"];
@@ -143,8 +158,16 @@ fn report(done: &[Result3]) -> bool {
 }
 
 fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
-    let needs =
-        [apt::FFMPEG, apt::CHROMIUM, apt::NGINX, apt::H2LOAD, apt::NPM, apt::PYTHON, apt::VENV];
+    let needs = [
+        apt::FFMPEG,
+        apt::CHROMIUM,
+        apt::NGINX,
+        apt::H2LOAD,
+        apt::IPROUTE,
+        apt::NPM,
+        apt::PYTHON,
+        apt::VENV,
+    ];
     apt::ensure(&needs, log)?;
     tools::node::players(&place.players(), log)?;
     tools::node::node(cache, log)?;
