@@ -25,7 +25,7 @@ use weir_edge_transport::{
 
 use crate::{metrics::Metrics, node::Node, service::Services};
 
-/// Objects the metadata table holds at most; the oldest go first. About 400 MiB when full.
+/// Objects the metadata table holds at most; the oldest go first. About 520 MiB when full.
 const OBJECTS_MAX: usize = 1_000_000;
 /// Connection ids carry the worker in one byte.
 const WORKERS_MAX: usize = 256;

@@ -36,9 +36,9 @@ pub const CHROMIUM: Need = Need { package: "chromium", sign: Sign::Program("chro
 pub const NGINX: Need = Need { package: "nginx-light", sign: Sign::Program("nginx") };
 /// Load over HTTP/1.1 and 2.
 pub const H2LOAD: Need = Need { package: "nghttp2-client", sign: Sign::Program("h2load") };
-/// Scripts of the S3 and HTTP/3 checks.
+/// The campaigns' own network.
 pub const IPROUTE: Need = Need { package: "iproute2", sign: Sign::Program("ip") };
-/// Python 3.
+/// Scripts of the S3 and HTTP/3 checks.
 pub const PYTHON: Need = Need { package: "python3", sign: Sign::Program("python3") };
 /// Their libraries, apart from the system's.
 pub const VENV: Need = Need { package: "python3-venv", sign: Sign::Module("ensurepip") };
