@@ -24,13 +24,8 @@ use crate::{
     },
 };
 
-/// The programs that a run starts or asks, as cargo knows them: package and binary.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("weir-origin", "weir-origin"),
-    ("weir-edge", "weir-edge"),
-    ("weir-cachectl", "cachectl"),
-    ("weir-benches-testbed", "dev-ca"),
-];
+/// The programs that a run starts or asks.
+const PROGRAMS: [&str; 4] = ["weir-origin", "weir-edge", "cachectl", "dev-ca"];
 
 /// Where programs and sources are.
 #[derive(Debug, Clone)]
@@ -53,9 +48,10 @@ impl Place {
     /// Builds what a run starts, with cargo's own progress.
     pub fn build(&self) -> Result<(), Failure> {
         say::head("Building in release (the first time takes minutes)");
-        let packages = PROGRAMS.iter().flat_map(|(package, _)| ["--package", package]);
-        let bins = PROGRAMS.iter().flat_map(|(_, bin)| ["--bin", bin]);
-        let cargo = Run::new("cargo").args(["build", "--release"]).args(packages).args(bins);
+        // Of the workspace, not of four packages: cargo then resolves the features that the tests
+        // have, and the one's dependencies are not compiled again for the other.
+        let bins = PROGRAMS.iter().flat_map(|bin| ["--bin", bin]);
+        let cargo = Run::new("cargo").args(["build", "--release", "--workspace"]).args(bins);
         cargo.dir(&self.root).shown().map_err(|why| Failure::new(format!("cargo build: {why}")))
     }
 }
