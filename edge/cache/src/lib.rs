@@ -21,6 +21,6 @@ pub use cache::{Cache, CacheConfig, CacheStats, OpenError, Purged, Tier, TierSta
 pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
 pub use disk::{FoyerConfig, FoyerStore, StoreOpenError};
 pub use fields::Fields;
-pub use object::StoredObject;
+pub use object::{StoredObject, TAGS_MAX};
 pub use state::StateStats;
 pub use store::{Admission, ChunkStore, StoreStats};

@@ -38,7 +38,16 @@ pub struct StoredObject {
     pub lifetime_millis: u64,
     /// Meaning belongs to whoever stores (must-revalidate and the like); kept as it is.
     pub flags: u32,
+    /// XXH3-64 of each tag that the response carried (`Surrogate-Key`, `Cache-Tag`), sorted,
+    /// each once, at most [`TAGS_MAX`].
+    pub tags: Box<[u64]>,
+    /// Purge epoch when the upstream request that brought or last revalidated it was sent: a
+    /// purge with a later epoch concerns it.
+    pub epoch: u64,
 }
+
+/// Tags of one object; a response that names more keeps the first ones.
+pub const TAGS_MAX: usize = 64;
 
 impl StoredObject {
     /// The header fields, decoded. Costs an allocation for each field.
@@ -83,12 +92,14 @@ pub(crate) mod tests {
             initial_age_millis: 3,
             lifetime_millis: 4,
             flags: 5,
+            tags: Box::new([6, 7]),
+            epoch: 8,
         }
     }
 
     #[test]
     fn stays_small() {
-        assert!(size_of::<StoredObject>() <= 144, "{}", size_of::<StoredObject>());
+        assert!(size_of::<StoredObject>() <= 168, "{}", size_of::<StoredObject>());
     }
 
     #[test]

@@ -282,6 +282,8 @@ fn stored(
         initial_age_millis: lifetime.initial_age_millis,
         lifetime_millis: lifetime.lifetime_millis,
         flags: lifetime.flags.0,
+        tags: Box::default(),
+        epoch: 0,
     }
 }
 

@@ -16,7 +16,7 @@ use super::record;
 use crate::{cache::OpenError, object::StoredObject};
 
 /// Counts up when records change.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("weir.meta");
 const OBJECTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("weir.objects");
 /// redb's own page cache; its default of 1 GiB is not ours to take.

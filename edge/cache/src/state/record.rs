@@ -5,7 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::StatusCode;
 
-use crate::{chunk::ObjectId, fields::Fields, object::StoredObject};
+use crate::{
+    chunk::ObjectId,
+    fields::Fields,
+    object::{StoredObject, TAGS_MAX},
+};
 
 pub(super) fn encode(object: &StoredObject) -> Vec<u8> {
     let fields = object.fields.as_bytes();
@@ -18,6 +22,13 @@ pub(super) fn encode(object: &StoredObject) -> Vec<u8> {
     out.extend_from_slice(&object.lifetime_millis.to_le_bytes());
     out.extend_from_slice(&object.flags.to_le_bytes());
     out.extend_from_slice(&object.status.as_u16().to_le_bytes());
+    out.extend_from_slice(&object.epoch.to_le_bytes());
+    let tags = &object.tags[..object.tags.len().min(TAGS_MAX)];
+    // At most TAGS_MAX, below 256.
+    out.push(tags.len() as u8);
+    for tag in tags {
+        out.extend_from_slice(&tag.to_le_bytes());
+    }
     for text in [object.service.as_bytes(), object.key.as_bytes(), fields] {
         // Gibibytes of metadata do not happen; cut short they would not verify.
         out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -48,6 +59,13 @@ pub(super) fn decode(
     let lifetime_millis = u64::from_le_bytes(take(&mut rest)?);
     let flags = u32::from_le_bytes(take(&mut rest)?);
     let status = StatusCode::from_u16(u16::from_le_bytes(take(&mut rest)?)).ok()?;
+    let epoch = u64::from_le_bytes(take(&mut rest)?);
+    let [count] = take(&mut rest)?;
+    if usize::from(count) > TAGS_MAX {
+        return None;
+    }
+    let tags: Option<Box<[u64]>> =
+        (0..count).map(|_| take(&mut rest).map(u64::from_le_bytes)).collect();
     let service = std::str::from_utf8(sized(&mut rest)?).ok()?;
     let key = std::str::from_utf8(sized(&mut rest)?).ok()?;
     let fields = Fields::from_bytes(sized(&mut rest)?)?;
@@ -68,6 +86,8 @@ pub(super) fn decode(
         initial_age_millis,
         lifetime_millis,
         flags,
+        tags: tags?,
+        epoch,
     })
 }
 

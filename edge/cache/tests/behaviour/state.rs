@@ -184,7 +184,7 @@ async fn another_format_is_set_aside_and_kept() {
     let database = redb::Database::create(&path).unwrap();
     let transaction = database.begin_write().unwrap();
     let meta = redb::TableDefinition::<&str, u64>::new("weir.meta");
-    transaction.open_table(meta).unwrap().insert("format", 2).unwrap();
+    transaction.open_table(meta).unwrap().insert("format", 1).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let cache = Cache::open(&config, None).unwrap();

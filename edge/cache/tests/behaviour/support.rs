@@ -41,6 +41,8 @@ pub(crate) fn object(name: &str, generation: u64, chunks: u32) -> StoredObject {
         initial_age_millis: 10,
         lifetime_millis: 60_000,
         flags: 2,
+        tags: Box::default(),
+        epoch: 0,
     }
 }
 
