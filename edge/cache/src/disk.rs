@@ -402,6 +402,11 @@ impl ChunkStore for FoyerStore {
                 .engine()
                 .map_or(0, |engine| engine.statistics().disk_write_bytes() as u64),
             online: get_online(&self.inner),
+            // foyer evicts whole blocks and tells nobody what was in them.
+            chunks: None,
+            used_bytes: None,
+            evicted_chunks: None,
+            pinned_bytes: 0,
         }
     }
 

@@ -23,4 +23,4 @@ pub use disk::{FoyerConfig, FoyerStore, StoreOpenError};
 pub use fields::Fields;
 pub use object::{StoredObject, TAGS_MAX};
 pub use state::StateStats;
-pub use store::{Admission, ChunkStore, StoreStats};
+pub use store::{Admission, ChunkStore, Health, Listed, Page, Pinning, StoreStats, Verdict};

@@ -1,10 +1,11 @@
 //! The port behind which a disk tier keeps chunks.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
-use futures::future::BoxFuture;
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
 
-use crate::chunk::{Chunk, ChunkKey};
+use crate::chunk::{Chunk, ChunkKey, ObjectId};
 
 /// What a store did with a chunk it was offered. A refused chunk is only not kept: it can be
 /// fetched again.
@@ -48,15 +49,91 @@ pub struct StoreStats {
     pub device_written_bytes: u64,
     /// Whether the device takes and gives chunks.
     pub online: bool,
+    /// Chunks held now; `None` where the store does not count them.
+    pub chunks: Option<u64>,
+    /// Bytes of device that they take, rounding included; `None` where it does not know.
+    pub used_bytes: Option<u64>,
+    /// Chunks pushed out by others since start; `None` where it does not count them.
+    pub evicted_chunks: Option<u64>,
+    /// Bytes of device that are pinned now.
+    pub pinned_bytes: u64,
 }
 
-/// A disk tier. Every chunk it returns was checked against its checksums first.
+/// What became of a wish to pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinning {
+    /// Chunks of the range that the store has are kept until unpinned, and so are those that
+    /// come later.
+    Pinned {
+        /// How many it has now.
+        chunks: u32,
+    },
+    /// Pinned chunks would leave too little room for others, or there are too many pins.
+    /// Nothing changed.
+    NoRoom,
+    /// This store cannot pin.
+    Unsupported,
+}
+
+/// One chunk in a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// Which.
+    pub key: ChunkKey,
+    /// Bytes of data.
+    pub length: u32,
+    /// Whether eviction passes it by.
+    pub pinned: bool,
+}
+
+/// A piece of a listing. A chunk that is there during the whole listing is in it exactly
+/// once; one that comes, goes or is written anew meanwhile may be missing or be there twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// No more than were asked for; may be fewer, even none, before the end.
+    pub chunks: Vec<Listed>,
+    /// Where the next page starts, less than 2^48; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// What [`ChunkStore::verify`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// All bytes hold.
+    Sound {
+        /// Bytes of data.
+        bytes: u32,
+    },
+    /// It was there and did not verify or could not be read; counted, and gone now.
+    Rotten,
+    /// Not there.
+    Absent,
+}
+
+/// How a device does. Failures are calls the device failed, not misses and not rot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the store takes and gives chunks. A store that went offline by itself stays
+    /// so until it is opened again.
+    pub online: bool,
+    /// Calls that the device failed since start.
+    pub errors: u64,
+    /// Those since the last call that succeeded; 0 is a device that works.
+    pub errors_in_a_row: u32,
+    /// What the last one was, for people.
+    pub last_error: Option<String>,
+}
+
+/// A disk tier. Every byte it returns was checked against its checksum first. No method
+/// panics over what the device holds or answers: what cannot be read is a miss.
+///
+/// Methods with a body are what a store does that has no better way.
 pub trait ChunkStore: Send + Sync + fmt::Debug + 'static {
     /// `None` for a chunk that is not there, or that was and did not verify (counted).
     fn read<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Chunk>>;
     /// Never blocks.
     fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission;
-    /// Afterwards the chunk is not found any more.
+    /// Afterwards the chunk is not found any more, pinned or not.
     fn remove(&self, key: &ChunkKey);
     /// Whether the chunk is probably there; never a false no for what was flushed.
     fn contains(&self, key: &ChunkKey) -> bool;
@@ -66,4 +143,68 @@ pub trait ChunkStore: Send + Sync + fmt::Debug + 'static {
     fn flush(&self) -> BoxFuture<'_, ()>;
     /// Flushes and releases the device.
     fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Exactly the bytes `part` of a chunk (offsets within it), verified. `None` as for
+    /// [`ChunkStore::read`], and where the chunk is shorter than `part` or `part` is empty.
+    ///
+    /// A store that can reads and verifies only the 64 KiB grains that `part` touches; rot
+    /// elsewhere in the chunk stays unnoticed then.
+    fn read_part<'a>(
+        &'a self,
+        key: &'a ChunkKey,
+        part: Range<u32>,
+    ) -> BoxFuture<'a, Option<Bytes>> {
+        async move {
+            let chunk = self.read(key).await?;
+            let part = part.start as usize..part.end as usize;
+            let within = !part.is_empty() && part.end <= chunk.data().len();
+            within.then(|| chunk.data().slice(part))
+        }
+        .boxed()
+    }
+
+    /// Keeps eviction away from these chunks of one generation of an object, now and after a
+    /// restart. Pinning again replaces the range; the store bounds pins and their bytes.
+    fn pin(&self, _object: &ObjectId, _generation: u64, _chunks: Range<u32>) -> Pinning {
+        Pinning::Unsupported
+    }
+
+    /// Undoes [`ChunkStore::pin`]. False when there was no such pin.
+    fn unpin(&self, _object: &ObjectId, _generation: u64) -> bool {
+        false
+    }
+
+    /// What is there, in no order that means anything, from `cursor` on: 0, or the `next` of
+    /// the page before. At most `max` chunks, and never more than 4,096. `None` for a store
+    /// that cannot list.
+    fn list(&self, _cursor: u64, _max: usize) -> BoxFuture<'_, Option<Page>> {
+        async { None }.boxed()
+    }
+
+    /// Reads one chunk from the device, past every buffer, and checks all of it. Changes no
+    /// eviction order. How fast chunks are scrubbed is up to the caller.
+    fn verify<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Verdict> {
+        async move {
+            let there = self.contains(key);
+            match self.read(key).await {
+                Some(chunk) => {
+                    Verdict::Sound { bytes: u32::try_from(chunk.data().len()).unwrap_or(u32::MAX) }
+                }
+                None if there => Verdict::Rotten,
+                None => Verdict::Absent,
+            }
+        }
+        .boxed()
+    }
+
+    /// How the device does; cheap enough to be asked several times a second.
+    fn health(&self) -> Health {
+        let stats = self.stats();
+        Health {
+            online: stats.online,
+            errors: stats.io_errors,
+            errors_in_a_row: 0,
+            last_error: None,
+        }
+    }
 }
