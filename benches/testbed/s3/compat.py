@@ -378,7 +378,7 @@ def list_nothing(s):
 def odd_keys(s):
     names = [
         "plain", "plain/below", "sp ace", "plus+", "per%cent", "per%2Fcent", "q?u&e=r#y", "日本",
-        "sla//shes", "slash/", "dots/./x", "dots/../x", "tilde~*'()", "x" * 900, "\u00a0nbsp",
+        "sla//shes", "slash/", "dots/...", "..dots/x..", "tilde~*'()", "x" * 900, "\u00a0nbsp",
     ]
     for name in names:
         s.put("odd/" + name, name.encode())
@@ -394,6 +394,42 @@ def odd_keys(s):
 @check
 def key_too_long(s):
     refused(400, ("KeyTooLongError", "KeyTooLong"), s.put, "k" * 1025)
+
+
+@check
+def keys_that_climb(s):
+    """No segment is `.` or `..`: refused by whatever takes a key, with the reason."""
+    s.put("climb", b"whole")
+    bad = ("InvalidArgument", "InvalidURI")
+    begun = begin(s, "climb")
+    for key in ("up/..", "up/../climb", "here/./climb"):
+        path = "/" + s.bucket + "/" + s.prefix + key
+        for method, query, body in (
+            ("GET", "", b""),
+            ("PUT", "", b"new"),
+            ("DELETE", "", b""),
+            ("POST", "?uploads=", b""),
+            ("PUT", f"?partNumber=1&uploadId={begun['UploadId']}", b"new"),
+            ("GET", f"?uploadId={begun['UploadId']}", b""),
+            ("DELETE", f"?uploadId={begun['UploadId']}", b""),
+        ):
+            # What is signed is the key, however the path spells it.
+            fields = s.signed(method, path + query, body=body)
+            for spelt in (path, path.replace("..", "%2E%2e"), path.replace("/.", "%2F.")):
+                full = spelt + query
+                status, _, answer = s.send(method, full, fields, body)
+                assert status == 400, (method, full, status, answer)
+                assert any(code.encode() in answer for code in bad), (method, full, answer)
+        status, _, _ = s.send("HEAD", path, s.signed("HEAD", path))
+        same(status, 400, f"HEAD {path}")
+        source = {"Bucket": s.bucket, "Key": s.prefix + key}
+        refused(400, bad, s.s3.copy_object, Bucket=s.bucket, Key=s.key("copy"), CopySource=source)
+        answer = s.s3.delete_objects(
+            Bucket=s.bucket, Delete={"Objects": [{"Key": s.prefix + key}]}
+        )
+        same([error["Code"] in bad for error in answer.get("Errors", [])], [True], key)
+    same(s.body("climb"), b"whole")
+    s.s3.abort_multipart_upload(**begun)
 
 
 @check

@@ -7,14 +7,15 @@ use weir_origin_store::StoreError;
 
 use crate::{
     failure::{self, Asked},
-    store::S3Store,
+    store::{S3Store, check},
 };
 
 impl S3Store {
     /// A URL that lets whoever has it read one object for `lifetime` from `now`, at most 7 days.
     ///
     /// # Errors
-    /// When the lifetime is too long or no credentials are to be had.
+    /// When bucket or key cannot be names, the lifetime is too long, or no credentials are to be
+    /// had.
     pub async fn presign_get(
         &self,
         bucket: &str,
@@ -22,6 +23,7 @@ impl S3Store {
         now: SystemTime,
         lifetime: Duration,
     ) -> Result<String, StoreError> {
+        check(Asked { bucket, key })?;
         let request = self.sdk().get_object().bucket(bucket).key(key);
         let signed = request.presigned(validity(now, lifetime)?).await;
         match signed {
@@ -42,6 +44,7 @@ impl S3Store {
         now: SystemTime,
         lifetime: Duration,
     ) -> Result<String, StoreError> {
+        check(Asked { bucket, key })?;
         let length = i64::try_from(size)
             .map_err(|_| StoreError::TooMuch { what: "the object", limit: i64::MAX as u64 })?;
         let request = self.sdk().put_object().bucket(bucket).key(key).content_length(length);

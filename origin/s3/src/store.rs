@@ -296,7 +296,8 @@ impl ObjectStore for S3Store {
     }
 }
 
-fn check(asked: Asked<'_>) -> Result<(), StoreError> {
+/// Names that no store could have are not asked for.
+pub(crate) fn check(asked: Asked<'_>) -> Result<(), StoreError> {
     check_bucket(asked.bucket)?;
     check_key(asked.key)
 }

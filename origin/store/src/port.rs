@@ -177,7 +177,8 @@ pub enum StoreError {
     },
 }
 
-/// Objects in buckets. Keys are UTF-8, at least one and at most 1,024 bytes.
+/// Objects in buckets. Keys are UTF-8, at least one and at most 1,024 bytes, and no segment
+/// between their slashes is `.` or `..`: others are [`StoreError::BadName`] to every operation.
 /// A write is visible whole or not at all.
 pub trait ObjectStore: Send + Sync + fmt::Debug + 'static {
     /// Opens an object for reading. Conditions come before the range, RFC 9110 §13.2.2.

@@ -68,12 +68,20 @@ impl Conditions {
     }
 }
 
-/// Whether `key` can name an object.
+/// Whether `key` can name an object, for reading as for writing.
+///
+/// S3 itself takes `.` and `..` between slashes as names like any others. Here they are refused:
+/// whatever stands between a client and a store (URL libraries, proxies, caches) may take such
+/// segments out (RFC 3986 §5.2.4), and then two parties speak of two objects (decision 0017).
 pub fn check_key(key: &str) -> Result<(), StoreError> {
-    let problem = match key.len() {
-        0 => "a key has at least one byte",
-        1..=MAX_KEY_BYTES => return Ok(()),
-        _ => "a key has at most 1024 bytes",
+    let problem = if key.is_empty() {
+        "a key has at least one byte"
+    } else if key.len() > MAX_KEY_BYTES {
+        "a key has at most 1024 bytes"
+    } else if key.split('/').any(|segment| matches!(segment, "." | "..")) {
+        "no segment of a key is '.' or '..', because paths that climb mean other objects to others"
+    } else {
+        return Ok(());
     };
     Err(StoreError::BadName(abridged(key), problem))
 }
@@ -203,8 +211,33 @@ mod tests {
         check("Films", false);
         check("a/b", false);
         check(&"a".repeat(64), false);
-        assert!(check_key("").is_err());
-        assert!(check_key(&"k".repeat(1024)).is_ok());
-        assert!(check_key(&"é".repeat(513)).is_err());
+    }
+
+    #[test]
+    fn keys() {
+        fn check(key: &str, expected: Option<&str>) {
+            let problem = match check_key(key) {
+                Ok(()) => None,
+                Err(StoreError::BadName(_, problem)) => Some(problem),
+                Err(error) => panic!("{key}: {error}"),
+            };
+            let agree = match (problem, expected) {
+                (Some(problem), Some(expected)) => problem.contains(expected),
+                (problem, expected) => problem == expected,
+            };
+            assert!(agree, "{key}: {problem:?}, expected {expected:?}");
+        }
+        check("", Some("at least one byte"));
+        check(&"k".repeat(1024), None);
+        check(&"é".repeat(513), Some("at most 1024"));
+        for climbs in [".", "..", "./", "../", "/..", "a/..", "a/./b", "a/../b", "../../etc/passwd"]
+        {
+            check(climbs, Some("'.' or '..'"));
+        }
+        // Dots that are part of a name, slashes that are doubled, and what only looks encoded.
+        for plain in ["...", "a..b", ".hidden", "a/..b", "a/b..", "a//b", "/a", "%2e%2e/a", "..\\a"]
+        {
+            check(plain, None);
+        }
     }
 }

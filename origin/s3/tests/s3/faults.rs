@@ -215,10 +215,20 @@ async fn resets() {
 #[tokio::test(start_paused = true)]
 async fn names_that_cannot_be() {
     let (store, seen) = in_memory(Vec::new(), S3Credentials::Anonymous);
-    for (bucket, key) in [("films", ""), ("Films", "a"), ("..", "a"), ("films", &"k".repeat(1025))]
+    let long = "k".repeat(1025);
+    for (bucket, key) in
+        [("films", ""), ("Films", "a"), ("..", "a"), ("films", &long), ("films", "a/../b")]
     {
-        let error = store.get(bucket, key, None, Conditions::default()).await.unwrap_err();
-        assert!(matches!(error, StoreError::BadName(..)), "{error}");
+        let (now, minute) = (std::time::SystemTime::UNIX_EPOCH, std::time::Duration::from_secs(60));
+        for outcome in [
+            store.get(bucket, key, None, Conditions::default()).await.map(drop),
+            store.head(bucket, key, Conditions::default()).await.map(drop),
+            store.delete(bucket, key).await,
+            store.presign_get(bucket, key, now, minute).await.map(drop),
+            store.presign_put(bucket, key, 1, now, minute).await.map(drop),
+        ] {
+            assert!(matches!(outcome, Err(StoreError::BadName(..))), "{bucket}/{key}: {outcome:?}");
+        }
     }
     assert!(seen.lock().unwrap().is_empty());
 }

@@ -1,7 +1,9 @@
 //! Keys as paths below a bucket's folder. Any key has exactly one path, no path leaves the
 //! folder, and the names of a folder sort into the byte order of keys.
 //!
-//! A key is cut at its slashes. Of each segment the bytes `A-Z a-z 0-9 - _ .` stand for
+//! Keys with `.` or `..` between slashes are refused before they get here
+//! ([`crate::rules::check_key`]); that none of them would leave the folder either is the second
+//! lock on that door. A key is cut at its slashes. Of each segment the bytes `A-Z a-z 0-9 - _ .` stand for
 //! themselves and all others as `%XX`; so does a leading dot, and so there is no `.`, no `..`
 //! and no hidden name. An empty segment is `%`. The last segment, the object itself, ends in
 //! `=`, which no folder's name contains: `a` and `a/b` live side by side. File systems bound a
