@@ -99,7 +99,8 @@ pub async fn node(
         state: Some(config.cache.state.clone()),
         metadata_objects_max: OBJECTS_MAX,
     };
-    let cache = match Cache::open(&cache_config, store.clone()) {
+    let cache = match Cache::open_at(&cache_config, store.clone(), clock.unix_millis() * 1_000_000)
+    {
         Ok(cache) => cache,
         Err(error) => {
             if let Some(store) = store {

@@ -129,7 +129,7 @@ impl World {
         let cache = CacheConfig { memory_bytes: 64 << 20, state: None, metadata_objects_max: 1000 };
         let clock = Arc::new(ManualClock::at(1_700_000_000_000));
         let runtime = tokio::runtime::Handle::current();
-        let cache = Arc::new(Cache::open(&cache, None).unwrap());
+        let cache = Arc::new(Cache::open_at(&cache, None, 1_700_000_000_000_000_000).unwrap());
         let engine = Engine::new(cache, Arc::clone(&clock) as _, runtime, 8);
         let origin = Arc::new(Origin::default());
         let upstream = || Arc::clone(&origin) as Arc<dyn Upstream>;

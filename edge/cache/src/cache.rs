@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
@@ -122,16 +121,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens a cache: recovers the metadata table where a state file is configured.
-    pub fn open(
-        config: &CacheConfig,
-        store: Option<Arc<dyn ChunkStore>>,
-    ) -> Result<Self, OpenError> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::open_at(config, store, u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    /// As [`Cache::open`], with the time now (Unix nanoseconds) from outside.
+    /// Opens a cache: recovers the metadata table where a state file is configured. The time
+    /// now, in Unix nanoseconds, comes from outside.
     pub fn open_at(
         config: &CacheConfig,
         store: Option<Arc<dyn ChunkStore>>,

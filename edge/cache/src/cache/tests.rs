@@ -14,6 +14,9 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::{object::tests::object, store::Admission};
 
+/// When the tests take place, in Unix nanoseconds.
+const NOW: u64 = 1_700_000_000_000_000_000;
+
 /// A store in memory whose reads wait until the test lets them through.
 #[derive(Debug)]
 struct Scripted {
@@ -76,7 +79,7 @@ fn key(generation: u64, index: u32) -> ChunkKey {
 
 #[test]
 fn another_key_of_the_same_hash_finds_nothing() {
-    let cache = Cache::open(&config(1 << 20), None).unwrap();
+    let cache = Cache::open_at(&config(1 << 20), None, NOW).unwrap();
     let stored = cache.put_object(object("a", 1, 1));
     assert_eq!(cache.object(&stored.id, "a"), Some(stored.clone()));
     assert_eq!(cache.object(&stored.id, "b"), None);
@@ -85,7 +88,7 @@ fn another_key_of_the_same_hash_finds_nothing() {
 #[test]
 fn ram_stays_within_its_bound() {
     let bound = 8 << 20;
-    let cache = Cache::open(&config(bound), None).unwrap();
+    let cache = Cache::open_at(&config(bound), None, NOW).unwrap();
     for index in 0..100 {
         cache.insert_chunk(key(1, index), chunk(1, 1 << 20));
         let used = cache.stats().ram_used_bytes;
@@ -99,7 +102,7 @@ fn ram_stays_within_its_bound() {
 
 #[test]
 fn ram_counts_small_chunks_at_what_they_cost() {
-    let cache = Cache::open(&config(1 << 20), None).unwrap();
+    let cache = Cache::open_at(&config(1 << 20), None, NOW).unwrap();
     for index in 0..100_000 {
         cache.insert_chunk(key(1, index), chunk(1, 1));
     }
@@ -109,7 +112,7 @@ fn ram_counts_small_chunks_at_what_they_cost() {
 
 #[test]
 fn a_new_generation_frees_the_old_ones_ram() {
-    let cache = Cache::open(&config(64 << 20), None).unwrap();
+    let cache = Cache::open_at(&config(64 << 20), None, NOW).unwrap();
     cache.put_object(object("a", 1, 2 << 20));
     cache.insert_chunk(key(1, 0), chunk(1, 1 << 20));
     cache.insert_chunk(key(1, 1), chunk(1, 1 << 20));
@@ -124,7 +127,7 @@ fn a_new_generation_frees_the_old_ones_ram() {
 #[test]
 fn discard_takes_a_tainted_fill_and_leaves_its_successor() {
     let store = Scripted::new(0);
-    let cache = Cache::open(&config(64 << 20), Some(store)).unwrap();
+    let cache = Cache::open_at(&config(64 << 20), Some(store), NOW).unwrap();
     let id = ObjectId::of("a");
     for generation in [1, 2] {
         cache.insert_chunk(key(generation, 0), chunk(1, 10));
@@ -141,7 +144,7 @@ fn discard_takes_a_tainted_fill_and_leaves_its_successor() {
 
 #[test]
 fn purge_says_what_it_took() {
-    let cache = Cache::open(&config(1 << 20), None).unwrap();
+    let cache = Cache::open_at(&config(1 << 20), None, NOW).unwrap();
     let id = cache.put_object(object("a", 1, 123)).id;
     assert_eq!(cache.purge(&id), Some(Purged { objects: 1, bytes: 123 }));
     assert_eq!(cache.purge(&id), None);
@@ -151,7 +154,7 @@ fn purge_says_what_it_took() {
 #[tokio::test]
 async fn many_readers_of_a_chunk_make_one_disk_read() {
     let store = Scripted::new(0);
-    let cache = Arc::new(Cache::open(&config(64 << 20), Some(store.clone())).unwrap());
+    let cache = Arc::new(Cache::open_at(&config(64 << 20), Some(store.clone()), NOW).unwrap());
     store.offer(key(1, 0), chunk(7, 100));
     let readers: Vec<_> = (0..50)
         .map(|_| {
@@ -178,7 +181,7 @@ async fn many_readers_of_a_chunk_make_one_disk_read() {
 #[tokio::test]
 async fn a_reader_that_leaves_takes_nobody_along() {
     let store = Scripted::new(0);
-    let cache = Cache::open(&config(64 << 20), Some(store.clone())).unwrap();
+    let cache = Cache::open_at(&config(64 << 20), Some(store.clone()), NOW).unwrap();
     store.offer(key(1, 0), chunk(7, 100));
     let wanted = key(1, 0);
     let mut first = Box::pin(cache.disk_chunk(&wanted));

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::support::{MIB, chunk, object, open};
+use crate::support::{MIB, NOW, chunk, object, open};
 use tempfile::TempDir;
 use weir_edge_cache::{Cache, CacheConfig, ChunkStore, ObjectId};
 
@@ -21,7 +21,7 @@ async fn cache(directory: &Path) -> Cache {
         state: Some(directory.join("state.redb")),
         metadata_objects_max: 10_000,
     };
-    Cache::open(&config, Some(store as Arc<dyn ChunkStore>)).unwrap()
+    Cache::open_at(&config, Some(store as Arc<dyn ChunkStore>), NOW).unwrap()
 }
 
 /// Fills for ever; says after each flush how many objects are safe. Every third object is

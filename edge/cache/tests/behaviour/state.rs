@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::support::{MIB, chunk, object, open};
+use crate::support::{MIB, NOW, chunk, object, open};
 use tempfile::TempDir;
 use weir_edge_cache::{Cache, CacheConfig, ChunkStore, ObjectId, OpenError, Tier};
 
@@ -36,9 +36,10 @@ fn put(cache: &Cache, count: usize) {
 async fn a_restart_finds_objects_and_chunks() {
     let directory = TempDir::new().unwrap();
     let disk = directory.path().join("disk");
-    let cache = Cache::open(
+    let cache = Cache::open_at(
         &config(directory.path(), 1000),
         Some(open(&disk, 64 * MIB).await as Arc<dyn ChunkStore>),
+        NOW,
     )
     .unwrap();
     let generation = cache.next_generation();
@@ -51,9 +52,10 @@ async fn a_restart_finds_objects_and_chunks() {
     cache.close().await;
     drop(cache);
 
-    let cache = Cache::open(
+    let cache = Cache::open_at(
         &config(directory.path(), 1000),
         Some(open(&disk, 64 * MIB).await as Arc<dyn ChunkStore>),
+        NOW,
     )
     .unwrap();
     let again = cache.object(&stored.id, "film").expect("kept by a clean close");
@@ -76,7 +78,7 @@ async fn a_restart_finds_objects_and_chunks() {
 async fn removed_and_discarded_objects_stay_away() {
     let directory = TempDir::new().unwrap();
     let config = config(directory.path(), 1000);
-    let cache = Cache::open(&config, None).unwrap();
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
     put(&cache, 10);
     cache.flush().await;
     let id = |number: u32| ObjectId::of(&format!("object {number}"));
@@ -87,7 +89,7 @@ async fn removed_and_discarded_objects_stay_away() {
     cache.discard_generation(&id(4), generation, 1);
     cache.close().await;
     drop(cache);
-    let cache = Cache::open(&config, None).unwrap();
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
     assert_eq!(found(&cache, 10), 7);
     assert_eq!(cache.stats().state.unwrap().dropped, 0);
 }
@@ -95,15 +97,15 @@ async fn removed_and_discarded_objects_stay_away() {
 #[tokio::test]
 async fn a_smaller_bound_holds_after_a_restart_and_in_the_file() {
     let directory = TempDir::new().unwrap();
-    let cache = Cache::open(&config(directory.path(), 1000), None).unwrap();
+    let cache = Cache::open_at(&config(directory.path(), 1000), None, NOW).unwrap();
     put(&cache, 500);
     cache.close().await;
     drop(cache);
-    let cache = Cache::open(&config(directory.path(), 100), None).unwrap();
+    let cache = Cache::open_at(&config(directory.path(), 100), None, NOW).unwrap();
     assert_eq!((found(&cache, 500), cache.stats().objects), (100, 100));
     cache.close().await;
     drop(cache);
-    let cache = Cache::open(&config(directory.path(), 1000), None).unwrap();
+    let cache = Cache::open_at(&config(directory.path(), 1000), None, NOW).unwrap();
     assert_eq!(found(&cache, 500), 100);
 }
 
@@ -111,11 +113,11 @@ async fn a_smaller_bound_holds_after_a_restart_and_in_the_file() {
 async fn one_process_at_a_time() {
     let directory = TempDir::new().unwrap();
     let config = config(directory.path(), 10);
-    let cache = Cache::open(&config, None).unwrap();
-    let error = Cache::open(&config, None).unwrap_err();
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
+    let error = Cache::open_at(&config, None, NOW).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     cache.close().await;
-    Cache::open(&config, None).unwrap();
+    Cache::open_at(&config, None, NOW).unwrap();
 }
 
 #[tokio::test]
@@ -123,7 +125,7 @@ async fn a_path_that_can_be_no_file_is_refused() {
     let directory = TempDir::new().unwrap();
     let config = config(directory.path(), 10);
     fs::create_dir_all(config.state.as_ref().unwrap()).unwrap();
-    let error = Cache::open(&config, None).unwrap_err();
+    let error = Cache::open_at(&config, None, NOW).unwrap_err();
     assert!(matches!(error, OpenError::State { .. }), "{error}");
 }
 
@@ -133,19 +135,19 @@ async fn check_ruined(ruin: impl Fn(&Path)) -> usize {
     let directory = TempDir::new().unwrap();
     let config = config(directory.path(), 1000);
     let path = config.state.as_deref().unwrap();
-    let cache = Cache::open(&config, None).unwrap();
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
     put(&cache, 200);
     let last = cache.next_generation();
     cache.close().await;
     drop(cache);
     ruin(path);
-    let cache = Cache::open(&config, None).unwrap();
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
     let back = found(&cache, 200);
     assert!(cache.next_generation() > last);
     cache.put_object(object("new", 1, 1));
     cache.close().await;
     drop(cache);
-    let cache = Cache::open(&config, None).unwrap();
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
     assert!(cache.object(&ObjectId::of("new"), "new").is_some());
     back
 }
@@ -177,7 +179,7 @@ async fn another_format_is_set_aside_and_kept() {
     let directory = TempDir::new().unwrap();
     let config = config(directory.path(), 1000);
     let path = config.state.clone().unwrap();
-    let cache = Cache::open(&config, None).unwrap();
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
     put(&cache, 5);
     cache.close().await;
     drop(cache);
@@ -187,7 +189,7 @@ async fn another_format_is_set_aside_and_kept() {
     transaction.open_table(meta).unwrap().insert("format", 1).unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let cache = Cache::open(&config, None).unwrap();
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
     assert_eq!(found(&cache, 5), 0);
     assert!(path.with_file_name("metadata.redb.set-aside-1").exists());
 }

@@ -9,6 +9,9 @@ use weir_edge_cache::{
     Admission, Chunk, ChunkKey, ChunkStore, Fields, FoyerConfig, FoyerStore, ObjectId, StoredObject,
 };
 
+/// When the tests take place, in Unix nanoseconds.
+pub(crate) const NOW: u64 = 1_700_000_000_000_000_000;
+
 pub(crate) const MIB: u64 = 1 << 20;
 
 /// A chunk whose bytes follow from its key.

@@ -198,7 +198,7 @@ impl World {
 
     pub(crate) fn with_memory(origin: Arc<Origin>, memory_bytes: u64) -> Self {
         let config = CacheConfig { memory_bytes, state: None, metadata_objects_max: 10_000 };
-        let cache = Arc::new(Cache::open(&config, None).unwrap());
+        let cache = Arc::new(Cache::open_at(&config, None, 1_700_000_000_000_000_000).unwrap());
         let clock = Arc::new(ManualClock::at(1_700_000_000_000));
         let runtime = tokio::runtime::Handle::current();
         let engine = Engine::new(cache, Arc::clone(&clock) as _, runtime, 64);
