@@ -3,6 +3,7 @@
 //! A campaign starts the real `weir-edge` from the directory that holds its own binary, with
 //! a configuration it writes, and leaves nothing behind.
 
+pub mod ats;
 pub mod cpu;
 pub mod edge;
 mod error;
@@ -12,6 +13,7 @@ pub mod naive;
 pub mod network;
 pub mod nginx;
 pub mod process;
+pub mod suite;
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +27,7 @@ pub use figures::Figures;
 #[derive(Debug, Clone, Parser)]
 pub struct Options {
     /// A short form for CI: fewer trials, nothing written to the scorecard.
-    #[arg(long)]
+    #[arg(long, alias = "short")]
     pub quick: bool,
     /// Write nothing to the scorecard.
     #[arg(long)]
@@ -54,7 +56,7 @@ impl Place {
             std::fs::create_dir_all(path).map_err(file)?;
             let path = path.canonicalize().map_err(file)?;
             // What an earlier run cached is not this run's.
-            for part in ["edge", "nginx"] {
+            for part in ["edge", "nginx", "ats"] {
                 let old = path.join(part);
                 if old.exists() {
                     std::fs::remove_dir_all(old).map_err(file)?;

@@ -34,6 +34,9 @@ pub const NPM: Need = Need { package: "npm", sign: Sign::Program("npm") };
 pub const CHROMIUM: Need = Need { package: "chromium", sign: Sign::Program("chromium") };
 /// The peer of the hot benchmark.
 pub const NGINX: Need = Need { package: "nginx-light", sign: Sign::Program("nginx") };
+/// The peer of the HTTP caching suite.
+pub const TRAFFIC_SERVER: Need =
+    Need { package: "trafficserver", sign: Sign::Program("traffic_server") };
 /// Load over HTTP/1.1 and 2.
 pub const H2LOAD: Need = Need { package: "nghttp2-client", sign: Sign::Program("h2load") };
 /// The campaigns' own network.

@@ -14,9 +14,10 @@ use crate::{
 };
 
 /// Names, and what each shows.
-const BENCHES: [(&str, &str); 4] = [
+const BENCHES: [(&str, &str); 5] = [
     ("collapse", "100 clients on one cold object: upstream requests, and when bytes begin"),
     ("bad-origin", "seeded origins that misbehave: wrong bytes, waiters left waiting"),
+    ("cache-tests", "the public HTTP caching suite, and Debian's Traffic Server in the same run"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];
@@ -42,6 +43,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     }
     let log = root.join("target/xtask/setup.log");
     apt::ensure(&[apt::NGINX, apt::H2LOAD, apt::IPROUTE], &log)?;
+    if name == "cache-tests" {
+        apt::ensure(&[apt::NPM, apt::TRAFFIC_SERVER], &log)?;
+    }
     tools::python::python(&tools::cache()?, &log)?;
     place.build()?;
     let cargo = Run::new("cargo").args(["run", "--quiet", "--release", "--bin"]);

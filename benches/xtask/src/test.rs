@@ -104,10 +104,11 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
 }
 
 /// Campaigns in a form of seconds; their long forms are `cargo xtask bench`.
-const SHORT_FORMS: [(&str, &str); 3] = [
+const SHORT_FORMS: [(&str, &str); 4] = [
     ("bad origin, short", "bench-bad-origin"),
     ("collapse, short", "bench-collapse"),
     ("hot, short", "bench-hot"),
+    ("cache tests, short", "bench-cache-tests"),
 ];
 
 /// The stages that ask running servers, which start and end with them.
@@ -170,6 +171,7 @@ fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
     ];
     apt::ensure(&needs, log)?;
     tools::node::players(&place.players(), log)?;
+    tools::node::cache_tests(&place.root.join("benches/testbed/cache-tests"), log)?;
     tools::node::node(cache, log)?;
     tools::python::python(cache, log)?;
     tools::cargo::nextest(cache, log)?;

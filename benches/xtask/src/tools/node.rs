@@ -19,11 +19,20 @@ const VERSION: &str = "22.23.3";
 
 /// Fetches the players' packages as `package-lock.json` pins them.
 pub fn players(dir: &Path, log: &Path) -> Result<(), Failure> {
+    packages(dir, "the players (hls.js, dash.js, Shaka)", log)
+}
+
+/// Fetches the public HTTP caching suite as `package-lock.json` pins it.
+pub fn cache_tests(dir: &Path, log: &Path) -> Result<(), Failure> {
+    packages(dir, "the HTTP caching suite", log)
+}
+
+fn packages(dir: &Path, what: &str, log: &Path) -> Result<(), Failure> {
     let lock = dir.join("package-lock.json");
     let pinned = fs::read(&lock).map_err(|why| Failure::path("read", &lock, &why))?;
     once(&dir.join("node_modules/.weir"), &pinned, || {
         apt::ensure(&[apt::NPM], log)?;
-        say::step("Fetching the players (hls.js, dash.js, Shaka) from npm", || {
+        say::step(&format!("Fetching {what} from npm"), || {
             let npm = Run::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
             npm.dir(dir).quiet(log)
         })
