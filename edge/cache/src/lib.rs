@@ -21,6 +21,6 @@ pub use cache::{Cache, CacheConfig, CacheStats, OpenError, Purged, Tier, TierSta
 pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
 pub use disk::{FoyerConfig, FoyerStore, StoreOpenError};
 pub use fields::Fields;
-pub use object::{StoredObject, TAGS_MAX};
+pub use object::{StoredObject, TAGS_MAX, VARIANT_MARK, primary_key};
 pub use state::StateStats;
 pub use store::{Admission, ChunkStore, Health, Listed, Page, Pinning, StoreStats, Verdict};

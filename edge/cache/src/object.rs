@@ -46,6 +46,16 @@ pub struct StoredObject {
     pub epoch: u64,
 }
 
+/// Separates, in the key of a variant (RFC 9111 §4.1), the key of its URL from what selects it.
+/// No key of a URL holds it.
+pub const VARIANT_MARK: char = '\n';
+
+/// The key of the URL that a key is a variant of; of any other key, the key itself. Purges and
+/// operators mean this one.
+pub fn primary_key(key: &str) -> &str {
+    key.split(VARIANT_MARK).next().unwrap_or(key)
+}
+
 /// Tags of one object; a response that names more keeps the first ones.
 pub const TAGS_MAX: usize = 64;
 
@@ -100,6 +110,12 @@ pub(crate) mod tests {
     #[test]
     fn stays_small() {
         assert!(size_of::<StoredObject>() <= 168, "{}", size_of::<StoredObject>());
+    }
+
+    #[test]
+    fn a_variant_knows_its_url() {
+        assert_eq!(primary_key("site|a|/b"), "site|a|/b");
+        assert_eq!(primary_key("site|a|/b\n5\naccept=gzip"), "site|a|/b");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! HTTP caching, range and conditional rules as pure functions: they take header fields and
 //! times and return decisions. RFC 9110, 9111, 9211, 9213.
 //!
-//! What it leaves to others: fetching, storing, writing responses; RFC 5861 and 8246; and,
-//! for now, §4.1 of RFC 9111: a response with a `Vary` that could matter is not storable (see
-//! [`storable`]).
+//! What it leaves to others: fetching, storing, writing responses; RFC 5861 and 8246; which
+//! stored response a `Vary` selects ([`vary`] says what selects; a fill engine that keeps one
+//! response for each says so in `Rules::vary_safe`).
 
 pub mod conditional;
 pub mod control;
@@ -16,6 +16,7 @@ pub mod status;
 pub mod storable;
 pub mod update;
 pub mod validator;
+pub mod vary;
 
 pub use conditional::{Precondition, evaluate, if_range_holds};
 pub use control::{CacheControl, RequestControl, Targeted, response_control};

@@ -11,6 +11,7 @@ mod never_panics;
 mod ranges;
 mod status;
 mod storability;
+mod vary;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use weir_edge_freshness::date;
