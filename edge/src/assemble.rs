@@ -7,11 +7,10 @@ mod upstreams;
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
-    time::Instant,
 };
 
 use arc_swap::ArcSwap;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 use weir_config::edge::{EdgeConfig, TlsVersion};
 use weir_config_lifecycle::{Clock, Readiness};
 use weir_config_telemetry::{AccessLog, AccessOptions, Metrics as Registry};

@@ -1,11 +1,9 @@
 //! What the phases of a request share: one node, for as long as the process lives.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Instant,
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 use weir_config_lifecycle::{Clock, Readiness};
 use weir_config_telemetry::AccessLog;
 use weir_edge_fill::Engine;

@@ -4,10 +4,10 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
-    time::Instant,
 };
 
 use serde::Serialize;
+use tokio::time::Instant;
 use weir_edge_http::{ConnectionInfo, Request, Response, body::Observer};
 
 use crate::{

@@ -85,8 +85,8 @@ pub async fn run(
         workers::run(count, "edge", move |index| {
             let share = std::mem::take(&mut shares.lock()[index]);
             let counters = Arc::clone(&node.connections);
-            let mut server =
-                Server::new(Arc::clone(&handler), Limits::default(), counters).worker(index);
+            let (handler, clock) = (Arc::clone(&handler), Arc::clone(&node.clock));
+            let mut server = Server::new(handler, Limits::default(), counters, clock).worker(index);
             if let Some(value) = &alt_svc {
                 server = server.alt_svc(value.clone());
             }
@@ -100,9 +100,14 @@ pub async fn run(
         Arc::new(Admin { node: Arc::clone(&node) }),
         Limits::default(),
         Arc::clone(&counters),
+        Arc::clone(&node.clock),
     );
-    let management_server =
-        Server::new(Arc::new(Management { node: Arc::clone(&node) }), Limits::default(), counters);
+    let management_server = Server::new(
+        Arc::new(Management { node: Arc::clone(&node) }),
+        Limits::default(),
+        counters,
+        Arc::clone(&node.clock),
+    );
     // Operators may ask until the end: these outlive the drain of the clients.
     let until = HttpShutdown::new(shutdown.stop_token(), Duration::ZERO);
     let admin_task = {

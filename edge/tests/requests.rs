@@ -144,7 +144,7 @@ impl World {
         let node = Arc::new(Node {
             name: "edge-1".into(),
             site: "test".into(),
-            started: std::time::Instant::now(),
+            started: tokio::time::Instant::now(),
             clock,
             services: arc_swap::ArcSwap::from_pointee(Services::new(vec![film, open, site])),
             engine,

@@ -155,7 +155,7 @@ impl Origin {
             Arc::new(store.clone()),
             Grants::new(config),
             config.store.region.clone(),
-            clock,
+            Arc::clone(&clock),
             Arc::new(reports),
         ));
         let readiness = shutdown.readiness().clone();
@@ -170,7 +170,12 @@ impl Origin {
                 body_bytes: MAX_BODY_BYTES,
                 ..Limits::default()
             };
-            let server = Server::new(Arc::clone(&handler), limits, Arc::clone(&counters));
+            let server = Server::new(
+                Arc::clone(&handler),
+                limits,
+                Arc::clone(&counters),
+                Arc::clone(&clock),
+            );
             let orders = orders.clone();
             origin.servers.spawn(async move { server.plain(listener, &orders).await });
             origin.addresses.push(address);
@@ -179,7 +184,8 @@ impl Origin {
         for (address, listener) in admin {
             let listener = adopt(listener)?;
             let limits = Limits { connections: ADMIN_CONNECTIONS, ..Limits::default() };
-            let server = Server::new(Arc::clone(&asked), limits, Arc::default());
+            let server =
+                Server::new(Arc::clone(&asked), limits, Arc::default(), Arc::clone(&clock));
             let orders = orders.clone();
             origin.servers.spawn(async move { server.plain(listener, &orders).await });
             origin.admin = Some(address);

@@ -11,6 +11,7 @@ use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use weir_config_lifecycle::SystemClock;
 use weir_edge_http::{
     ConnectionInfo, Counters, Handler, Limits, Protocol, Request, Response, ResponseBody, Server,
     Shutdown,
@@ -61,9 +62,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let running = workers::run(count, "hot", {
         let (counters, begin) = (Arc::clone(&counters), begin.clone());
         move |index| {
-            let server =
-                Server::new(Arc::clone(&handler), Limits::default(), Arc::clone(&counters))
-                    .worker(index);
+            let (handler, counters) = (Arc::clone(&handler), Arc::clone(&counters));
+            let clock = Arc::new(SystemClock);
+            let server = Server::new(handler, Limits::default(), counters, clock).worker(index);
             let sockets = sockets[index].lock().take();
             let (tls, shutdown) =
                 (tls.clone(), Shutdown::new(begin.clone(), Duration::from_secs(2)));

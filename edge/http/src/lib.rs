@@ -7,6 +7,7 @@
 //! use std::{error::Error, path::Path, sync::Arc, time::Duration};
 //!
 //! use tokio_util::sync::CancellationToken;
+//! use weir_config_lifecycle::Clock;
 //! use weir_edge_http::{
 //!     ConnectionInfo, Counters, Handler, Limits, Request, Response, ResponseBody, Server,
 //!     Shutdown,
@@ -26,7 +27,7 @@
 //!     }
 //! }
 //!
-//! # async fn process(unix_seconds: Arc<dyn Fn() -> u64 + Send + Sync>)
+//! # async fn process(clock: Arc<dyn Clock>, unix_seconds: Arc<dyn Fn() -> u64 + Send + Sync>)
 //! # -> Result<(), Box<dyn Error + Send + Sync>> {
 //! const WORKERS: usize = 2;
 //! let keys = Keys::load_or_make(Path::new("state/transport-keys"), unix_seconds)?;
@@ -41,7 +42,8 @@
 //! let order = shutdown.begin.clone();
 //!
 //! let running = workers::run(WORKERS, "edge", move |worker| {
-//!     let server = Server::new(Arc::clone(&handler), Limits::default(), Arc::clone(&counters))
+//!     let (handler, counters) = (Arc::clone(&handler), Arc::clone(&counters));
+//!     let server = Server::new(handler, Limits::default(), counters, Arc::clone(&clock))
 //!         .worker(worker)
 //!         .alt_svc(alt_svc.parse().expect("digits and quotes are a header value"));
 //!     let sockets = sockets.lock().expect("nobody panics with it")[worker].take();

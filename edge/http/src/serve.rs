@@ -1,6 +1,7 @@
 //! The servers: HTTP/1.1 on plain TCP, HTTP/1.1 and 2 on TLS, HTTP/3 on QUIC, one handler.
 
 mod accept;
+mod date;
 mod drive;
 mod h3;
 mod io;
@@ -19,6 +20,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+use weir_config_lifecycle::Clock;
 use weir_edge_transport::{quic::Endpoint, tls::Tls};
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
 };
 
 use accept::{accept_loop, drain};
+use date::Dates;
 use service::Shared;
 
 /// How long a QUIC endpoint may take to tell its last clients that it is gone.
@@ -40,9 +43,15 @@ pub struct Server<H> {
 }
 
 impl<H: Handler> Server<H> {
-    /// A server without `alt-svc`, on worker 0.
-    pub fn new(handler: Arc<H>, limits: Limits, counters: Arc<Counters>) -> Self {
-        let shared = Shared { handler, limits, counters, alt_svc: None, worker: 0 };
+    /// A server without `alt-svc`, on worker 0. `clock` dates the responses.
+    pub fn new(
+        handler: Arc<H>,
+        limits: Limits,
+        counters: Arc<Counters>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let dates = Dates::new(clock);
+        let shared = Shared { handler, limits, counters, dates, alt_svc: None, worker: 0 };
         Self { shared: Arc::new(shared) }
     }
 

@@ -141,7 +141,8 @@ async fn check_ruined(ruin: impl Fn(&Path)) -> usize {
     cache.close().await;
     drop(cache);
     ruin(path);
-    let cache = Cache::open_at(&config, None, NOW).unwrap();
+    let a_second_later = NOW + 1_000_000_000;
+    let cache = Cache::open_at(&config, None, a_second_later).unwrap();
     let back = found(&cache, 200);
     assert!(cache.next_generation() > last);
     cache.put_object(object("new", 1, 1));

@@ -10,7 +10,7 @@ mod adapter;
 mod input;
 mod output;
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use futures::{
@@ -21,7 +21,7 @@ use h3::{
     error::Code,
     server::{RequestResolver, RequestStream},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use http_body::Body;
 use http_body_util::BodyExt;
 use quinn::{Connection, ConnectionError, Incoming};
@@ -179,7 +179,7 @@ async fn request_stream<H: Handler>(
         Either::Left((answered, _)) => answered,
         Either::Right(_) => Err(NoAnswer::ClientLeft),
     };
-    let (mut head, body) = match answered {
+    let (head, body) = match answered {
         Ok(response) => response.into_parts(),
         Err(NoAnswer::ClientLeft) => return sender.stop_stream(Code::H3_REQUEST_CANCELLED),
         Err(NoAnswer::Malformed) => {
@@ -187,11 +187,6 @@ async fn request_stream<H: Handler>(
             return sender.stop_stream(Code::H3_MESSAGE_ERROR);
         }
     };
-    if !head.headers.contains_key(header::DATE)
-        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
-    {
-        head.headers.insert(header::DATE, date);
-    }
     if sender.send_response(http::Response::from_parts(head, ())).await.is_err() {
         return sender.stop_stream(Code::H3_INTERNAL_ERROR);
     }
@@ -233,7 +228,7 @@ async fn answer<H: Handler>(
     if upload.is_malformed() {
         return Err(NoAnswer::Malformed);
     }
-    Ok(finish(&method, version, response, None, running))
+    Ok(finish(&method, version, response, None, &shared.dates, running))
 }
 
 /// How writing a body went.

@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use crate::{
     body::{BodyError, ResponseBody},
     handler::{Protocol, Response},
-    serve::state::Running,
+    serve::{date::Dates, state::Running},
 };
 
 /// An HTTP/2 DATA frame of this payload and its 9 bytes of header fill one TLS record of
@@ -31,6 +31,7 @@ pub(crate) fn finish(
     version: Version,
     mut response: Response,
     alt_svc: Option<&HeaderValue>,
+    dates: &Dates,
     running: Running,
 ) -> http::Response<WireBody> {
     let protocol = running.state().protocol();
@@ -47,6 +48,7 @@ pub(crate) fn finish(
         headers.remove("keep-alive");
         headers.remove("proxy-connection");
     }
+    dates.date(headers);
     if let Some(value) = alt_svc {
         headers.entry(ALT_SVC).or_insert_with(|| value.clone());
     }

@@ -20,6 +20,7 @@ use crate::{
     handler::{ConnectionInfo, Handler, Request, Response},
     limits::Limits,
     serve::{
+        date::Dates,
         request::{Refusal, normalise},
         response::{WireBody, finish, plain},
         state::{Running, State},
@@ -31,6 +32,7 @@ pub(crate) struct Shared<H> {
     pub(crate) handler: Arc<H>,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) dates: Dates,
     pub(crate) alt_svc: Option<HeaderValue>,
     pub(crate) worker: usize,
 }
@@ -62,7 +64,7 @@ pub(crate) async fn answer<H: Handler>(
             response
         }
     };
-    Ok(finish(&method, version, response, alt_svc, running))
+    Ok(finish(&method, version, response, alt_svc, &shared.dates, running))
 }
 
 /// What the handler answers; 500 where it panics, because other requests share the thread.

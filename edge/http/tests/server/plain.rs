@@ -8,7 +8,7 @@ use tokio::{
 };
 use weir_edge_http::{Limits, Protocol};
 
-use crate::support::{self, Running, content};
+use crate::support::{self, DATE, Running, content};
 
 /// Sends `request`, reads until the server closes.
 async fn ask(server: &Running, request: &str) -> (String, Vec<u8>) {
@@ -32,7 +32,7 @@ async fn answers_with_length_and_date() {
     let (head, body) = ask(&server, &get("/bytes/3000000")).await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert!(head.contains("content-length: 3000000\r\n"), "{head}");
-    assert!(head.contains("date: "), "{head}");
+    assert!(head.contains(&format!("date: {DATE}\r\n")), "{head}");
     assert_eq!(body, content(0, 3_000_000));
     assert_eq!(server.counters.requests.of(Protocol::H1), 1);
     assert_eq!(server.counters.body_bytes.load(std::sync::atomic::Ordering::Relaxed), 3_000_000);

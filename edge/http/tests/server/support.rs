@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use weir_config_lifecycle::ManualClock;
 use weir_edge_http::{
     BodyError, ConnectionInfo, Counters, Drained, Handler, Limits, Request, Response, ResponseBody,
     Server, Shutdown,
@@ -166,13 +167,21 @@ impl Identity {
     }
 }
 
+/// Stands still, so that every response has one date.
+pub(crate) fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(784_111_777_000))
+}
+
+/// That date.
+pub(crate) const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
 impl Running {
     pub(crate) async fn plain(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let counters = Arc::new(Counters::default());
         let begin = CancellationToken::new();
-        let server = Server::new(Arc::new(Script), limits, Arc::clone(&counters));
+        let server = Server::new(Arc::new(Script), limits, Arc::clone(&counters), clock());
         let shutdown = Shutdown::new(begin.clone(), Duration::from_secs(5));
         let task = tokio::spawn(async move { server.plain(listener, &shutdown).await });
         Self { address, counters, begin, task }
@@ -185,7 +194,8 @@ impl Running {
         let counters = Arc::new(Counters::default());
         let begin = CancellationToken::new();
         let alt_svc = format!("h3=\":{}\"; ma=60", address.port()).parse().unwrap();
-        let server = Server::new(Arc::new(Script), limits, Arc::clone(&counters)).alt_svc(alt_svc);
+        let server =
+            Server::new(Arc::new(Script), limits, Arc::clone(&counters), clock()).alt_svc(alt_svc);
         let shutdown = Shutdown::new(begin.clone(), Duration::from_secs(5));
         let tls = identity.tls();
         let listener = TcpListener::from_std(bound.tcp.into_iter().next().unwrap()).unwrap();
