@@ -3,17 +3,22 @@
 //! A campaign starts the real `weir-edge` from the directory that holds its own binary, with
 //! a configuration it writes, and leaves nothing behind.
 
+pub mod admin;
 pub mod ats;
+pub mod careless;
 pub mod cpu;
 pub mod edge;
 mod error;
 pub mod fault;
 pub mod figures;
+pub mod group;
 pub mod naive;
 pub mod network;
 pub mod nginx;
 pub mod process;
 pub mod suite;
+pub mod viewer;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 

@@ -14,10 +14,11 @@ use crate::{
 };
 
 /// Names, and what each shows.
-const BENCHES: [(&str, &str); 5] = [
+const BENCHES: &[(&str, &str)] = &[
     ("collapse", "100 clients on one cold object: upstream requests, and when bytes begin"),
     ("bad-origin", "seeded origins that misbehave: wrong bytes, waiters left waiting"),
     ("cache-tests", "the public HTTP caching suite, and Debian's Traffic Server in the same run"),
+    ("kill", "SIGKILLs under 64 clients: wrong bytes, recovery, and what the disk tier kept"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];
@@ -31,7 +32,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
         }
         return Ok(true);
     };
-    let names = BENCHES.map(|(name, _)| name);
+    let names: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
     if !names.contains(&name.as_str()) {
         let near = nearest(&name, &names);
         let hint = near.map_or_else(|| names.join(", "), |near| format!("did you mean `{near}`?"));

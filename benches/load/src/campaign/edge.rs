@@ -4,16 +4,17 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use weir_benches_testbed::ca;
 use weir_edge_token::{Claims, SigningKey, insert, key_set};
 
 use super::{
+    admin::{Metrics, Operator},
     error::CampaignError,
+    group,
     process::{Process, free_address, status_of},
     sibling,
 };
@@ -42,8 +43,12 @@ pub struct Settings {
     pub disk: Option<&'static str>,
     /// Deadline of a fill, as the configuration writes it.
     pub deadline: &'static str,
+    /// Requests to the origin at once; each has 1 MiB of the memory.
+    pub concurrency: usize,
     /// Run on this core alone.
     pub core: Option<usize>,
+    /// Run in this memory group.
+    pub group: Option<PathBuf>,
 }
 
 impl Settings {
@@ -56,7 +61,9 @@ impl Settings {
             memory: "512 MiB",
             disk: Some("2 GiB"),
             deadline: "2s",
+            concurrency: 256,
             core: None,
+            group: None,
         }
     }
 }
@@ -65,8 +72,10 @@ impl Settings {
 #[derive(Debug)]
 pub struct Edge {
     process: Process,
+    start: Start,
     https: SocketAddr,
     http: SocketAddr,
+    admin: SocketAddr,
     certificates: ca::Files,
     token: Option<String>,
     directory: PathBuf,
@@ -86,20 +95,52 @@ impl Edge {
         let path = directory.join("edge.toml");
         let config = configuration(settings, https, http, admin);
         write(&path, &config)?;
-        let program = sibling("weir-edge")?;
-        let mut command = match settings.core {
-            Some(core) => {
-                let mut command = Command::new("taskset");
-                command.arg("-c").arg(core.to_string()).arg(program);
-                command
-            }
-            None => Command::new(program),
+        let start = Start {
+            program: sibling("weir-edge")?,
+            config: path,
+            log: directory.join("log/edge.out"),
+            core: settings.core,
+            group: settings.group.clone(),
         };
-        command.arg("--config").arg(&path);
-        let mut process =
-            Process::start("weir-edge", &mut command, &directory.join("log/edge.out"))?;
-        process.wait_until(START, || status_of(admin, "/readyz") == Some(200))?;
-        Ok(Self { process, https, http, certificates, token, directory })
+        let process = start.process()?;
+        let mut edge = Self { process, start, https, http, admin, certificates, token, directory };
+        edge.wait()?;
+        Ok(edge)
+    }
+
+    /// Waits until it is ready to serve.
+    pub fn wait(&mut self) -> Result<(), CampaignError> {
+        let admin = self.admin;
+        self.process.wait_until(START, || status_of(admin, "/readyz") == Some(200))
+    }
+
+    /// Kills it (SIGKILL).
+    pub fn kill(&mut self) -> Result<(), CampaignError> {
+        self.process.kill()
+    }
+
+    /// Starts it again as it was, at the same addresses, over the same files; says when. It is
+    /// not ready yet.
+    pub fn start_again(&mut self) -> Result<Instant, CampaignError> {
+        let begun = Instant::now();
+        self.process = self.start.process()?;
+        Ok(begun)
+    }
+
+    /// Its counters now.
+    pub async fn metrics(&self) -> Result<Metrics, CampaignError> {
+        Metrics::read(self.admin).await
+    }
+
+    /// Whom operators ask.
+    pub fn operator(&self) -> Operator {
+        let base = format!("https://localhost:{}/vod", self.https.port());
+        Operator::new(self.directory.join("run/admin.sock"), base)
+    }
+
+    /// Where the chunks of the disk tier are.
+    pub fn disk(&self) -> PathBuf {
+        self.directory.join("cache/disk0")
     }
 
     /// Its process id.
@@ -145,6 +186,24 @@ impl Edge {
     }
 }
 
+/// How the process is started, for the first time and again.
+#[derive(Debug)]
+struct Start {
+    program: PathBuf,
+    config: PathBuf,
+    log: PathBuf,
+    core: Option<usize>,
+    group: Option<PathBuf>,
+}
+
+impl Start {
+    fn process(&self) -> Result<Process, CampaignError> {
+        let mut command = group::command(self.group.as_deref(), self.core, &self.program);
+        command.arg("--config").arg(&self.config);
+        Process::start("weir-edge", &mut command, &self.log)
+    }
+}
+
 /// A key set beside the configuration, and a token for everything, good for a day.
 fn token(directory: &Path) -> Result<String, CampaignError> {
     let unfit = |why: String| CampaignError::Unfit(format!("cannot make a token: {why}"));
@@ -162,7 +221,7 @@ fn configuration(
     http: SocketAddr,
     admin: SocketAddr,
 ) -> String {
-    let Settings { origin, workers, memory, deadline, .. } = settings;
+    let Settings { origin, workers, memory, deadline, concurrency, .. } = settings;
     let disk = settings.disk.map_or(String::new(), |size| {
         format!("[[cache.disk]]\npath = \"cache/disk0\"\nsize = \"{size}\"\n")
     });
@@ -199,7 +258,7 @@ state = "state/metadata.redb"
 
 {disk}
 [fill]
-concurrency = 256
+concurrency = {concurrency}
 deadline = "{deadline}"
 resumes = 3
 

@@ -13,6 +13,7 @@ use weir_benches_testbed::ca;
 
 use super::{
     error::CampaignError,
+    group,
     process::{Process, free_address, listens},
 };
 use crate::{
@@ -32,13 +33,15 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it on one core, with the edge's certificate and a cache of its own in `place`.
+    /// Starts it on one core, with the edge's certificate and a cache of its own in `place`;
+    /// in a memory group, if there is one.
     pub fn start(
         place: &Path,
         origin: SocketAddr,
         certificates: &ca::Files,
         core: usize,
         ssl_buffer: &str,
+        group: Option<&Path>,
     ) -> Result<Self, CampaignError> {
         let directory = place.join("nginx");
         let file = |path: &Path| {
@@ -56,9 +59,8 @@ impl Nginx {
             .replace("@SSL_BUFFER@", ssl_buffer);
         let path = directory.join("nginx.conf");
         fs::write(&path, config).map_err(file(&path))?;
-        let mut command = Command::new("taskset");
-        command.args(["-c", &core.to_string()]).arg(program()?).arg("-p").arg(&directory);
-        command.arg("-c").arg(&path);
+        let mut command = group::command(group, Some(core), Path::new(program()?));
+        command.arg("-p").arg(&directory).arg("-c").arg(&path);
         let mut process = Process::start("nginx", &mut command, &directory.join("nginx.out"))?;
         process.wait_until(START, || listens(address))?;
         Ok(Self { process, address, ca: certificates.ca.clone() })

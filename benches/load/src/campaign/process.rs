@@ -27,7 +27,8 @@ impl Process {
     /// Starts `command`; what it says goes to `log`.
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self, CampaignError> {
         let file = |source| CampaignError::File { path: log.to_owned(), source };
-        let out = File::create(log).map_err(file)?;
+        // A program that is started again goes on in the same log.
+        let out = File::options().create(true).append(true).open(log).map_err(file)?;
         let err = out.try_clone().map_err(file)?;
         let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
         let child = child.map_err(|source| CampaignError::Process {
@@ -94,6 +95,14 @@ impl Process {
             pause();
         }
         Err(self.fails(format!("did not end within {patience:?}")))
+    }
+
+    /// Kills it (SIGKILL) and waits until the kernel has taken everything back.
+    pub fn kill(&mut self) -> Result<(), CampaignError> {
+        self.check()?;
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     fn terminate(&self) {
