@@ -12,6 +12,7 @@ use crate::{
     chunk::{Chunk, ChunkKey, ObjectId},
     generation::Generations,
     object::StoredObject,
+    purge::{Ledger, Standing, sweep::Counts},
     ram::Ram,
     reads::Reads,
     state::{self, Opener, State, StateStats},
@@ -59,7 +60,7 @@ pub enum Tier {
     Disk,
 }
 
-/// What a purge took away.
+/// What was taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Purged {
     /// Objects.
@@ -110,10 +111,12 @@ pub struct CacheStats {
 /// thread.
 #[derive(Debug)]
 pub struct Cache {
-    table: Arc<Table>,
-    state: Option<State>,
-    ram: Arc<Ram>,
-    store: Option<Arc<dyn ChunkStore>>,
+    pub(crate) table: Arc<Table>,
+    pub(crate) state: Option<State>,
+    pub(crate) ram: Arc<Ram>,
+    pub(crate) store: Option<Arc<dyn ChunkStore>>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) swept: Counts,
     reads: Reads,
     disk_hits: AtomicU64,
     disk_misses: AtomicU64,
@@ -138,22 +141,28 @@ impl Cache {
         opener: Opener,
     ) -> Result<Self, OpenError> {
         let table = Arc::new(Table::new(config.metadata_objects_max));
-        let opened = config.state.as_deref().map(|path| state::open(path, opener)).transpose()?;
+        let mut opened =
+            config.state.as_deref().map(|path| state::open(path, opener)).transpose()?;
         let reserved = opened.as_ref().map_or(0, |opened| opened.found.reserved);
         let generations = Arc::new(Generations::new(unix_nanos, reserved));
+        let purges = opened.as_mut().map(|opened| std::mem::take(&mut opened.found.purges));
+        let purges = purges.unwrap_or_default();
+        let ledger = Arc::new(Ledger::recovered(purges.epoch, purges.orders, purges.rotten));
         let state = opened.map(|mut opened| {
             let mut stale = std::mem::take(&mut opened.found.rotten);
             for object in std::mem::take(&mut opened.found.objects) {
                 // A smaller bound than last time.
                 stale.extend(table.insert(Arc::new(object)).evicted.map(|object| object.id.0));
             }
-            opened.start(table.clone(), generations.clone(), stale)
+            opened.start(table.clone(), generations.clone(), ledger.clone(), stale)
         });
         Ok(Self {
             table,
             state,
             ram: Arc::new(Ram::new(config.memory_bytes)),
             store,
+            ledger,
+            swept: Counts::default(),
             reads: Reads::default(),
             disk_hits: AtomicU64::new(0),
             disk_misses: AtomicU64::new(0),
@@ -161,16 +170,32 @@ impl Cache {
         })
     }
 
-    /// The object of this id; `None` also when another key has the same hash.
+    /// The object of this id; `None` also when another key has the same hash, and for what
+    /// was purged. What was purged softly is stale since then.
     pub fn object(&self, id: &ObjectId, key: &str) -> Option<Arc<StoredObject>> {
-        self.table.get(*id).filter(|object| *object.key == *key)
+        let object = self.table.get(*id).filter(|object| *object.key == *key)?;
+        match self.ledger.judge(&(&*object).into()) {
+            Standing::Valid => Some(object),
+            Standing::Stale { since_millis } => {
+                Some(Arc::new(object.stale(since_millis, object.epoch)))
+            }
+            Standing::Gone => None,
+        }
     }
 
-    /// Inserts or replaces the object of this id. Chunks of a replaced generation become
-    /// unreachable and leave RAM.
+    /// Inserts or replaces the object of this id, unless it was purged since its fill began
+    /// (its epoch, see [`Cache::begin`]). Chunks of a replaced generation become unreachable
+    /// and leave RAM.
     pub fn put_object(&self, object: StoredObject) -> Arc<StoredObject> {
-        let object = Arc::new(object);
-        let displaced = self.table.insert(object.clone());
+        let mut object = Arc::new(object);
+        let subject = object.clone();
+        let displaced = self.ledger.admit(&(&*subject).into(), |standing, epoch| {
+            if let Standing::Stale { since_millis } = standing {
+                object = Arc::new(object.stale(since_millis, epoch));
+            }
+            self.table.insert(object.clone())
+        });
+        let Some(displaced) = displaced else { return object };
         self.mark(&object.id);
         if let Some(old) = displaced.replaced.filter(|old| old.generation != object.generation) {
             self.forget_ram(&old);
@@ -251,8 +276,8 @@ impl Cache {
         }
     }
 
-    /// Removes the object of this id now. Survives a kill once [`Cache::flush`] returned:
-    /// await it before telling anybody that the purge is done.
+    /// Removes the object of this id now, without an order: a fill that is under way may bring
+    /// it back. Survives a kill once [`Cache::flush`] returned.
     pub fn purge(&self, id: &ObjectId) -> Option<Purged> {
         let object = self.remove_object(id)?;
         Some(Purged { objects: 1, bytes: object.size })
@@ -307,7 +332,7 @@ impl Cache {
         }
     }
 
-    fn mark(&self, id: &ObjectId) {
+    pub(crate) fn mark(&self, id: &ObjectId) {
         if let Some(state) = &self.state {
             state.mark(*id);
         }

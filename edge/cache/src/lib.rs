@@ -11,10 +11,12 @@ pub mod disk;
 mod fields;
 mod generation;
 pub mod object;
+pub mod purge;
 mod ram;
 mod reads;
 mod state;
 pub mod store;
+mod sync;
 mod table;
 
 pub use cache::{Cache, CacheConfig, CacheStats, OpenError, Purged, Tier, TierStats};
@@ -22,5 +24,9 @@ pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
 pub use disk::{FoyerConfig, FoyerStore, StoreOpenError};
 pub use fields::Fields;
 pub use object::{StoredObject, TAGS_MAX, VARIANT_MARK, primary_key};
+pub use purge::{
+    Mode, Order, PurgeError, Selector, Standing, Subject, Ticket,
+    sweep::{Counted, PurgeStats},
+};
 pub use state::StateStats;
 pub use store::{Admission, ChunkStore, Health, Listed, Page, Pinning, StoreStats, Verdict};

@@ -30,6 +30,7 @@ use crate::{
     cache::OpenError,
     chunk::ObjectId,
     generation::{Generations, RESERVE},
+    purge::Ledger,
     table::Table,
 };
 
@@ -60,13 +61,21 @@ struct Todo {
     marks: HashSet<u128>,
     /// Write the whole table.
     all: bool,
+    /// The ledger has something to be written, now or when it is tried again.
+    orders: bool,
+    orders_again: bool,
     flushes: Vec<oneshot::Sender<()>>,
     closing: bool,
 }
 
 impl Todo {
     fn is_empty(&self) -> bool {
-        self.marks.is_empty() && !self.all && self.flushes.is_empty() && !self.closing
+        self.marks.is_empty() && !self.all && !self.orders_again && !self.is_urgent()
+    }
+
+    /// Whether somebody waits for it.
+    fn is_urgent(&self) -> bool {
+        self.orders || self.closing || !self.flushes.is_empty()
     }
 
     fn mark(&mut self, ids: impl IntoIterator<Item = u128>) {
@@ -117,6 +126,7 @@ impl Opened {
         self,
         table: Arc<Table>,
         generations: Arc<Generations>,
+        ledger: Arc<Ledger>,
         stale: impl IntoIterator<Item = u128>,
     ) -> State {
         let shared = Arc::<Shared>::default();
@@ -128,6 +138,7 @@ impl Opened {
             shared: shared.clone(),
             table,
             generations,
+            ledger,
             reserved: self.found.reserved,
             failing: false,
         };
@@ -152,6 +163,12 @@ impl State {
         if idle {
             self.shared.changed.notify_one();
         }
+    }
+
+    /// Says that the ledger changed. Never blocks on the file.
+    pub(crate) fn changed_orders(&self) {
+        self.shared.todo.lock().orders = true;
+        self.shared.changed.notify_one();
     }
 
     /// Resolves when everything marked so far is written, or was tried and failed (counted).
@@ -203,6 +220,7 @@ struct Writer {
     shared: Arc<Shared>,
     table: Arc<Table>,
     generations: Arc<Generations>,
+    ledger: Arc<Ledger>,
     /// Generations below this may have been used, as far as the file says.
     reserved: u64,
     failing: bool,
@@ -212,6 +230,10 @@ impl Writer {
     fn run(mut self) {
         loop {
             let work = self.next();
+            // First, since somebody waits for it.
+            if work.orders && !self.write_batch(&[]) {
+                self.shared.todo.lock().orders_again = true;
+            }
             if work.all {
                 self.write_all();
             }
@@ -221,6 +243,7 @@ impl Writer {
                 let _ = flush.send(());
             }
             if work.closing {
+                self.ledger.close();
                 return;
             }
         }
@@ -233,7 +256,7 @@ impl Writer {
             self.shared.changed.wait(&mut todo);
         }
         let until = Instant::now() + if self.failing { RETRY } else { GATHER };
-        while todo.flushes.is_empty() && !todo.closing {
+        while !todo.is_urgent() {
             if self.shared.changed.wait_until(&mut todo, until).timed_out() {
                 break;
             }
@@ -241,6 +264,7 @@ impl Writer {
         Work {
             marks: std::mem::take(&mut todo.marks),
             all: std::mem::take(&mut todo.all),
+            orders: std::mem::take(&mut todo.orders) | std::mem::take(&mut todo.orders_again),
             flushes: std::mem::take(&mut todo.flushes),
             closing: todo.closing,
         }
@@ -262,9 +286,6 @@ impl Writer {
         let used = self.generations.peek();
         let reserve = (used.saturating_add(RESERVE / 2) > self.reserved)
             .then(|| used.saturating_add(RESERVE));
-        if ids.is_empty() && reserve.is_none() {
-            return true;
-        }
         let mut batch = Batch { reserve, ..Batch::default() };
         for id in ids {
             match self.table.peek(ObjectId(*id)) {
@@ -272,8 +293,14 @@ impl Writer {
                 None => batch.delete.push(*id),
             }
         }
+        // After the objects, whose epochs must not be news to the file.
+        batch.purges = self.ledger.delta();
+        if ids.is_empty() && reserve.is_none() && batch.purges.is_empty() {
+            return true;
+        }
         match self.file.write(&batch) {
             Ok(()) => {
+                self.ledger.written(&batch.purges);
                 self.reserved = reserve.unwrap_or(self.reserved);
                 self.shared.written.fetch_add(ids.len() as u64, Ordering::Relaxed);
                 if std::mem::take(&mut self.failing) {
@@ -282,6 +309,7 @@ impl Writer {
                 true
             }
             Err(error) => {
+                self.ledger.unwritable();
                 self.shared.errors.fetch_add(1, Ordering::Relaxed);
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(
@@ -321,6 +349,7 @@ impl Writer {
 struct Work {
     marks: HashSet<u128>,
     all: bool,
+    orders: bool,
     flushes: Vec<oneshot::Sender<()>>,
     closing: bool,
 }

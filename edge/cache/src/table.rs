@@ -138,6 +138,26 @@ impl Table {
         Some(object)
     }
 
+    /// Replaces an object, provided that there is one and `condition` holds for it.
+    pub(crate) fn replace_if(
+        &self,
+        object: Arc<StoredObject>,
+        condition: impl FnOnce(&StoredObject) -> bool,
+    ) -> bool {
+        let mut shard = self.shard(object.id).write();
+        let Some(place) = shard.places.get(&object.id.0).map(|place| *place as usize) else {
+            return false;
+        };
+        let slot = &mut shard.ring[place];
+        if !condition(&slot.object) {
+            return false;
+        }
+        self.bytes.fetch_add(object.size, Ordering::Relaxed);
+        self.bytes.fetch_sub(slot.object.size, Ordering::Relaxed);
+        slot.object = object;
+        true
+    }
+
     /// Objects in the table.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().ring.len()).sum()

@@ -9,16 +9,25 @@ use std::{
 };
 
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, TableError, WriteTransaction,
 };
 
 use super::record;
-use crate::{cache::OpenError, object::StoredObject};
+use crate::{
+    cache::OpenError,
+    object::StoredObject,
+    purge::{self, Delta, Order},
+};
 
 /// Counts up when records change.
 const FORMAT: u64 = 2;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("weir.meta");
 const OBJECTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("weir.objects");
+/// Purges that stand, by epoch.
+const PURGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("weir.purges");
+/// Number of the last purge, in [`META`].
+const PURGE_EPOCH: &str = "purge_epoch";
 /// redb's own page cache; its default of 1 GiB is not ours to take.
 const PAGE_CACHE: usize = 16 << 20;
 /// Files set aside that are kept.
@@ -46,6 +55,18 @@ pub(crate) struct Found {
     pub(crate) rotten: Vec<u128>,
     /// How many these are.
     pub(crate) dropped: u64,
+    pub(crate) purges: Purges,
+}
+
+/// What the file says of purges.
+#[derive(Debug, Default)]
+pub(crate) struct Purges {
+    /// Number of the last one.
+    pub(crate) epoch: u64,
+    /// Those that stand.
+    pub(crate) orders: Vec<Order>,
+    /// Epochs of records that do not parse or verify, or are more than there may be.
+    pub(crate) rotten: Vec<u64>,
 }
 
 /// Changes of one transaction.
@@ -54,6 +75,7 @@ pub(super) struct Batch {
     pub(super) put: Vec<Arc<StoredObject>>,
     pub(super) delete: Vec<u128>,
     pub(super) reserve: Option<u64>,
+    pub(super) purges: Delta,
 }
 
 pub(super) struct File {
@@ -130,6 +152,7 @@ impl File {
                 if let Some(reserve) = batch.reserve {
                     transaction.open_table(META)?.insert("reserved", reserve)?;
                 }
+                write_purges(&transaction, &batch.purges)?;
             }
             transaction.commit()?;
             Ok(())
@@ -206,6 +229,42 @@ fn read(database: &Database) -> Result<Found, ReadError> {
         }
     }
     found.dropped = found.rotten.len() as u64;
+    found.purges = read_purges(&transaction, number(PURGE_EPOCH)?)?;
+    Ok(found)
+}
+
+fn write_purges(transaction: &WriteTransaction, delta: &Delta) -> Result<(), redb::Error> {
+    if delta.is_empty() {
+        return Ok(());
+    }
+    let mut purges = transaction.open_table(PURGES)?;
+    for order in &delta.put {
+        purges.insert(order.epoch, &*purge::record::encode(order))?;
+    }
+    for epoch in &delta.delete {
+        purges.remove(epoch)?;
+    }
+    if let Some(epoch) = delta.epoch {
+        transaction.open_table(META)?.insert(PURGE_EPOCH, epoch)?;
+    }
+    Ok(())
+}
+
+fn read_purges(transaction: &ReadTransaction, epoch: u64) -> Result<Purges, redb::Error> {
+    let mut found = Purges { epoch, ..Purges::default() };
+    let purges = match transaction.open_table(PURGES) {
+        Ok(purges) => purges,
+        // Nobody ever purged.
+        Err(TableError::TableDoesNotExist(_)) => return Ok(found),
+        Err(error) => return Err(error.into()),
+    };
+    for entry in purges.iter()? {
+        let (number, bytes) = entry?;
+        match purge::record::decode(number.value(), bytes.value()) {
+            Some(order) if found.orders.len() < purge::ORDERS_MAX => found.orders.push(order),
+            _ => found.rotten.push(number.value()),
+        }
+    }
     Ok(found)
 }
 

@@ -1,0 +1,285 @@
+//! What follows an order: objects are taken out of the table step by step, and the order out
+//! of the ledger when nothing is left for it to mean. Disks are told what to forget and are
+//! not read.
+
+use std::{
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Ledger, Mode, Order, PurgeError, Selector, Standing, Subject, Ticket};
+use crate::{
+    cache::Cache,
+    chunk::{ChunkKey, ObjectId},
+    object::StoredObject,
+    sync::AtomicU64,
+};
+
+/// Objects looked at, or chunks forgotten, before others get their turn: about 0.2 ms.
+const STEP: usize = 1024;
+/// Between two steps: with [`STEP`], at most a sixth of a core.
+const PAUSE: Duration = Duration::from_millis(1);
+/// After a failed write of the state file, until the next try.
+const RETRY: Duration = Duration::from_secs(1);
+/// Keys that a count names.
+const SAMPLE: usize = 10;
+
+/// What the sweep did since start, and how the ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PurgeStats {
+    /// Number of the last purge ever.
+    pub epoch: u64,
+    /// Everything up to this number is reclaimed.
+    pub reclaimed_epoch: u64,
+    /// Orders that stand.
+    pub orders: u64,
+    /// Objects removed.
+    pub objects: u64,
+    /// Their body bytes, whether they were in the cache or not.
+    pub bytes: u64,
+    /// Objects made stale.
+    pub stale: u64,
+    /// Objects that the sweep under way has looked at; 0 while none is.
+    pub walked: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    stale: AtomicU64,
+    walked: AtomicU64,
+}
+
+/// What some selectors mean now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Objects.
+    pub objects: u64,
+    /// Their body bytes, whether they are in the cache or not.
+    pub bytes: u64,
+    /// Keys of some of them.
+    pub sample: Vec<String>,
+    /// Objects that were looked at, and their body bytes.
+    pub of: (u64, u64),
+    /// Whether that was all.
+    pub complete: bool,
+}
+
+impl Cache {
+    /// Number of the last purge.
+    pub fn purge_epoch(&self) -> u64 {
+        self.ledger.epoch()
+    }
+
+    /// Begins a fill or a revalidation, see [`Ticket`].
+    pub fn begin(&self) -> Ticket {
+        self.ledger.begin()
+    }
+
+    /// What the orders mean for something that is stored or on its way.
+    pub fn standing(&self, subject: &Subject<'_>) -> Standing {
+        self.ledger.judge(subject)
+    }
+
+    /// Whether something that is on its way may answer a request that began when the purge
+    /// epoch was `since`.
+    pub fn answers(&self, subject: &Subject<'_>, since: u64) -> bool {
+        self.ledger.answers(subject, since)
+    }
+
+    /// The object of this id whatever was ordered, and the order that decides over it.
+    pub fn inspect(&self, id: &ObjectId, key: &str) -> Option<(Arc<StoredObject>, Option<Order>)> {
+        let object = self.table.peek(*id).filter(|object| *object.key == *key)?;
+        let order = self.ledger.decisive(&(&*object).into());
+        Some((object, order))
+    }
+
+    /// The orders that stand, oldest first, at most `max`.
+    pub fn orders(&self, max: usize) -> Vec<Order> {
+        self.ledger.orders(max)
+    }
+
+    /// Purges: holds from the first poll on, and survives a kill when it returns `Ok`. Gives
+    /// the number of the purge.
+    pub async fn order(
+        &self,
+        selectors: &[Selector],
+        mode: Mode,
+        unix_millis: u64,
+    ) -> Result<u64, PurgeError> {
+        let epoch = self.ledger.order(selectors, mode, unix_millis)?;
+        for selector in selectors {
+            // What has a name is found without a search.
+            if let Selector::Key(key) = selector
+                && let Some(object) = self.table.peek(ObjectId::of(key))
+            {
+                let chunks = self.settle(&object);
+                self.forget_chunks(&object, 0..chunks.min(STEP as u32));
+            }
+        }
+        match &self.state {
+            Some(state) => state.changed_orders(),
+            None => self.ledger.written(&self.ledger.delta()),
+        }
+        self.ledger.durable(epoch).await?;
+        Ok(epoch)
+    }
+
+    /// Counts what selectors mean, for at most `time`, without asking any disk.
+    pub async fn count(&self, selectors: &[Selector], time: Duration) -> Counted {
+        let until = Instant::now() + time;
+        let mut counted = Counted::default();
+        for shard in 0..self.table.shards() {
+            for step in self.table.shard_objects(shard).chunks(STEP) {
+                if Instant::now() > until {
+                    return counted;
+                }
+                for object in step {
+                    counted.look(object, selectors, &self.ledger);
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        Counted { complete: true, ..counted }
+    }
+
+    /// What purging did and has to do.
+    pub fn purge_stats(&self) -> PurgeStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PurgeStats {
+            epoch: self.ledger.epoch(),
+            reclaimed_epoch: self.ledger.reclaimed(),
+            orders: self.ledger.len() as u64,
+            objects: get(&self.swept.objects),
+            bytes: get(&self.swept.bytes),
+            stale: get(&self.swept.stale),
+            walked: get(&self.swept.walked),
+        }
+    }
+
+    /// Reclaims what was purged, until the cache is gone. Run it once, beside everything else.
+    pub async fn reclaim(cache: Weak<Self>) {
+        let Some(ledger) = cache.upgrade().map(|cache| cache.ledger.clone()) else { return };
+        loop {
+            let Some(now) = cache.upgrade() else { return };
+            match ledger.unswept() {
+                Some(epoch) if now.sweep().await => ledger.let_go(epoch),
+                Some(_) => {
+                    drop(now);
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+                // A fill that held some of them up has ended.
+                None => ledger.let_go(0),
+            }
+            match &now.state {
+                Some(state) => state.changed_orders(),
+                None => ledger.written(&ledger.delta()),
+            }
+            drop(now);
+            if ledger.unswept().is_none() {
+                ledger.changed().await;
+            }
+        }
+    }
+
+    /// Takes out of the table, and of its file, what the orders so far mean. `false` when the
+    /// file could not be written.
+    async fn sweep(&self) -> bool {
+        let mut work = 0;
+        for shard in 0..self.table.shards() {
+            for object in self.table.shard_objects(shard) {
+                let chunks = self.settle(&object);
+                for first in (0..chunks).step_by(STEP) {
+                    let last = chunks.min(first + STEP as u32);
+                    self.forget_chunks(&object, first..last);
+                    work += (last - first) as usize;
+                    pause(&mut work).await;
+                }
+                work += 1;
+                self.swept.walked.fetch_add(1, Ordering::Relaxed);
+                pause(&mut work).await;
+            }
+        }
+        self.swept.walked.store(0, Ordering::Relaxed);
+        let Some(state) = &self.state else { return true };
+        let errors = state.stats().errors;
+        state.flush().await;
+        state.stats().errors == errors
+    }
+
+    /// Does to an object of the table what was ordered, if it is still this one. Gives how
+    /// many chunks of it are to be forgotten.
+    fn settle(&self, object: &Arc<StoredObject>) -> u32 {
+        let subject = Subject::from(&**object);
+        if self.ledger.judge(&subject) == Standing::Valid {
+            return 0;
+        }
+        let same =
+            |now: &StoredObject| (now.generation, now.epoch) == (object.generation, object.epoch);
+        self.ledger.settled(&subject, |standing, _, epoch| match standing {
+            Standing::Valid => 0,
+            Standing::Stale { since_millis } => {
+                if self.table.replace_if(Arc::new(object.stale(since_millis, epoch)), same) {
+                    self.mark(&object.id);
+                    self.swept.stale.fetch_add(1, Ordering::Relaxed);
+                }
+                0
+            }
+            Standing::Gone => {
+                let Some(gone) = self.table.remove_if(object.id, same) else { return 0 };
+                self.mark(&gone.id);
+                self.swept.objects.fetch_add(1, Ordering::Relaxed);
+                self.swept.bytes.fetch_add(gone.size, Ordering::Relaxed);
+                gone.chunks()
+            }
+        })
+    }
+
+    fn forget_chunks(&self, object: &StoredObject, chunks: std::ops::Range<u32>) {
+        for index in chunks {
+            let key: ChunkKey = object.chunk_key(index);
+            self.ram.remove(&key);
+            if let Some(store) = &self.store {
+                store.remove(&key);
+            }
+        }
+    }
+}
+
+async fn pause(work: &mut usize) {
+    if *work >= STEP {
+        *work = 0;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl StoredObject {
+    /// The same, stale since a moment: as if its lifetime had ended then.
+    pub(crate) fn stale(&self, since_millis: u64, epoch: u64) -> Self {
+        let resident = since_millis.saturating_sub(self.response_millis);
+        let age = self.initial_age_millis.saturating_add(resident);
+        Self { lifetime_millis: self.lifetime_millis.min(age), epoch, ..self.clone() }
+    }
+}
+
+impl Counted {
+    fn look(&mut self, object: &StoredObject, selectors: &[Selector], ledger: &Ledger) {
+        let subject = Subject::from(object);
+        if ledger.judge(&subject) == Standing::Gone {
+            return;
+        }
+        self.of.0 += 1;
+        self.of.1 += object.size;
+        if selectors.iter().any(|selector| selector.takes(&subject)) {
+            self.objects += 1;
+            self.bytes += object.size;
+            if self.sample.len() < SAMPLE {
+                self.sample.push(object.key.to_string());
+            }
+        }
+    }
+}
