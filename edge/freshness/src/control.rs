@@ -59,7 +59,7 @@ pub fn response_control(headers: &HeaderMap) -> (CacheControl, Targeted) {
     }
     // Surrogate-Control (W3C Edge Architecture, basic form) counts where it says how long; one
     // that only names a processor (`content="ESI/1.0"`) overrules nothing.
-    let surrogate = CacheControl::parse(headers.get_all("surrogate-control"));
+    let surrogate = surrogate_control(headers);
     if surrogate.max_age.is_some() || surrogate.no_store {
         return (surrogate, Targeted::Surrogate);
     }
@@ -120,6 +120,8 @@ pub struct RequestControl {
     pub min_fresh: Option<u64>,
     /// Answer 504 rather than ask upstream.
     pub only_if_cached: bool,
+    /// RFC 5861 §4, seconds: what is stale by that is better than an error.
+    pub stale_if_error: Option<u64>,
 }
 
 impl RequestControl {
@@ -152,8 +154,14 @@ impl RequestControl {
             "max-stale" => first(&mut self.max_stale, seconds(argument)),
             // An argument that is no number asks for nothing.
             "min-fresh" => first(&mut self.min_fresh, seconds(argument)),
+            "stale-if-error" => first(&mut self.stale_if_error, seconds(argument)),
             _ => {}
         }
+    }
+
+    /// Whether it says how old or how fresh an answer must be.
+    pub(crate) fn bounds_age(&self) -> bool {
+        self.max_age.is_some() || self.min_fresh.is_some()
     }
 }
 
@@ -188,6 +196,34 @@ fn cdn_cache_control(headers: &HeaderMap) -> Option<CacheControl> {
     Some(control)
 }
 
+/// `Surrogate-Control` (W3C Edge Architecture): `max-age=60+30` is fresh for 60 s and may be
+/// used stale for 30 s more; `no-store-remote` is for those whom the origin's owner does not
+/// run, which an edge cannot know of itself. A directive with a target (`max-age=60;name`) is
+/// for a surrogate of that name, and we call ourselves nothing.
+fn surrogate_control(headers: &HeaderMap) -> CacheControl {
+    let mut control = CacheControl::default();
+    for line in headers.get_all("surrogate-control") {
+        for (name, argument) in (Directives { rest: line.as_bytes() }) {
+            let argument = argument.as_deref();
+            let targeted = argument.is_some_and(|bytes| bytes.contains(&b';'));
+            match (&*name, argument) {
+                _ if targeted => {}
+                ("max-age", Some(argument)) => {
+                    let mut parts = argument.splitn(2, |byte| *byte == b'+');
+                    control.take("max-age", parts.next());
+                    if let Some(extra) = parts.next() {
+                        control.take("stale-while-revalidate", Some(extra));
+                        control.take("stale-if-error", Some(extra));
+                    }
+                }
+                ("no-store" | "no-store-remote", _) => control.no_store = true,
+                _ => {}
+            }
+        }
+    }
+    control
+}
+
 fn takes_seconds(name: &str) -> bool {
     matches!(name, "max-age" | "s-maxage" | "stale-while-revalidate" | "stale-if-error")
 }
@@ -200,9 +236,7 @@ fn first(place: &mut Option<u64>, value: u64) {
 /// RFC 9111 §1.2.2 delta-seconds. What is none is 0, so that the response is stale (§4.2.1);
 /// what is too long is the greatest.
 fn seconds(argument: Option<&[u8]>) -> u64 {
-    // Surrogate-Control writes `max-age=3600+600`, the second part being for stale use.
-    let digits =
-        argument.unwrap_or_default().split(|byte| *byte == b'+').next().unwrap_or_default();
+    let digits = argument.unwrap_or_default();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return 0;
     }

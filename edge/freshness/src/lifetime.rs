@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
-    control::{RequestControl, SECONDS_MAX, Targeted, response_control},
+    control::{CacheControl, RequestControl, SECONDS_MAX, Targeted, response_control},
     date,
-    storable::Rules,
+    storable::{Rules, heuristic_status},
 };
 
 /// What the directives of a stored response allow; 32 bit, to be kept with it.
@@ -21,6 +21,8 @@ impl Flags {
     pub const IMMUTABLE: Self = Self(1 << 2);
     /// Not to be transformed.
     pub const NO_TRANSFORM: Self = Self(1 << 3);
+    /// Its lifetime is a guess from `Last-Modified` (RFC 9111 §4.2.2).
+    pub const HEURISTIC: Self = Self(1 << 4);
 
     /// Whether all of `other` is set.
     pub fn has(self, other: Self) -> bool {
@@ -83,10 +85,15 @@ impl Lifetime {
             .with(Flags::MUST_REVALIDATE, must)
             .with(Flags::IMMUTABLE, control.immutable)
             .with(Flags::NO_TRANSFORM, control.no_transform);
-        let lifetime = freshness_lifetime(headers, response_millis)
-            .or_else(|| rules.default_ttl_millis.filter(|_| takes_default(status)));
+        let told = freshness_lifetime(headers, response_millis)
+            .or_else(|| rules.default_for(status).filter(|millis| *millis > 0));
+        let guessed = match told {
+            Some(_) => None,
+            None => heuristic_lifetime(status, headers, &control, rules, response_millis),
+        };
+        let flags = flags.with(Flags::HEURISTIC, guessed.is_some());
         Self {
-            lifetime_millis: lifetime.unwrap_or(0),
+            lifetime_millis: told.or(guessed).unwrap_or(0),
             initial_age_millis: initial_age(headers, request_millis, response_millis),
             response_millis,
             flags,
@@ -141,7 +148,7 @@ impl Lifetime {
 }
 
 /// RFC 9111 §4.2.1: `s-maxage`, `max-age`, then `Expires` less `Date`; milliseconds. `None`
-/// where the response says nothing; heuristics (§4.2.2) are not used.
+/// where the response says nothing.
 pub fn freshness_lifetime(headers: &HeaderMap, response_millis: u64) -> Option<u64> {
     let (control, targeted) = response_control(headers);
     if let Some(seconds) = control.s_maxage.or(control.max_age) {
@@ -157,6 +164,27 @@ pub fn freshness_lifetime(headers: &HeaderMap, response_millis: u64) -> Option<u
     // RFC 9110 §6.6.1: without Date it counts from when it came.
     let from = date::field(headers, &header::DATE).unwrap_or(response_millis / 1000);
     Some(millis(expires.saturating_sub(from).min(SECONDS_MAX)))
+}
+
+/// RFC 9111 §4.2.2, milliseconds: a tenth of the time since the response was last modified, up
+/// to the rules' bound. Only for a response that says nothing of its own, with a status that
+/// may be kept without a word, or one that is called `public`.
+fn heuristic_lifetime(
+    status: StatusCode,
+    headers: &HeaderMap,
+    control: &CacheControl,
+    rules: &Rules,
+    response_millis: u64,
+) -> Option<u64> {
+    let bound = rules.heuristic_max_millis?;
+    if !heuristic_status(status) && !control.public {
+        return None;
+    }
+    let modified = date::field(headers, &header::LAST_MODIFIED)?;
+    let made = date::field(headers, &header::DATE).unwrap_or(response_millis / 1000);
+    // A tenth, in milliseconds.
+    let tenth = made.checked_sub(modified)?.saturating_mul(100);
+    Some(tenth.min(bound)).filter(|millis| *millis > 0)
 }
 
 /// RFC 9111 §4.2.3 `corrected_initial_age`, milliseconds.
@@ -183,12 +211,6 @@ fn age_field(headers: &HeaderMap) -> u64 {
 /// The `Age` field of a response from the cache (RFC 9111 §5.1).
 pub fn age_value(age_millis: u64) -> HeaderValue {
     HeaderValue::from((age_millis / 1000).min(SECONDS_MAX))
-}
-
-/// Statuses a service's default TTL is for. Not errors: how long those may be kept is a
-/// matter of its own.
-fn takes_default(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 203 | 300 | 301 | 308)
 }
 
 fn millis(seconds: u64) -> u64 {

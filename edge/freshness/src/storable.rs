@@ -32,8 +32,13 @@ pub struct Exchange<'a> {
 pub struct Rules {
     /// Whether many users share the cache. Always, on an edge.
     pub shared: bool,
-    /// Lifetime of a good response that says nothing of its own.
+    /// Lifetime of a good response that says nothing of its own; 0 is as good as none.
     pub default_ttl_millis: Option<u64>,
+    /// The same for 404 and 410: many ask at once for what is not there.
+    pub negative_ttl_millis: Option<u64>,
+    /// Longest lifetime that is guessed from `Last-Modified` (RFC 9111 §4.2.2); none guesses
+    /// nothing.
+    pub heuristic_max_millis: Option<u64>,
     /// Store although there is `Set-Cookie`.
     pub store_set_cookie: bool,
     /// Store although the request had `Authorization` and the response does not allow it
@@ -49,9 +54,26 @@ impl Default for Rules {
         Self {
             shared: true,
             default_ttl_millis: None,
+            negative_ttl_millis: None,
+            heuristic_max_millis: Some(HEURISTIC_MAX_MILLIS),
             store_set_cookie: false,
             store_authorized: false,
             vary_safe: Vec::new(),
+        }
+    }
+}
+
+/// Whoever has said nothing for a year shall be asked once a day.
+const HEURISTIC_MAX_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+impl Rules {
+    /// The lifetime for a status whose response says nothing of its own. Of errors only those
+    /// that say what is: how long others may be kept is up to their origin.
+    pub(crate) fn default_for(&self, status: StatusCode) -> Option<u64> {
+        match status.as_u16() {
+            200 | 203 | 300 | 301 | 308 => self.default_ttl_millis,
+            404 | 410 => self.negative_ttl_millis,
+            _ => None,
         }
     }
 }
@@ -192,7 +214,7 @@ fn storable_status(status: StatusCode, must_understand: bool) -> bool {
 }
 
 /// RFC 9110 §15.1: statuses that may be stored without a word about it.
-fn heuristic_status(status: StatusCode) -> bool {
+pub(crate) fn heuristic_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 

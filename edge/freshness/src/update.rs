@@ -4,9 +4,17 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::{date, hop::strip_hop_by_hop, validator::EntityTag};
 
-/// Fields that say what the stored bytes are; a 304 carries no bytes.
-const OF_THE_BODY: [HeaderName; 4] =
-    [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_RANGE, header::CONTENT_TYPE];
+/// Fields that were computed over, or say how to read, the very bytes that are stored; a 304
+/// carries no bytes. `Content-Type` is none of them: what the bytes mean may be told better
+/// later, and RFC 9111 §3.2 keeps such omissions to what the stored response's integrity needs.
+const OF_THE_BYTES: [HeaderName; 5] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    // RFC 1864 and RFC 9530: digests of this content, which in a 304 is empty.
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("content-digest"),
+];
 
 /// RFC 9111 §4.3.4: whether the 304 is about this stored response. Where it names a strong
 /// validator that must be the stored one; a weak one must match weakly. One that names none
@@ -26,7 +34,7 @@ pub fn updates(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
 pub fn update(stored: &mut HeaderMap, not_modified: &HeaderMap) {
     let mut fresh = not_modified.clone();
     strip_hop_by_hop(&mut fresh);
-    for name in OF_THE_BODY {
+    for name in OF_THE_BYTES {
         fresh.remove(name);
     }
     // The age of before is gone with the time it was counted from (§4.3.4 with §4.2.3).

@@ -44,12 +44,59 @@ fn the_default_is_for_good_responses_that_say_nothing() {
         assert_eq!(lifetime.lifetime_millis, expected, "{status} {fields:?}");
     };
     check(200, &[], 9000);
+    // Before a guess.
+    check(200, &[("last-modified", &at(-3600))], 9000);
     check(200, &[("cache-control", "max-age=0")], 0);
     check(200, &[("expires", "0")], 0);
     check(301, &[], 9000);
     for status in [204, 302, 404, 410, 500, 503] {
         check(status, &[], 0);
     }
+    // Of what is not there, in milliseconds.
+    let rules = Rules { negative_ttl_millis: Some(250), ..rules };
+    let lifetime = |status: u16, fields: &[(&str, &str)]| {
+        let status = StatusCode::from_u16(status).unwrap();
+        Lifetime::of(status, &headers(fields), 0, 0, &rules).lifetime_millis
+    };
+    assert_eq!((lifetime(404, &[]), lifetime(410, &[]), lifetime(405, &[])), (250, 250, 0));
+    assert_eq!(lifetime(404, &[("cache-control", "max-age=2")]), 2000);
+}
+
+// RFC 9111 §4.2.2
+#[test]
+fn rfc9111_4_2_2_heuristics() {
+    let check_with = |rules: &Rules, status: u16, fields: &[(&str, &str)], expected: u64| {
+        let status = StatusCode::from_u16(status).unwrap();
+        let lifetime = Lifetime::of(status, &headers(fields), NOW * 1000, NOW * 1000, rules);
+        assert_eq!(lifetime.lifetime_millis, expected, "{status} {fields:?}");
+        assert_eq!(lifetime.flags.has(Flags::HEURISTIC), expected > 0, "{status} {fields:?}");
+    };
+    let (hour, made, now) = (at(-3600), at(-60), at(0));
+    let check = |status, fields: &[(&str, &str)], expected| {
+        check_with(&Rules::default(), status, fields, expected);
+    };
+    for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+        check(status, &[("last-modified", &hour)], 360_000);
+    }
+    // [heuristic.statuses]: others only where the response is called public.
+    for status in [201, 202, 302, 403, 500, 502, 503, 504, 599] {
+        check(status, &[("last-modified", &hour)], 0);
+        check(status, &[("last-modified", &hour), ("cache-control", "public")], 360_000);
+    }
+    // Counted to its Date, and for a day at most.
+    check(200, &[("last-modified", &hour), ("date", &made)], 354_000);
+    check(200, &[("last-modified", &at(-86_400 * 365))], 86_400_000);
+    check(200, &[("last-modified", &now)], 0);
+    check(200, &[("last-modified", &at(50))], 0);
+    check(200, &[("last-modified", "yesterday")], 0);
+    // [heuristic.explicit]: never beside a time that is told, whatever that says.
+    for (name, value) in
+        [("cache-control", "max-age=0"), ("cache-control", "s-maxage=0"), ("expires", "0")]
+    {
+        check(200, &[("last-modified", &hour), (name, value)], 0);
+    }
+    let none = Rules { heuristic_max_millis: None, ..Rules::default() };
+    check_with(&none, 200, &[("last-modified", &hour)], 0);
 }
 
 // RFC 9111 §4.2.3

@@ -128,13 +128,27 @@ fn rfc9213_targeted_fields() {
 fn surrogate_control_counts_where_it_says_how_long() {
     let plain = ("cache-control", "private");
     check_targeted(&[plain, ("surrogate-control", "max-age=60+30")], Targeted::Surrogate, Some(60));
+    check_targeted(&[plain, ("surrogate-control", "x, Max-Age=6")], Targeted::Surrogate, Some(6));
     check_targeted(&[plain, ("surrogate-control", "no-store")], Targeted::Surrogate, None);
+    check_targeted(&[plain, ("surrogate-control", "no-store-remote")], Targeted::Surrogate, None);
     check_targeted(&[plain, ("surrogate-control", "content=\"ESI/1.0\"")], Targeted::None, None);
+    check_targeted(&[plain, ("surrogate-control", "private, max-age")], Targeted::None, None);
+    // What is for somebody else is not for us.
+    check_targeted(&[plain, ("surrogate-control", "max-age=60;abc")], Targeted::None, None);
+    check_targeted(
+        &[plain, ("surrogate-control", "max-age=60;abc, max-age=7, content=\"ESI/1.0\";abc")],
+        Targeted::Surrogate,
+        Some(7),
+    );
     check_targeted(
         &[("cdn-cache-control", "max-age=5"), ("surrogate-control", "max-age=60")],
         Targeted::Cdn,
         Some(5),
     );
+    let control = response_control(&headers(&[("surrogate-control", "max-age=60+30")])).0;
+    assert_eq!((control.stale_while_revalidate, control.stale_if_error), (Some(30), Some(30)));
+    // Not so in the other fields.
+    check(&["max-age=60+30"], CacheControl { max_age: Some(0), ..none() });
 }
 
 // RFC 9111 §5.2.1 and §5.4.
@@ -165,4 +179,9 @@ fn rfc9111_5_2_1_request_directives() {
     );
     check(&[("cache-control", "max-stale=9")], RequestControl { max_stale: Some(9), ..none });
     check(&[("cache-control", "max-stale=x")], RequestControl { max_stale: Some(0), ..none });
+    // RFC 5861 §4.
+    check(
+        &[("cache-control", "stale-if-error=8")],
+        RequestControl { stale_if_error: Some(8), ..none },
+    );
 }

@@ -47,6 +47,7 @@ fn rfc9111_3_2_update() {
         ("content-length", "1000"),
         ("content-type", "video/mp4"),
         ("content-encoding", "gzip"),
+        ("content-md5", "Q2hlY2sgSW50ZWdyaXR5IQ=="),
         ("etag", "\"a\""),
         ("cache-control", "max-age=1"),
         ("cache-control", "public"),
@@ -57,7 +58,10 @@ fn rfc9111_3_2_update() {
         &mut stored,
         &headers(&[
             ("content-length", "0"),
-            ("content-type", "text/plain"),
+            ("content-type", "video/mp4; codecs=avc1"),
+            ("content-encoding", "br"),
+            ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+            ("content-digest", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"),
             ("content-range", "bytes 0-1/2"),
             ("transfer-encoding", "chunked"),
             ("connection", "x-hop"),
@@ -70,8 +74,9 @@ fn rfc9111_3_2_update() {
     );
     let expected = headers(&[
         ("content-length", "1000"),
-        ("content-type", "video/mp4"),
+        ("content-type", "video/mp4; codecs=avc1"),
         ("content-encoding", "gzip"),
+        ("content-md5", "Q2hlY2sgSW50ZWdyaXR5IQ=="),
         ("etag", "\"a\""),
         ("cache-control", "max-age=9"),
         ("x-old", "1"),

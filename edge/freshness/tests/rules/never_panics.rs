@@ -3,12 +3,13 @@
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 use weir_edge_freshness::{
-    CacheControl, CacheStatus, ContentRange, EntityTag, Exchange, RequestControl, Rules,
-    Storability, control::SECONDS_MAX, date, evaluate, if_range_holds, select, storable,
-    strip_hop_by_hop, update, updates,
+    CacheControl, CacheStatus, ContentRange, EntityTag, Exchange, Freshness, Lifetime,
+    RequestControl, Rules, Storability, Trouble, Windows, also_invalid, control::SECONDS_MAX, date,
+    evaluate, if_range_holds, may_serve_stale, select, storable, strip_hop_by_hop, update, updates,
+    vary,
 };
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "age",
     "cache-control",
     "cdn-cache-control",
@@ -23,6 +24,7 @@ const FIELDS: [&str; 20] = [
     "if-range",
     "if-unmodified-since",
     "last-modified",
+    "location",
     "pragma",
     "range",
     "set-cookie",
@@ -99,7 +101,7 @@ proptest! {
             let control = RequestControl::parse(&request);
             // What a request accepts is fresh, or the request said how stale it may be.
             if lifetime.satisfies(&control, times.2) {
-                let is_fresh = matches!(fresh, weir_edge_freshness::Freshness::Fresh { .. });
+                let is_fresh = matches!(fresh, Freshness::Fresh { .. });
                 prop_assert!(is_fresh || control.max_stale.is_some());
             }
         }
@@ -107,6 +109,20 @@ proptest! {
         if_range_holds(&request, &response);
         select(&request, size);
         ContentRange::of(&response);
+        for path in also_invalid("http", "a", "/b?c", &response) {
+            prop_assert!(path.starts_with('/'));
+        }
+        if let vary::Selecting::Fields(names) = vary::selecting(&response) {
+            vary::selected_by(&request, &names);
+        }
+        // Nothing stale stands in for what asks to be revalidated.
+        let lifetime = Lifetime::of(status, &response, times.0, times.1, &Rules::default());
+        let windows = Windows::of(&response, 1000);
+        let asks = RequestControl::parse(&request);
+        for trouble in [Trouble::Revalidating, Trouble::ServerError, Trouble::Unreachable] {
+            let may = may_serve_stale(&lifetime, &windows, &asks, trouble, times.2);
+            prop_assert!(!may || lifetime.freshness(times.2) != Freshness::MustRevalidate);
+        }
         let mut stored = response.clone();
         updates(&stored, &request);
         update(&mut stored, &request);

@@ -32,11 +32,14 @@ fn names() {
     check(&["no name"], None);
     let many: Vec<_> = (0..=NAMES_MAX).map(|index| format!("f{index}")).collect();
     check(&[&many.join(",")], None);
-    check(&[&many[1..].join(",")], Some(&{
-        let mut names: Vec<&str> = many[1..].iter().map(String::as_str).collect();
-        names.sort_unstable();
-        names
-    }));
+    check(
+        &[&many[1..].join(",")],
+        Some(&{
+            let mut names: Vec<&str> = many[1..].iter().map(String::as_str).collect();
+            names.sort_unstable();
+            names
+        }),
+    );
 }
 
 #[test]
