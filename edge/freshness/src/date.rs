@@ -7,12 +7,36 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// 9999-12-31 23:59:59, the last date the format can write.
 const LAST: u64 = 253_402_300_799;
 
+/// The longest form, `Wednesday, 06-Nov-94 08:49:37 GMT`.
+const LONGEST: usize = 33;
+
 /// Parses any of the three forms of RFC 9110 §5.6.7. `None` for what is no date, and for
 /// dates before 1970.
 pub fn parse(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value).ok()?.trim_matches([' ', '\t']);
-    let date = httpdate::parse_http_date(text).ok()?;
+    let value = value.trim_ascii();
+    if value.len() > LONGEST {
+        return None;
+    }
+    let cased = with_case(value);
+    let date = httpdate::parse_http_date(std::str::from_utf8(&cased).ok()?).ok()?;
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// RFC 9111 §4.2 [date.case]: a cache reads names of days, months and the zone in any case;
+/// the parser reads them in one.
+fn with_case(value: &[u8]) -> Vec<u8> {
+    let mut cased = value.to_ascii_lowercase();
+    let mut inside = false;
+    for byte in &mut cased {
+        if !inside {
+            byte.make_ascii_uppercase();
+        }
+        inside = byte.is_ascii_alphabetic();
+    }
+    if let Some(zone) = cased.strip_suffix(b"Gmt").map(<[u8]>::len) {
+        cased[zone..].copy_from_slice(b"GMT");
+    }
+    cased
 }
 
 /// Writes IMF-fixdate (RFC 9110 §5.6.7).

@@ -198,6 +198,15 @@ fn rfc9110_5_6_7_dates() {
         ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
         ("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
         ("Sun Nov  6 08:49:37 1994", Some(784_111_777)),
+        // RFC 9111 §4.2 [date.case]
+        ("sun, 06 NOV 1994 08:49:37 gmT", Some(784_111_777)),
+        ("SUNDAY, 06-nov-94 08:49:37 GMT", Some(784_111_777)),
+        ("sun nov  6 08:49:37 1994", Some(784_111_777)),
+        // RFC 9111 §4.2 [date.gmt]
+        ("Sun, 06 Nov 1994 08:49:37 UTC", None),
+        ("Sun, 06 Nov 1994 08:49:37 AEST", None),
+        ("Sun, 06 Nov 1994 08:49:37 +0000", None),
+        ("Sunday, 06-Nov-1994 08:49:37 GMT and more", None),
         ("", None),
         ("0", None),
         ("-1", None),
