@@ -20,6 +20,7 @@ pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind
 
 use crate::{
     common::{Log, Shutdown},
+    judge::{Judge, Unjudged},
     report::Report,
 };
 
@@ -53,20 +54,29 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// Reads and checks the file, and every file it names.
+    /// Reads and checks the file, and every file it names but certificates and keys: those are
+    /// there and readable, and no more is known of them.
     ///
     /// # Errors
     /// A [`Report`] with every mistake that was found.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Report> {
-        crate::load::load(path.as_ref(), decode::edge)
+        Self::load_judged(path, &Unjudged)
     }
 
-    /// The same for text that is already here; `path` tells where relative paths start.
+    /// The same, with certificates and keys, of which `judge` knows what they should be.
+    ///
+    /// # Errors
+    /// A [`Report`] with every mistake that was found.
+    pub fn load_judged(path: impl AsRef<Path>, judge: &dyn Judge) -> Result<Self, Report> {
+        crate::load::load(path.as_ref(), &|root| decode::edge(root, judge))
+    }
+
+    /// As [`Self::load`] for text that is already here; `path` tells where relative paths start.
     ///
     /// # Errors
     /// A [`Report`] with every mistake that was found.
     pub fn parse(path: impl AsRef<Path>, text: &str) -> Result<Self, Report> {
-        crate::load::parse(path.as_ref(), text, decode::edge)
+        crate::load::parse(path.as_ref(), text, &|root| decode::edge(root, &Unjudged))
     }
 
     /// The upstream of that id.

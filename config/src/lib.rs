@@ -8,6 +8,7 @@ pub mod edge;
 pub mod origin;
 
 mod common;
+mod judge;
 mod load;
 mod report;
 mod secret;
@@ -16,5 +17,6 @@ mod table;
 mod value;
 
 pub use common::{Level, Log, LogFormat, Shutdown};
+pub use judge::{Flaw, Judge, Unjudged};
 pub use report::{Mistake, Place, Report};
 pub use secret::Secret;

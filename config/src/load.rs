@@ -17,10 +17,10 @@ use crate::{
 pub(crate) const MOST_BYTES: u64 = 1 << 20;
 
 /// Reads one kind of file: something, or mistakes noted in the table's sheet.
-pub(crate) type Decode<T> = fn(&Table<'_>) -> Option<T>;
+pub(crate) type Decode<'d, T> = &'d dyn Fn(&Table<'_>) -> Option<T>;
 
 /// Reads and decodes the file at `path`.
-pub(crate) fn load<T>(path: &Path, decode: Decode<T>) -> Result<T, Report> {
+pub(crate) fn load<T>(path: &Path, decode: Decode<'_, T>) -> Result<T, Report> {
     match read(path) {
         Ok(text) => parse(path, &text, decode),
         Err(finding) => {
@@ -32,7 +32,7 @@ pub(crate) fn load<T>(path: &Path, decode: Decode<T>) -> Result<T, Report> {
 }
 
 /// Decodes text that is already here.
-pub(crate) fn parse<T>(path: &Path, text: &str, decode: Decode<T>) -> Result<T, Report> {
+pub(crate) fn parse<T>(path: &Path, text: &str, decode: Decode<'_, T>) -> Result<T, Report> {
     let sheet = Sheet::new(path, text.to_owned());
     match decode_sheet(&sheet, decode) {
         Some(value) if sheet.count() == 0 => Ok(value),
@@ -44,7 +44,7 @@ pub(crate) fn parse<T>(path: &Path, text: &str, decode: Decode<T>) -> Result<T, 
 }
 
 /// Decodes a sheet; mistakes are noted in it.
-pub(crate) fn decode_sheet<T>(sheet: &Sheet, decode: Decode<T>) -> Option<T> {
+pub(crate) fn decode_sheet<T>(sheet: &Sheet, decode: Decode<'_, T>) -> Option<T> {
     let (root, errors) = DeTable::parse_recoverable(sheet.text());
     for error in &errors {
         sheet.syntax_error(error.span(), error.message());

@@ -39,7 +39,7 @@ impl OriginConfig {
     /// # Errors
     /// A [`Report`] with every mistake that was found.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Report> {
-        crate::load::load(path.as_ref(), decode::origin)
+        crate::load::load(path.as_ref(), &decode::origin)
     }
 
     /// The same for text that is already here; `path` tells where relative paths start.
@@ -47,7 +47,7 @@ impl OriginConfig {
     /// # Errors
     /// A [`Report`] with every mistake that was found.
     pub fn parse(path: impl AsRef<Path>, text: &str) -> Result<Self, Report> {
-        crate::load::parse(path.as_ref(), text, decode::origin)
+        crate::load::parse(path.as_ref(), text, &decode::origin)
     }
 }
 

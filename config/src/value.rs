@@ -10,6 +10,7 @@ use toml::{Spanned, de::DeValue};
 use weir_config_units::ParseError;
 
 pub(crate) use name::Ids;
+pub(crate) use path::flawed;
 
 use crate::{
     sheet::{Finding, Sheet},

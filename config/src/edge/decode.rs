@@ -14,24 +14,26 @@ use weir_config_units::ByteSize;
 use super::{Admin, Cache, Certificate, Disk, EdgeConfig, Fill, Listen, Node, Tls, TlsVersion};
 use crate::{
     common::{self, Address, days, duration},
+    judge::Judge,
     sheet::Finding,
     table::Table,
+    value::{Value, flawed},
 };
 
-pub(super) fn edge(root: &Table<'_>) -> Option<EdgeConfig> {
+pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
     let node = node(root);
     let (listen, mut bound) = listen(root);
     let admin = admin(root, &mut bound);
     common::no_clash(root, bound.iter());
     // What is not known because of a mistake is taken for absent: no second mistake from it.
     let https = listen.as_ref().is_some_and(|listen| !listen.https.is_empty());
-    let tls = tls(root, https);
+    let tls = tls(root, https, judge);
     let fill = fill(root);
     let cache = cache(root, fill.as_ref());
     let log = common::log(root);
     let shutdown = common::shutdown(root);
     let (upstreams, ids) = upstream::upstreams(root);
-    let services = service::services(root, &ids);
+    let services = service::services(root, &ids, judge);
     Some(EdgeConfig {
         file: root.sheet.file().to_path_buf(),
         node: node?,
@@ -120,16 +122,24 @@ fn admin(root: &Table<'_>, bound: &mut Vec<Address>) -> Option<Admin> {
     Some(Admin { socket: socket?, listen })
 }
 
-fn tls(root: &Table<'_>, https: bool) -> Option<Tls> {
+fn tls(root: &Table<'_>, https: bool, judge: &dyn Judge) -> Option<Tls> {
     let table = root.table("tls");
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
     let min_version =
         table.or("min_version", "\"1.3\"", TlsVersion::Tls13, |v| v.choice(&versions));
     let default = root.sheet.resolve("state/transport-keys");
-    let keys = table.or("keys", "\"state/transport-keys\"", default, |v| v.path());
+    let keys = table.or("keys", "\"state/transport-keys\"", default.clone(), |v| {
+        v.judged(v.path()?, |file| judge.transport_keys(file))
+    });
+    // The file that stands at the default's place can be a bad one, too.
+    if https && !table.has("keys") {
+        if let Some(flaw) = judge.transport_keys(&default) {
+            table.wrong(flawed("tls.keys", flaw));
+        }
+    }
     let written = table.tables("certificate");
     let certificates: Option<Vec<_>> = {
-        let found: Vec<_> = written.iter().map(certificate).collect();
+        let found: Vec<_> = written.iter().map(|table| certificate(table, judge)).collect();
         found.into_iter().collect()
     };
     if https && !table.has("certificate") {
@@ -142,9 +152,17 @@ fn tls(root: &Table<'_>, https: bool) -> Option<Tls> {
     Some(Tls { min_version: min_version?, keys: keys?, certificates: certificates? })
 }
 
-fn certificate(table: &Table<'_>) -> Option<Certificate> {
-    let chain = table.required("chain", "\"tls/edge.pem\"", |v| v.file());
-    let key = table.required("key", "\"tls/edge.key\"", |v| v.file());
+fn certificate(table: &Table<'_>, judge: &dyn Judge) -> Option<Certificate> {
+    let chain = table
+        .required("chain", "\"tls/edge.pem\"", |v| v.judged(v.file()?, |file| judge.chain(file)));
+    let sound_key = |v: &Value<'_>| v.judged(v.file()?, |file| judge.private_key(file));
+    let key = table.required("key", "\"tls/edge.key\"", |v| {
+        let key = sound_key(v)?;
+        match &chain {
+            Some(chain) => v.judged(key, |key| judge.pair(chain, key)),
+            None => Some(key),
+        }
+    });
     table.finish();
     Some(Certificate { chain: chain?, key: key? })
 }

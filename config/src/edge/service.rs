@@ -31,6 +31,17 @@ pub struct Service {
     /// Query keys that name different objects. Default: none. `proxy` keeps the whole query
     /// and allows none here.
     pub query_keys: Vec<String>,
+    /// Freshness of a good response that states none. Default 60 s for media, none for proxy.
+    pub default_ttl: Duration,
+    /// The same for 404 and 410. Default 1 s for media, none for proxy.
+    pub negative_ttl: Duration,
+    /// For how long past its freshness an object stands in while no upstream can be reached.
+    /// Default 1 h.
+    pub stale_if_error: Duration,
+    /// Store responses that set cookies, and hand the cookies to everybody. Default false.
+    pub store_set_cookie: bool,
+    /// Send `Server-Timing`. Default false.
+    pub server_timing: bool,
     /// `[service.cors]`. Default: no CORS headers.
     pub cors: Option<Cors>,
     /// `[service.token]`. Default: no token asked for.

@@ -1,9 +1,13 @@
 //! Paths, and the files they name.
 
-use std::{fs::File, path::PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use super::Value;
 use crate::{
+    judge::Flaw,
     load::{self, Decode},
     secret::Secret,
     sheet::{Finding, Sheet},
@@ -52,6 +56,20 @@ impl Value<'_> {
         })
     }
 
+    /// A file of which somebody who knows such files finds nothing wrong.
+    pub(crate) fn judged<F>(&self, file: PathBuf, judge: impl FnOnce(&Path) -> F) -> Option<PathBuf>
+    where
+        F: IntoIterator<Item = Flaw>,
+    {
+        let mut sound = true;
+        for flaw in judge(&file) {
+            sound = false;
+            // The key itself is right: an example of it would not help.
+            self.sheet.found(Some(self.span.clone()), &self.path, flawed(&self.path, flaw));
+        }
+        sound.then_some(file)
+    }
+
     /// The content of a file that holds one secret.
     pub(crate) fn secret_file(&self) -> Option<Secret> {
         let path = self.file()?;
@@ -76,7 +94,7 @@ impl Value<'_> {
 
     /// A file of its own that holds secrets, as TOML: its mistakes are reported with its own
     /// name and lines, and none of its lines is shown.
-    pub(crate) fn confidential_toml<T>(&self, decode: Decode<T>) -> Option<T> {
+    pub(crate) fn confidential_toml<T>(&self, decode: Decode<'_, T>) -> Option<T> {
         let path = self.file()?;
         let text = match load::read(&path) {
             Ok(text) => text,
@@ -88,4 +106,9 @@ impl Value<'_> {
         self.sheet.adopt(sheet);
         value.filter(|_| sound)
     }
+}
+
+/// What is wrong with the file that `key` names.
+pub(crate) fn flawed(key: &str, flaw: Flaw) -> Finding {
+    Finding { help: flaw.help, ..Finding::new(format!("`{key}`: {}", flaw.what)) }
 }

@@ -4,6 +4,7 @@
 mod certificates;
 mod handshake;
 mod keys;
+mod validity;
 
 use std::{fmt, sync::Arc};
 
@@ -17,6 +18,7 @@ use rustls::{
 pub use certificates::{CertificateError, Certificates};
 pub use handshake::{HandshakeError, Negotiated};
 pub use keys::{Keys, KeysError, UnixSeconds};
+pub use validity::Validity;
 
 pub(crate) use keys::tickets_opened;
 

@@ -5,17 +5,22 @@ use std::time::Duration;
 use crate::{
     common::{days, duration},
     edge::{Cors, HeaderRules, Preset, Service, TokenRule},
+    judge::Judge,
     sheet::Finding,
     table::Table,
     value::{Ids, Value, did_you_mean},
 };
 
 /// The services; `upstreams` are the ids that they may name.
-pub(super) fn services(root: &Table<'_>, upstreams: &[String]) -> Option<Vec<Service>> {
+pub(super) fn services(
+    root: &Table<'_>,
+    upstreams: &[String],
+    judge: &dyn Judge,
+) -> Option<Vec<Service>> {
     let mut ids = Ids::default();
     let mut routes = Routes::default();
     let written = root.tables("service");
-    let mut read = |table: &Table<'_>| service(table, upstreams, &mut ids, &mut routes);
+    let mut read = |table: &Table<'_>| service(table, upstreams, judge, &mut ids, &mut routes);
     let found: Vec<_> = written.iter().map(&mut read).collect();
     if !root.has("service") {
         root.missing_tables("service", "id = \"site\" preset = \"proxy\" upstreams = [\"web\"]");
@@ -26,6 +31,7 @@ pub(super) fn services(root: &Table<'_>, upstreams: &[String]) -> Option<Vec<Ser
 fn service(
     table: &Table<'_>,
     known: &[String],
+    judge: &dyn Judge,
     ids: &mut Ids,
     routes: &mut Routes,
 ) -> Option<Service> {
@@ -58,8 +64,21 @@ fn service(
         }
         Some(keys)
     });
+    let media = preset == Some(Preset::Media);
+    let ttl = |key, example, media_default: Duration| {
+        let default = if media { media_default } else { Duration::ZERO };
+        table.or(key, example, default, |v| duration(v, Duration::ZERO, days(365)))
+    };
+    let default_ttl = ttl("default_ttl", "\"60s\"", Duration::from_secs(60));
+    let negative_ttl = ttl("negative_ttl", "\"250ms\"", Duration::from_secs(1));
+    let hour = Duration::from_secs(3600);
+    let stale_if_error = table.or("stale_if_error", "\"10min\"", hour, |v| {
+        duration(v, Duration::ZERO, days(365))
+    });
+    let store_set_cookie = table.or("store_set_cookie", "true", false, |v| v.boolean());
+    let server_timing = table.or("server_timing", "true", false, |v| v.boolean());
     let cors = section(table, "cors", cors);
-    let token = section(table, "token", |inner| token(inner, id.as_deref()));
+    let token = section(table, "token", |inner| token(inner, id.as_deref(), judge));
     let response_headers = headers(&table.table("response_headers"));
     table.finish();
     Some(Service {
@@ -71,6 +90,11 @@ fn service(
         preset: preset?,
         upstreams: upstreams?,
         query_keys: query_keys?,
+        default_ttl: default_ttl?,
+        negative_ttl: negative_ttl?,
+        stale_if_error: stale_if_error?,
+        store_set_cookie: store_set_cookie?,
+        server_timing: server_timing?,
         cors: cors?,
         token: token?,
         response_headers: response_headers?,
@@ -158,11 +182,13 @@ fn cors(table: &Table<'_>) -> Option<Cors> {
     Some(Cors { origins: origins?, max_age: max_age? })
 }
 
-fn token(table: &Table<'_>, service: Option<&str>) -> Option<TokenRule> {
+fn token(table: &Table<'_>, service: Option<&str>, judge: &dyn Judge) -> Option<TokenRule> {
     let required = table.or("required", "true", true, |v| v.boolean());
     let default = service.unwrap_or_default().to_owned();
     let audience = table.or("audience", "\"film\"", default, |v| v.name());
-    let jwks = table.required("jwks", "\"keys/jwks.json\"", |v| v.file());
+    let jwks = table.required("jwks", "\"keys/jwks.json\"", |v| {
+        v.judged(v.file()?, |file| judge.key_set(file))
+    });
     table.finish();
     Some(TokenRule { required: required?, audience: audience?, jwks: jwks? })
 }

@@ -75,7 +75,7 @@ fn credentials(value: &Value<'_>) -> Option<Credentials> {
     }
     let table = value.table()?;
     let read = table
-        .required("file", "\"s3-credentials.toml\"", |v| v.confidential_toml(static_credentials));
+        .required("file", "\"s3-credentials.toml\"", |v| v.confidential_toml(&static_credentials));
     table.finish();
     read
 }

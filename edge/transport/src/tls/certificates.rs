@@ -9,11 +9,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use rustls::{
-    SignatureScheme,
+    InconsistentKeys, SignatureScheme,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
-    sign::CertifiedKey,
+    sign::{CertifiedKey, SigningKey},
 };
 
 /// A certificate or its key cannot be used.
@@ -43,6 +43,14 @@ pub enum CertificateError {
         path: PathBuf,
         /// Why.
         source: pem::Error,
+    },
+    /// A key of a kind that is not used, or none at all.
+    #[error("the private key {path} cannot be used")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
     },
     /// Not the key of the certificate, or neither is of use.
     #[error("the private key {key} does not serve the certificate {chain}")]
@@ -90,12 +98,28 @@ impl Certificates {
         for (chain, key) in files {
             let (chain, key) = (chain.as_ref(), key.as_ref());
             let certified = Arc::new(load(chain, key, &provider)?);
-            for name in names(chain, &certified)? {
+            for name in names(chain, &certified.cert)? {
                 by_name.entry(name).or_default().push(Arc::clone(&certified));
             }
             default.get_or_insert(certified);
         }
         Ok(Self { by_name, default: default.ok_or(CertificateError::None)? })
+    }
+
+    /// Whether the file of a chain could be used, but for its times.
+    ///
+    /// # Errors
+    /// As [`Self::load`] would give because of this file.
+    pub fn check_chain(chain: &Path) -> Result<(), CertificateError> {
+        names(chain, &chain_in(chain)?).map(drop)
+    }
+
+    /// The same for the file of a private key.
+    ///
+    /// # Errors
+    /// As [`Self::load`] would give because of this file.
+    pub fn check_key(key: &Path) -> Result<(), CertificateError> {
+        key_in(key, &super::provider(super::Preference::Aes)).map(drop)
     }
 
     fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
@@ -117,6 +141,18 @@ fn load(
     key: &Path,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, CertificateError> {
+    let certified = CertifiedKey::new(chain_in(chain)?, key_in(key, provider)?);
+    match certified.keys_match() {
+        // Of a key that cannot tell its public half nobody knows before the first handshake.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(source) => {
+            Err(CertificateError::Pair { chain: chain.to_owned(), key: key.to_owned(), source })
+        }
+    }
+}
+
+/// The certificates of a chain's file, at least one.
+fn chain_in(chain: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let unreadable = |source| CertificateError::Chain { path: chain.to_owned(), source };
     let certificates: Vec<_> = CertificateDer::pem_file_iter(chain)
         .map_err(unreadable)?
@@ -125,16 +161,22 @@ fn load(
     if certificates.is_empty() {
         return Err(CertificateError::Empty { path: chain.to_owned() });
     }
-    let private = PrivateKeyDer::from_pem_file(key)
-        .map_err(|source| CertificateError::Key { path: key.to_owned(), source })?;
-    CertifiedKey::from_der(certificates, private, provider).map_err(|source| {
-        CertificateError::Pair { chain: chain.to_owned(), key: key.to_owned(), source }
-    })
+    Ok(certificates)
 }
 
-fn names(chain: &Path, certified: &CertifiedKey) -> Result<Vec<String>, CertificateError> {
+fn key_in(key: &Path, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, CertificateError> {
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|source| CertificateError::Key { path: key.to_owned(), source })?;
+    let usable = provider.key_provider.load_private_key(private);
+    usable.map_err(|source| CertificateError::Unusable { path: key.to_owned(), source })
+}
+
+fn names(
+    chain: &Path,
+    certificates: &[CertificateDer<'_>],
+) -> Result<Vec<String>, CertificateError> {
     let malformed = |source| CertificateError::Malformed { chain: chain.to_owned(), source };
-    let first = certified.cert.first().expect("load refuses an empty chain");
+    let first = certificates.first().expect("an empty chain is refused");
     let parsed = webpki::EndEntityCert::try_from(first).map_err(malformed)?;
     Ok(parsed.valid_dns_names().map(str::to_ascii_lowercase).collect())
 }

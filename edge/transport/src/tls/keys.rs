@@ -94,20 +94,24 @@ impl Keys {
     /// once end up with the same keys.
     pub fn load_or_make(path: &Path, now: UnixSeconds) -> Result<Self, KeysError> {
         let make = |source| KeysError::Make { path: path.to_owned(), source };
-        match fs::read_to_string(path) {
-            Ok(text) => return Self::parse(path, &text, now),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(KeysError::Malformed { path: path.to_owned() });
-            }
-            Err(source) => return Err(KeysError::Read { path: path.to_owned(), source }),
+        if let Some(text) = read(path)? {
+            return Ok(Self::from_secret(&secret_of(path, &text)?, now));
         }
         let mut secret = [0; SECRET_BYTES];
         SystemRandom::new().fill(&mut secret).map_err(|_| KeysError::Random)?;
         let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         write_once(path, &format!("{HEADER}\n{digits}\n")).map_err(make)?;
         let text = fs::read_to_string(path).map_err(make)?;
-        Self::parse(path, &text, now)
+        Ok(Self::from_secret(&secret_of(path, &text)?, now))
+    }
+
+    /// Whether [`Self::load_or_make`] could read the file. One that is missing is fine, and is
+    /// not made.
+    pub fn check(path: &Path) -> Result<(), KeysError> {
+        match read(path)? {
+            Some(text) => secret_of(path, &text).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Keys that live as long as the process.
@@ -119,19 +123,6 @@ impl Keys {
 
     fn from_secret(secret: &[u8; SECRET_BYTES], now: UnixSeconds) -> Self {
         Self { master: Salt::new(HKDF_SHA256, HEADER.as_bytes()).extract(secret), now }
-    }
-
-    fn parse(path: &Path, text: &str, now: UnixSeconds) -> Result<Self, KeysError> {
-        let mode = fs::metadata(path)
-            .map_err(|source| KeysError::Read { path: path.to_owned(), source })?
-            .mode()
-            & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeysError::Exposed { path: path.to_owned(), mode });
-        }
-        let secret = secret_in(text);
-        let secret = secret.ok_or_else(|| KeysError::Malformed { path: path.to_owned() })?;
-        Ok(Self::from_secret(&secret, now))
     }
 
     fn derive(&self, purpose: &[u8], period: u64) -> [u8; SECRET_BYTES] {
@@ -158,6 +149,30 @@ impl Keys {
     pub fn ticketer(&self) -> Arc<dyn ProducesTickets> {
         Arc::new(Tickets { keys: self.clone(), made: Mutex::new(VecDeque::new()) })
     }
+}
+
+/// The text of the file; none where there is no file.
+fn read(path: &Path) -> Result<Option<String>, KeysError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(KeysError::Malformed { path: path.to_owned() })
+        }
+        Err(source) => Err(KeysError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// The secret of a file with that text, which nobody else may read.
+fn secret_of(path: &Path, text: &str) -> Result<[u8; SECRET_BYTES], KeysError> {
+    let mode = fs::metadata(path)
+        .map_err(|source| KeysError::Read { path: path.to_owned(), source })?
+        .mode()
+        & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeysError::Exposed { path: path.to_owned(), mode });
+    }
+    secret_in(text).ok_or_else(|| KeysError::Malformed { path: path.to_owned() })
 }
 
 fn secret_in(text: &str) -> Option<[u8; SECRET_BYTES]> {
