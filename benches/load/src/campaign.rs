@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod ats;
 pub mod careless;
+pub mod cells;
 pub mod cpu;
 pub mod edge;
 mod error;

@@ -19,6 +19,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("bad-origin", "seeded origins that misbehave: wrong bytes, waiters left waiting"),
     ("cache-tests", "the public HTTP caching suite, and Debian's Traffic Server in the same run"),
     ("kill", "SIGKILLs under 64 clients: wrong bytes, recovery, and what the disk tier kept"),
+    ("rot", "bit flips and cut files in the disk tier while it serves: wrong bytes, detection"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];

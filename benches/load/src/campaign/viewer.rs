@@ -90,6 +90,11 @@ impl Viewer {
         })
     }
 
+    /// Asks for a part of object `number`; none where no connection could be had.
+    pub async fn part(&mut self, number: usize, range: Range<u64>) -> Option<Exchange> {
+        self.ask(number, Kind::Range(range)).await
+    }
+
     fn kind(&mut self, number: usize) -> Kind {
         let size = self.world.items[number].content.size;
         let start = self.rng.random_range(0..size);
@@ -215,7 +220,7 @@ fn lies(item: &Item, kind: &Kind, exchange: &Exchange, oldest: u64) -> Verdict {
 }
 
 /// Whether `Cache-Status` says so.
-pub(super) fn said(exchange: &Exchange, word: &str) -> bool {
+pub fn said(exchange: &Exchange, word: &str) -> bool {
     let field = exchange.headers.get("cache-status").and_then(|value| value.to_str().ok());
     field.is_some_and(|value| value.contains(word))
 }
