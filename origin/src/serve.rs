@@ -38,6 +38,9 @@ pub struct Args {
     /// The configuration, in TOML; config/examples/origin.toml shows every key.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Only read and check the configuration, and every file it names. Status 0: sound.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Why the server does not start.
@@ -65,12 +68,25 @@ pub enum ServeError {
 /// Serves until a signal. The status is 0 after a clean drain, 1 where it could not start or
 /// had to cut requests off.
 pub async fn run(args: Args, log_filter: Option<&str>) -> ExitCode {
+    if args.check {
+        return check(&args);
+    }
     match serve(&args, log_filter).await {
         Ok(Drained { dropped: 0, .. }) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             // The log may not have started, and a person reads this.
             eprintln!("weir-origin: {}", start_error(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(args: &Args) -> ExitCode {
+    match OriginConfig::load(&args.config) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(report) => {
+            eprintln!("{report}");
             ExitCode::FAILURE
         }
     }

@@ -132,10 +132,11 @@ fn tls(root: &Table<'_>, https: bool, judge: &dyn Judge) -> Option<Tls> {
         v.judged(v.path()?, |file| judge.transport_keys(file))
     });
     // The file that stands at the default's place can be a bad one, too.
-    if https && !table.has("keys") {
-        if let Some(flaw) = judge.transport_keys(&default) {
-            table.wrong(flawed("tls.keys", flaw));
-        }
+    if https
+        && !table.has("keys")
+        && let Some(flaw) = judge.transport_keys(&default)
+    {
+        table.wrong(flawed("tls.keys", flaw));
     }
     let written = table.tables("certificate");
     let certificates: Option<Vec<_>> = {

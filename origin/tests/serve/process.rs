@@ -130,15 +130,40 @@ fn mistakes_of_the_configuration_are_told_and_nothing_is_begun() {
     let text = "[listen]\nhttp = [\"nonsense\"]\n[store]\npath = \"store\"\nbucket = \"x\"\n\
                 [[access_key]]\nid = \"a\"\nsecret_file = \"missing.secret\"\n";
     std::fs::write(&file, text).unwrap();
+    for more in [None, Some("--check")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_weir-origin"))
+            .args(["serve", "--config"])
+            .arg(&file)
+            .args(more)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8(output.stderr).unwrap();
+        for part in ["listen.http", "store.bucket", "missing.secret", "origin.toml:2"] {
+            assert!(told.contains(part), "{part}\n{told}");
+        }
+    }
+    assert!(!root.path().join("store").exists());
+}
+
+#[test]
+fn a_sound_configuration_passes_its_check_and_nothing_is_begun() {
+    let root = tempfile::tempdir().unwrap();
+    let file = configure(root.path(), "127.0.0.1:0", "127.0.0.1:0");
     let output = Command::new(env!("CARGO_BIN_EXE_weir-origin"))
-        .args(["serve", "--config"])
+        .args(["serve", "--check", "--config"])
         .arg(&file)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
-    for part in ["listen.http", "store.bucket", "missing.secret", "origin.toml:2"] {
-        assert!(told.contains(part), "{part}\n{told}");
-    }
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert!(!root.path().join("store").exists());
+    std::fs::write(root.path().join("writer.secret"), "short").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_weir-origin"))
+        .args(["serve", "--check", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("`access_key[0].secret_file` names a file that holds no"), "{told}");
+    assert!(!told.contains("short"), "{told}");
 }
