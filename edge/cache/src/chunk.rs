@@ -77,7 +77,7 @@ impl Chunk {
 /// 57 GB/s on 64 KiB grains where the CPU multiplies carry-less in 512 bits (AMD Zen 5): 18 µs
 /// for a chunk. The `crc32c` crate uses the CRC instruction, 8 bytes a cycle at best, and so
 /// cannot get there.
-fn crc32c(part: &[u8]) -> u32 {
+pub(crate) fn crc32c(part: &[u8]) -> u32 {
     // Truncation keeps the 32 bits a CRC-32C has.
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, part) as u32
 }

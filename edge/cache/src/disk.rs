@@ -34,7 +34,7 @@ use tokio::{runtime::Handle, sync::Notify};
 use self::{gate::Queue, marker::Geometry, record::Stored};
 use crate::{
     chunk::{CHUNK_SIZE, Chunk, ChunkKey},
-    store::{Admission, ChunkStore, StoreStats},
+    store::{Admission, ChunkStore, StoreOpenError, StoreStats},
 };
 
 /// The least a store may have: eight blocks of 4 MiB.
@@ -59,68 +59,6 @@ pub struct FoyerConfig {
     pub size_bytes: u64,
     /// RAM for its write buffers and queue together, at least [`BUFFER_MIN`].
     pub buffer_bytes: u64,
-}
-
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreOpenError {
-    /// The directory holds what no store put there.
-    #[error(
-        "{path} is no chunk store: it holds {found}; give the store an empty directory of its own"
-    )]
-    Foreign {
-        /// The directory.
-        path: PathBuf,
-        /// Something in it.
-        found: String,
-    },
-    /// Another process uses it.
-    #[error("chunk store {path} is in use by another process; stop it, or set another path")]
-    InUse {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Less than a store can work with.
-    #[error("chunk store {path} has {given} bytes of {what}, and needs {least} at least")]
-    TooSmall {
-        /// The directory.
-        path: PathBuf,
-        /// Disk or memory.
-        what: &'static str,
-        /// What was configured.
-        given: u64,
-        /// What it takes.
-        least: u64,
-    },
-    /// The file system refused.
-    #[error("chunk store {path}: cannot {action}; check that the directory can be written")]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The engine refused.
-    #[error("chunk store {path}: the engine does not start")]
-    Engine {
-        /// The directory.
-        path: PathBuf,
-        /// What it said.
-        #[source]
-        source: foyer::Error,
-    },
-    /// The engine panicked over what it found, or its runtime ended.
-    #[error("chunk store {path}: the engine gave up; empty the directory to start anew")]
-    GaveUp {
-        /// The directory.
-        path: PathBuf,
-        /// How.
-        #[source]
-        source: tokio::task::JoinError,
-    },
 }
 
 #[derive(Debug, Default)]
@@ -165,8 +103,10 @@ impl FoyerStore {
     pub async fn open(config: FoyerConfig, handle: Handle) -> Result<Self, StoreOpenError> {
         let (spawner, path) = (handle.clone(), config.path.clone());
         let opening = handle.spawn(async move { Inner::open(config, spawner).await });
-        let (inner, lock) =
-            opening.await.map_err(|source| StoreOpenError::GaveUp { path, source })??;
+        // It panicked over what it found, or its runtime ended.
+        let (inner, lock) = opening
+            .await
+            .map_err(|source| StoreOpenError::Engine { path, source: source.into() })??;
         let inner = Arc::new(inner);
         handle.spawn(gate::run(inner.clone(), lock));
         Ok(Self { inner, handle })
@@ -200,9 +140,10 @@ impl Inner {
         })?;
         // foyer holds two buffers of this size; a quarter of the budget is our own queue.
         let pool = usize::try_from(buffer_bytes / 8 * 3).unwrap_or(usize::MAX);
-        let engine = start(&path, size_bytes, block, pool, direct, handle)
-            .await
-            .map_err(|source| StoreOpenError::Engine { path: path.clone(), source })?;
+        let engine =
+            start(&path, size_bytes, block, pool, direct, handle).await.map_err(|source| {
+                StoreOpenError::Engine { path: path.clone(), source: source.into() }
+            })?;
         tracing::info!(path = %path.display(), size_bytes, block, direct, "chunk store open");
         let queue = Queue::new(buffer_bytes / 4, pool as u64 / 4);
         let inner = Self {

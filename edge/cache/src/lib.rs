@@ -8,6 +8,8 @@ pub mod cache;
 pub mod chunk;
 mod counter;
 pub mod disk;
+pub mod disks;
+pub mod extent;
 mod fields;
 mod generation;
 pub mod object;
@@ -21,7 +23,8 @@ mod table;
 
 pub use cache::{Cache, CacheConfig, CacheStats, OpenError, Purged, Tier, TierStats};
 pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
-pub use disk::{FoyerConfig, FoyerStore, StoreOpenError};
+pub use disk::{FoyerConfig, FoyerStore};
+pub use extent::{ExtentConfig, ExtentStore};
 pub use fields::Fields;
 pub use object::{StoredObject, TAGS_MAX, VARIANT_MARK, primary_key};
 pub use purge::{
@@ -29,4 +32,7 @@ pub use purge::{
     sweep::{Counted, PurgeStats},
 };
 pub use state::StateStats;
-pub use store::{Admission, ChunkStore, Health, Listed, Page, Pinning, StoreStats, Verdict};
+pub use store::{
+    Admission, ChunkStore, Health, Listed, Page, Pinning, StoreOpenError, StoreStats, Verdict,
+};
+pub use table::{BadCursor, Cursor, Listing, OBJECT_BYTES, PAGE_MAX, Row, Sort};

@@ -1,11 +1,103 @@
 //! The port behind which a disk tier keeps chunks.
 
-use std::{fmt, ops::Range};
+use std::{fmt, io, ops::Range, path::PathBuf};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::chunk::{Chunk, ChunkKey, ObjectId};
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreOpenError {
+    /// The directory holds what no store put there.
+    #[error(
+        "{path} is no chunk store: it holds {found}; give the store an empty directory of its own"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Something in it.
+        found: String,
+    },
+    /// Another process uses it.
+    #[error("chunk store {path} is in use by another process; stop it, or set another path")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Less than a store can work with.
+    #[error("chunk store {path} has {given} bytes of {what}, and needs {least} at least")]
+    TooSmall {
+        /// The directory.
+        path: PathBuf,
+        /// Disk or memory.
+        what: &'static str,
+        /// What was configured.
+        given: u64,
+        /// What it takes.
+        least: u64,
+    },
+    /// More than a store can number.
+    #[error(
+        "chunk store {path} has {given} bytes of disk, and can use {most} at most; divide the \
+         disk into several"
+    )]
+    TooLarge {
+        /// The directory.
+        path: PathBuf,
+        /// What was configured.
+        given: u64,
+        /// What it can use.
+        most: u64,
+    },
+    /// A store that another node made.
+    #[error(
+        "chunk store {path} belongs to node {found}, and this is {expected}; give it back, or \
+         empty the directory to start anew"
+    )]
+    OtherNode {
+        /// The directory.
+        path: PathBuf,
+        /// The node that made it.
+        found: String,
+        /// This node.
+        expected: String,
+    },
+    /// A store of another version or geometry.
+    #[error(
+        "chunk store {path} is of {found}, and this program writes {expected}; empty the \
+         directory to start anew"
+    )]
+    OtherShape {
+        /// The directory.
+        path: PathBuf,
+        /// What the store says it is.
+        found: String,
+        /// What this program makes.
+        expected: String,
+    },
+    /// The file system refused.
+    #[error("chunk store {path}: cannot {action}; check that the directory can be written")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The engine refused, or gave up over what it found.
+    #[error("chunk store {path}: the engine does not start; empty the directory to start anew")]
+    Engine {
+        /// The directory.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
 
 /// What a store did with a chunk it was offered. A refused chunk is only not kept: it can be
 /// fetched again.
@@ -63,7 +155,7 @@ pub struct StoreStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pinning {
     /// Chunks of the range that the store has are kept until unpinned, and so are those that
-    /// come later.
+    /// come later, for as long as pins have room.
     Pinned {
         /// How many it has now.
         chunks: u32,
@@ -87,7 +179,8 @@ pub struct Listed {
 }
 
 /// A piece of a listing. A chunk that is there during the whole listing is in it exactly
-/// once; one that comes, goes or is written anew meanwhile may be missing or be there twice.
+/// once; one that comes, goes or is written meanwhile may be missing or be there twice. What
+/// was accepted and is not on the device yet is not listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// No more than were asked for; may be fewer, even none, before the end.

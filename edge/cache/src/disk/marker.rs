@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use super::StoreOpenError;
+use crate::store::StoreOpenError;
 
 /// Counts up when records or file layout change.
 const FORMAT: u64 = 1;

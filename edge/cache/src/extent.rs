@@ -1,0 +1,631 @@
+//! The extent store: chunks of one disk in one preallocated file, behind [`ChunkStore`].
+//!
+//! The data file is cut into regions of a full chunk and its head; smaller chunks share one.
+//! A chunk has a slot of its own, is evicted by itself, and never moves: nothing is written
+//! twice. RAM knows fingerprint, slot and length of each chunk (16 bytes); its whole key and
+//! checksums stand in front of it on disk and are checked at each read.
+//!
+//! Files, all together never more than the configured size: `weir-extent` (the superblock),
+//! `data`, `manifest`. What was accepted is readable at once, is on its way to the kernel
+//! within milliseconds, and survives a kill from then on.
+
+mod entry;
+mod geometry;
+mod index;
+mod manifest;
+mod media;
+mod pool;
+mod record;
+mod space;
+mod state;
+mod superblock;
+mod writer;
+
+use std::{
+    fmt, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+pub use self::geometry::SIZE_MIN;
+use self::{
+    geometry::{Geometry, PAGE, Slot, head_bytes},
+    manifest::Change,
+    media::{Device, Files},
+    pool::Pool,
+    record::{Head, fingerprint},
+    state::{Look, State},
+    superblock::Superblock,
+};
+use crate::{
+    chunk::{Chunk, ChunkKey, GRAIN, ObjectId, crc32c},
+    store::{
+        Admission, ChunkStore, Health, Listed, Page, Pinning, StoreOpenError, StoreStats, Verdict,
+    },
+};
+
+/// The least RAM a store's buffers may have.
+pub const BUFFER_MIN: u64 = 8 << 20;
+/// Reads a disk works on at once. Measured: 4 fill a fast disk with reads of 1 MiB.
+const READERS: usize = 8;
+/// Reads that may wait; a chunk that finds no place is a miss.
+const READS_MAX: usize = 4096;
+/// Chunks in a page of a listing.
+const PAGE_MAX: usize = 4096;
+/// Times a read starts again because its chunk was written anew meanwhile.
+const TRIES: u32 = 3;
+
+/// Bounds of one disk's store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtentConfig {
+    /// Directory of its own; made when missing.
+    pub path: PathBuf,
+    /// Bytes of disk for all its files, from [`SIZE_MIN`] to 16 TiB. More than last time makes
+    /// the store larger, less cuts off what lies behind.
+    pub size_bytes: u64,
+    /// RAM for chunks that wait to be written, at least [`BUFFER_MIN`]. The index has 16 bytes
+    /// a chunk besides.
+    pub buffer_bytes: u64,
+    /// Name of this node. A store that another node made is refused.
+    pub node: String,
+    /// Id for the disk where a new store is made: random, and never used before.
+    pub new_disk: u128,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    accepted_chunks: AtomicU64,
+    accepted_bytes: AtomicU64,
+    refused_chunks: AtomicU64,
+    refused_bytes: AtomicU64,
+    lost_chunks: AtomicU64,
+    read_hits: AtomicU64,
+    read_misses: AtomicU64,
+    read_bytes: AtomicU64,
+    checksum_failures: AtomicU64,
+}
+
+impl Counts {
+    fn lost(&self, chunks: u64) {
+        self.lost_chunks.fetch_add(chunks, Ordering::Relaxed);
+    }
+
+    fn read(&self, bytes: Option<usize>) {
+        match bytes {
+            Some(bytes) => {
+                self.read_hits.fetch_add(1, Ordering::Relaxed);
+                self.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            None => {
+                self.read_misses.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Shared by the store, its writer and its reads.
+struct Inner {
+    path: PathBuf,
+    size_bytes: u64,
+    disk: u128,
+    geometry: Geometry,
+    device: Device,
+    state: Mutex<State>,
+    /// There is something for the writer to do.
+    wake: Condvar,
+    counts: Counts,
+    /// Held until the writer ends.
+    lock: Mutex<Option<std::fs::File>>,
+}
+
+/// One disk's chunks. Dropping it lets running writes end.
+pub struct ExtentStore {
+    inner: Arc<Inner>,
+    readers: Pool,
+}
+
+impl Device {
+    fn count_written(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl ExtentStore {
+    /// Opens the store in a directory with what it held before, or makes it there. Blocks: it
+    /// reads the manifest, 12 bytes a chunk. The store has threads of its own, and callers may
+    /// be on any runtime or none.
+    pub fn open(config: ExtentConfig) -> Result<Self, StoreOpenError> {
+        let ExtentConfig { path, size_bytes, buffer_bytes, node, new_disk } = config;
+        for (what, given, least) in
+            [("disk", size_bytes, SIZE_MIN), ("memory", buffer_bytes, BUFFER_MIN)]
+        {
+            if given < least {
+                return Err(StoreOpenError::TooSmall { path, what, given, least });
+            }
+        }
+        let Some(geometry) = Geometry::of(size_bytes) else {
+            return Err(StoreOpenError::TooLarge { path, given: size_bytes, most: 16 << 40 });
+        };
+        let fail =
+            |action| move |path: PathBuf, source| StoreOpenError::Io { path, action, source };
+        let wanted = Superblock::new(&node, new_disk, geometry.slot_bits);
+        let claim = superblock::claim(&path, &wanted)?;
+        let disk = match claim.superblock {
+            Some(found) => found.disk,
+            None => {
+                superblock::make(&path, &wanted)
+                    .map_err(|source| fail("make a store")(path.clone(), source))?;
+                new_disk
+            }
+        };
+        let files = Files::open(&path, geometry.data_bytes())
+            .map_err(|source| fail("take its room on the disk")(path.clone(), source))?;
+        let mut state = State::new(geometry, buffer_bytes);
+        let loaded = load(&files, disk, &geometry, &mut state)
+            .map_err(|source| fail("read the manifest")(path.clone(), source))?;
+        let log = writer::Log::after(loaded, disk);
+        let chunks = state.space.counts().chunks;
+        let inner = Arc::new(Inner {
+            device: Device::new(path.clone(), Box::new(files)),
+            path: path.clone(),
+            size_bytes,
+            disk,
+            geometry,
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            counts: Counts::default(),
+            lock: Mutex::new(Some(claim.lock)),
+        });
+        let store = start(inner, log).map_err(|source| fail("start")(path.clone(), source))?;
+        tracing::info!(path = %path.display(), size_bytes, chunks, ?loaded, "chunk store open");
+        Ok(store)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Id of the disk, as its superblock has it.
+    pub fn disk_id(&self) -> u128 {
+        self.inner.disk
+    }
+
+    /// Bytes of RAM of the index and all else that grows with the chunks on disk.
+    pub fn index_bytes(&self) -> usize {
+        self.inner.state.lock().space.memory_bytes()
+    }
+
+    /// Runs a read on the disk's threads; `None` when it was not taken or the store closed.
+    async fn read_with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Inner) -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        let (answer, asked) = oneshot::channel();
+        let inner = self.inner.clone();
+        let taken = self.readers.run(move || {
+            // Nobody waits any more: spare the disk.
+            if !answer.is_closed() {
+                let _ = answer.send(read(&inner));
+            }
+        });
+        if taken { asked.await.ok()? } else { None }
+    }
+}
+
+fn load(
+    files: &Files,
+    disk: u128,
+    geometry: &Geometry,
+    state: &mut State,
+) -> io::Result<Option<manifest::Loaded>> {
+    let Some(file) = files.manifest()? else { return Ok(None) };
+    let from = io::BufReader::with_capacity(1 << 20, &file);
+    let loaded = manifest::load(from, disk, geometry.manifest_max(), |item| state.replay(item))?;
+    state.space.settle();
+    if let Some(loaded) = loaded {
+        files.go_on(file, loaded.end)?;
+    }
+    Ok(loaded)
+}
+
+fn start(inner: Arc<Inner>, log: writer::Log) -> io::Result<ExtentStore> {
+    let readers = Pool::start(READERS, READS_MAX)?;
+    let writing = inner.clone();
+    thread::Builder::new()
+        .name("disk-write".into())
+        .stack_size(256 << 10)
+        .spawn(move || writer::run(&writing, log))?;
+    Ok(ExtentStore { inner, readers })
+}
+
+impl Inner {
+    /// The writer's last act.
+    fn end(&self) {
+        self.device.close();
+        // Whoever waits for the close may open the directory again.
+        drop(self.lock.lock().take());
+        self.state.lock().end();
+    }
+
+    /// Finds a chunk and reads it, again where it was written anew meanwhile.
+    fn load<T>(
+        &self,
+        key: &ChunkKey,
+        waiting: impl Fn(Chunk) -> Option<T>,
+        read: impl Fn(&Place) -> Reading<T>,
+    ) -> Outcome<T> {
+        for _ in 0..TRIES {
+            let look = self.state.lock().look(key, false);
+            let (slot, entry, at) = match look {
+                Look::Waiting(chunk) => return waiting(chunk).into(),
+                Look::At(slot, entry, at) => (slot, entry, at),
+                Look::Absent => return Outcome::Absent,
+            };
+            let length = entry.length();
+            let class = self.geometry.class_for(length);
+            let place = Place { key: *key, slot, at, length, head: class.head_bytes(length) };
+            match read(&place) {
+                Reading::Good(good) => return Outcome::Found(good),
+                // Not this chunk but one with the same fingerprint, or not as long as asked for.
+                Reading::Other => return Outcome::Absent,
+                Reading::Failed => {
+                    // Not again and again; and the writer may have to be told of the end.
+                    self.state.lock().condemn(slot, entry);
+                    self.wake.notify_one();
+                    return Outcome::Bad;
+                }
+                Reading::Rotten => {
+                    if self.state.lock().condemn(slot, entry) {
+                        self.wake.notify_one();
+                        self.counts.checksum_failures.fetch_add(1, Ordering::Relaxed);
+                        let path = self.path.display();
+                        tracing::warn!(%path, ?key, "chunk store: a chunk did not verify");
+                        return Outcome::Bad;
+                    }
+                }
+            }
+        }
+        Outcome::Absent
+    }
+
+    fn read_whole(&self, place: &Place) -> Reading<Chunk> {
+        // Head and data in one, since they lie together.
+        let Some(all) = self.bytes(place.at, place.head as usize + place.length as usize) else {
+            return Reading::Failed;
+        };
+        let all = Bytes::from(all);
+        let head = match self.head(place, &all) {
+            Ok(head) => head,
+            Err(reading) => return reading,
+        };
+        let data = all.slice((place.head as usize).min(all.len())..);
+        if data.len() != place.length as usize {
+            return Reading::Rotten;
+        }
+        Chunk::verified(data, head.sums).map_or(Reading::Rotten, Reading::Good)
+    }
+
+    fn read_grains(&self, place: &Place, part: &Range<u32>) -> Reading<Bytes> {
+        if part.is_empty() || part.end > place.length {
+            return Reading::Other;
+        }
+        let Some(head) = self.bytes(place.at, head_bytes(place.length)) else {
+            return Reading::Failed;
+        };
+        let head = match self.head(place, &head) {
+            Ok(head) => head,
+            Err(reading) => return reading,
+        };
+        let grain = GRAIN as u32;
+        let first = part.start / grain;
+        let from = first * grain;
+        let end = part.end.next_multiple_of(grain).min(place.length);
+        let at = place.at + place.head + u64::from(from);
+        let Some(grains) = self.bytes(at, (end - from) as usize) else { return Reading::Failed };
+        let sums = head.sums[first as usize..].iter();
+        let hold = grains.len() == (end - from) as usize
+            && grains.chunks(GRAIN).zip(sums).all(|(grain, sum)| crc32c(grain) == *sum);
+        if !hold {
+            return Reading::Rotten;
+        }
+        let part = (part.start - from) as usize..(part.end - from) as usize;
+        Reading::Good(Bytes::from(grains).slice(part))
+    }
+
+    /// Parses a head and sees whether it is of the chunk that is looked for.
+    fn head<T>(&self, place: &Place, bytes: &[u8]) -> Result<Head, Reading<T>> {
+        let head = record::parse(bytes, self.disk, place.slot, place.length);
+        let head = head.ok_or(Reading::Rotten)?;
+        match head.key == place.key {
+            true => Ok(head),
+            false if fingerprint(&head.key) == fingerprint(&place.key) => Err(Reading::Other),
+            // The head of another chunk, which was here before or was moved here.
+            false => Err(Reading::Rotten),
+        }
+    }
+
+    /// Bytes of the data file; `None` when the device failed.
+    fn bytes(&self, at: u64, length: usize) -> Option<Vec<u8>> {
+        self.device.note("read a chunk", self.device.media.read(at, length))
+    }
+
+    /// Reads the heads of what lies in some slots.
+    fn listed(&self, changes: &[Change], from: &[u64]) -> Vec<Listed> {
+        let listed = changes.iter().zip(from).filter_map(|(change, at)| {
+            let length = change.entry.length();
+            let head = self.bytes(*at, head_bytes(length))?;
+            // What does not hold is found when it is read or scrubbed.
+            let head = record::parse(&head, self.disk, change.slot, length)?;
+            let same = fingerprint(&head.key) == change.entry.fingerprint();
+            let pinned = change.entry.is_pinned();
+            same.then_some(Listed { key: head.key, length, pinned })
+        });
+        listed.collect()
+    }
+}
+
+/// Where a chunk lies.
+struct Place {
+    key: ChunkKey,
+    slot: Slot,
+    at: u64,
+    length: u32,
+    /// Bytes from there to the data.
+    head: u64,
+}
+
+/// How a read of a place ended.
+enum Reading<T> {
+    Good(T),
+    Other,
+    Rotten,
+    Failed,
+}
+
+/// How a read of a chunk ended.
+enum Outcome<T> {
+    Found(T),
+    Absent,
+    /// It was there, and is lost.
+    Bad,
+}
+
+impl<T> Outcome<T> {
+    fn found(self) -> Option<T> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Outcome<T> {
+    fn from(found: Option<T>) -> Self {
+        found.map_or(Self::Absent, Self::Found)
+    }
+}
+
+fn slice(chunk: &Chunk, part: &Range<u32>) -> Option<Bytes> {
+    let part = part.start as usize..part.end as usize;
+    let within = !part.is_empty() && part.end <= chunk.data().len();
+    within.then(|| chunk.data().slice(part))
+}
+
+impl ChunkStore for ExtentStore {
+    fn read<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Chunk>> {
+        async move {
+            let found = match self.look(key) {
+                Look::Waiting(chunk) => Some(chunk),
+                Look::Absent => None,
+                Look::At(..) => {
+                    let key = *key;
+                    self.read_with(move |inner| {
+                        inner.load(&key, Some, |place| inner.read_whole(place)).found()
+                    })
+                    .await
+                }
+            };
+            self.inner.counts.read(found.as_ref().map(|chunk| chunk.data().len()));
+            found
+        }
+        .boxed()
+    }
+
+    fn read_part<'a>(
+        &'a self,
+        key: &'a ChunkKey,
+        part: Range<u32>,
+    ) -> BoxFuture<'a, Option<Bytes>> {
+        async move {
+            let found = match self.look(key) {
+                Look::Waiting(chunk) => slice(&chunk, &part),
+                Look::Absent => None,
+                Look::At(..) => {
+                    let key = *key;
+                    self.read_with(move |inner| {
+                        let waiting = |chunk| slice(&chunk, &part);
+                        inner.load(&key, waiting, |place| inner.read_grains(place, &part)).found()
+                    })
+                    .await
+                }
+            };
+            self.inner.counts.read(found.as_ref().map(Bytes::len));
+            found
+        }
+        .boxed()
+    }
+
+    fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission {
+        let counts = &self.inner.counts;
+        let bytes = chunk.data().len() as u64;
+        let admission = if self.inner.device.online() {
+            self.inner.state.lock().push(key, chunk)
+        } else {
+            Admission::Unavailable
+        };
+        if admission == Admission::Accepted {
+            counts.accepted_chunks.fetch_add(1, Ordering::Relaxed);
+            counts.accepted_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.inner.wake.notify_one();
+        } else {
+            counts.refused_chunks.fetch_add(1, Ordering::Relaxed);
+            counts.refused_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        admission
+    }
+
+    fn remove(&self, key: &ChunkKey) {
+        self.inner.state.lock().remove(key);
+        self.inner.wake.notify_one();
+    }
+
+    fn contains(&self, key: &ChunkKey) -> bool {
+        self.inner.device.online() && self.inner.state.lock().contains(key)
+    }
+
+    fn stats(&self) -> StoreStats {
+        let counts = &self.inner.counts;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let space = self.inner.state.lock().space.counts();
+        StoreStats {
+            capacity_bytes: self.inner.size_bytes,
+            accepted_chunks: get(&counts.accepted_chunks),
+            accepted_bytes: get(&counts.accepted_bytes),
+            refused_chunks: get(&counts.refused_chunks),
+            refused_bytes: get(&counts.refused_bytes),
+            lost_chunks: get(&counts.lost_chunks),
+            read_hits: get(&counts.read_hits),
+            read_misses: get(&counts.read_misses),
+            read_bytes: get(&counts.read_bytes),
+            checksum_failures: get(&counts.checksum_failures),
+            io_errors: self.inner.device.health().errors,
+            device_written_bytes: get(&self.inner.device.written),
+            online: self.inner.device.online(),
+            chunks: Some(space.chunks),
+            used_bytes: Some(space.used),
+            evicted_chunks: Some(space.evicted),
+            pinned_bytes: space.pinned,
+        }
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        let done = self.inner.state.lock().flush();
+        self.inner.wake.notify_one();
+        // An error is a writer that ended: nothing is left to flush.
+        async move { done.await.unwrap_or(()) }.boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            let ended = self.inner.state.lock().close();
+            self.inner.wake.notify_one();
+            // An error is the end: the writer drops the sender.
+            ended.await.unwrap_or(());
+            self.readers.close();
+        }
+        .boxed()
+    }
+
+    fn pin(&self, object: &ObjectId, generation: u64, chunks: Range<u32>) -> Pinning {
+        if !self.inner.device.online() {
+            return Pinning::NoRoom;
+        }
+        let pinning = self.inner.state.lock().pin(*object, generation, chunks);
+        self.inner.wake.notify_one();
+        pinning
+    }
+
+    fn unpin(&self, object: &ObjectId, generation: u64) -> bool {
+        let was = self.inner.state.lock().unpin(*object, generation);
+        self.inner.wake.notify_one();
+        was
+    }
+
+    fn list(&self, cursor: u64, max: usize) -> BoxFuture<'_, Option<Page>> {
+        async move {
+            // A cursor that no page gave is an end.
+            let Ok(cursor) = u32::try_from(cursor) else { return Some(Page::default()) };
+            let (changes, at, next) = {
+                let space = &self.inner.state.lock().space;
+                let (changes, next) = space.walk(cursor, max.clamp(1, PAGE_MAX));
+                let at: Vec<_> = changes.iter().map(|change| space.offset(change.slot)).collect();
+                (changes, at, next)
+            };
+            let chunks = if changes.is_empty() {
+                Some(Vec::new())
+            } else {
+                self.read_with(move |inner| Some(inner.listed(&changes, &at))).await
+            };
+            Some(Page { chunks: chunks.unwrap_or_default(), next: next.map(u64::from) })
+        }
+        .boxed()
+    }
+
+    fn verify<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Verdict> {
+        async move {
+            let key = *key;
+            let outcome = self.read_with(move |inner| {
+                Some(inner.load(&key, Some, |place| {
+                    let bytes = place.head + u64::from(place.length);
+                    inner.device.note(
+                        "read past the page cache",
+                        inner.device.media.forget(place.at, bytes.next_multiple_of(PAGE)),
+                    );
+                    inner.read_whole(place)
+                }))
+            });
+            match outcome.await {
+                // At most 1 MiB.
+                Some(Outcome::Found(chunk)) => Verdict::Sound { bytes: chunk.data().len() as u32 },
+                Some(Outcome::Bad) => Verdict::Rotten,
+                Some(Outcome::Absent) | None => Verdict::Absent,
+            }
+        }
+        .boxed()
+    }
+
+    fn health(&self) -> Health {
+        self.inner.device.health()
+    }
+}
+
+impl ExtentStore {
+    /// Looks for a read, which counts for eviction.
+    fn look(&self, key: &ChunkKey) -> Look {
+        if self.inner.device.online() {
+            self.inner.state.lock().look(key, true)
+        } else {
+            Look::Absent
+        }
+    }
+}
+
+impl Drop for ExtentStore {
+    fn drop(&mut self) {
+        drop(self.inner.state.lock().close());
+        self.inner.wake.notify_one();
+    }
+}
+
+impl fmt::Debug for ExtentStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExtentStore")
+            .field("path", &self.inner.path)
+            .field("size_bytes", &self.inner.size_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
