@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    chunk::{Chunk, ChunkKey, ObjectId},
+    chunk::{Chunk, ChunkKey, ObjectId, chunks_of},
     generation::Generations,
     object::StoredObject,
     purge::{Ledger, Standing, sweep::Counts},
@@ -17,7 +17,7 @@ use crate::{
     reads::Reads,
     state::{self, Opener, State, StateStats},
     store::{ChunkStore, StoreStats},
-    table::Table,
+    table::{Cursor, Gone, Listing, Load, Sort, Table},
 };
 
 /// Bounds of a cache.
@@ -27,7 +27,8 @@ pub struct CacheConfig {
     pub memory_bytes: u64,
     /// The state file (redb); `None` forgets all metadata at exit.
     pub state: Option<PathBuf>,
-    /// Objects in the metadata table, some hundred bytes of RAM each.
+    /// Objects in the metadata table, [`OBJECT_BYTES`](crate::OBJECT_BYTES) of RAM each. Where
+    /// they have more in their headers than media has, the table holds fewer and not more RAM.
     pub metadata_objects_max: usize,
 }
 
@@ -89,6 +90,10 @@ pub struct CacheStats {
     pub object_bytes: u64,
     /// Objects pushed out of the table by others.
     pub objects_evicted: u64,
+    /// Objects that the table may hold.
+    pub objects_max: u64,
+    /// RAM of the metadata table.
+    pub metadata_bytes: u64,
     /// RAM tier: bytes held.
     pub ram_used_bytes: u64,
     /// RAM tier: chunks held.
@@ -141,21 +146,17 @@ impl Cache {
         opener: Opener,
     ) -> Result<Self, OpenError> {
         let table = Arc::new(Table::new(config.metadata_objects_max));
-        let mut opened =
-            config.state.as_deref().map(|path| state::open(path, opener)).transpose()?;
+        let opened = config.state.as_deref().map(|path| state::open(path, opener)).transpose()?;
         let reserved = opened.as_ref().map_or(0, |opened| opened.found.reserved);
         let generations = Arc::new(Generations::new(unix_nanos, reserved));
-        let purges = opened.as_mut().map(|opened| std::mem::take(&mut opened.found.purges));
-        let purges = purges.unwrap_or_default();
+        let (purges, opened) = match opened {
+            Some(mut opened) => (std::mem::take(&mut opened.found.purges), Some(opened)),
+            None => Default::default(),
+        };
         let ledger = Arc::new(Ledger::recovered(purges.epoch, purges.orders, purges.rotten));
-        let state = opened.map(|mut opened| {
-            let mut stale = std::mem::take(&mut opened.found.rotten);
-            for object in std::mem::take(&mut opened.found.objects) {
-                // A smaller bound than last time.
-                stale.extend(table.insert(Arc::new(object)).evicted.map(|object| object.id.0));
-            }
-            opened.start(table.clone(), generations.clone(), ledger.clone(), stale)
-        });
+        let state =
+            opened.map(|opened| opened.start(table.clone(), generations.clone(), ledger.clone()));
+        table.tick(u32::try_from(unix_nanos / 1_000_000_000).unwrap_or(u32::MAX));
         Ok(Self {
             table,
             state,
@@ -173,7 +174,8 @@ impl Cache {
     /// The object of this id; `None` also when another key has the same hash, and for what
     /// was purged. What was purged softly is stale since then.
     pub fn object(&self, id: &ObjectId, key: &str) -> Option<Arc<StoredObject>> {
-        let object = self.table.get(*id).filter(|object| *object.key == *key)?;
+        let object = self.table.get(*id).or_else(|| self.recall(id));
+        let object = object.filter(|object| *object.key == *key)?;
         match self.ledger.judge(&(&*object).into()) {
             Standing::Valid => Some(object),
             Standing::Stale { since_millis } => {
@@ -198,22 +200,45 @@ impl Cache {
         let Some(displaced) = displaced else { return object };
         self.mark(&object.id);
         if let Some(old) = displaced.replaced.filter(|old| old.generation != object.generation) {
-            self.forget_ram(&old);
+            self.forget_ram(old.id, old.generation, old.size);
         }
-        if let Some(old) = displaced.evicted {
-            self.mark(&old.id);
-            self.forget_ram(&old);
-        }
+        self.forget_evicted(&displaced.evicted);
         object
     }
 
     /// Removes the object of this id. Its chunks become unreachable and leave RAM; on disk
     /// they stay until their place is needed.
     pub fn remove_object(&self, id: &ObjectId) -> Option<Arc<StoredObject>> {
-        let object = self.table.remove_if(*id, |_| true)?;
-        self.mark(id);
-        self.forget_ram(&object);
+        let object = self.take_object(id, |_| true)?;
+        self.forget_ram(object.id, object.generation, object.size);
         Some(object)
+    }
+
+    /// Says what time it is, Unix milliseconds: reads are noted with it. Once a second is
+    /// enough.
+    pub fn tick(&self, unix_millis: u64) {
+        self.table.tick(u32::try_from(unix_millis / 1000).unwrap_or(u32::MAX));
+    }
+
+    /// Resolves when all that the state file knew is in the table. Nobody needs to wait for it
+    /// but those who count.
+    pub async fn recovered(&self) {
+        if let Some(state) = &self.state {
+            state.recovered().await;
+        }
+    }
+
+    /// A page of what is in the table: objects whose key begins with `prefix`, after `cursor`,
+    /// at most `limit` and [`PAGE_MAX`](crate::PAGE_MAX). Looks at every object, about a
+    /// second for 10^7 of them: call it where that holds up nobody.
+    pub fn list(
+        &self,
+        prefix: &str,
+        order: Sort,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Listing {
+        self.table.list(prefix, order, cursor, limit)
     }
 
     /// A number that no fill had before, also not before a crash, a lost state file or a
@@ -259,9 +284,7 @@ impl Cache {
     /// Undoes a fill that turned out wrong: removes the object if it is of this generation,
     /// and the first `chunks` chunks of it from every tier.
     pub fn discard_generation(&self, id: &ObjectId, generation: u64, chunks: u32) {
-        if self.table.remove_if(*id, |object| object.generation == generation).is_some() {
-            self.mark(id);
-        }
+        self.take_object(id, |object| object.generation == generation);
         self.discard_chunks(id, generation, 0..chunks);
     }
 
@@ -289,6 +312,8 @@ impl Cache {
             objects: self.table.len() as u64,
             object_bytes: self.table.bytes(),
             objects_evicted: self.table.evicted(),
+            objects_max: self.table.objects_max(),
+            metadata_bytes: self.table.ram_bytes(),
             ram_used_bytes: self.ram.used_bytes(),
             ram_chunks: self.ram.chunks(),
             ram_written_bytes: self.ram.written_bytes(),
@@ -338,10 +363,48 @@ impl Cache {
         }
     }
 
+    /// An object that the state file has and the table does not have yet.
+    #[cold]
+    pub(crate) fn recall(&self, id: &ObjectId) -> Option<Arc<StoredObject>> {
+        if !self.table.awaits(*id) {
+            return None;
+        }
+        let object = self.state.as_ref()?.recall(*id)?;
+        if let Load::Taken(displaced) = self.table.load(Arc::new(object), true) {
+            self.forget_evicted(&displaced.evicted);
+        }
+        // Whoever was faster, or removed it.
+        self.table.get(*id)
+    }
+
+    /// Takes an object out of table and state file, provided that `condition` holds for it.
+    fn take_object(
+        &self,
+        id: &ObjectId,
+        condition: impl FnOnce(&StoredObject) -> bool,
+    ) -> Option<Arc<StoredObject>> {
+        let awaited = self.table.awaits(*id);
+        if awaited && !self.table.contains(*id) {
+            self.recall(id);
+        }
+        let object = self.table.remove_if(*id, condition);
+        if object.is_some() || (awaited && !self.table.contains(*id)) {
+            self.mark(id);
+        }
+        object
+    }
+
+    fn forget_evicted(&self, evicted: &[Gone]) {
+        for old in evicted {
+            self.mark(&old.id);
+            self.forget_ram(old.id, old.generation, old.size);
+        }
+    }
+
     /// Frees the RAM of chunks that nobody can reach any more.
-    fn forget_ram(&self, object: &StoredObject) {
-        for index in 0..object.chunks() {
-            self.ram.remove(&object.chunk_key(index));
+    fn forget_ram(&self, object: ObjectId, generation: u64, size: u64) {
+        for index in 0..chunks_of(size) {
+            self.ram.remove(&ChunkKey { object, generation, index });
         }
     }
 }

@@ -112,6 +112,23 @@ impl Fields {
         (whole && iter.rest.is_empty()).then_some(fields)
     }
 
+    /// Takes what [`Fields::entries`] gave, put together again.
+    pub(crate) fn from_entries(bytes: Vec<u8>) -> Self {
+        Self(bytes.into_boxed_slice())
+    }
+
+    /// Each field as its encoded name and its value; an encoded field is the name, the value's
+    /// length as 16 bits little-endian, the value.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut iter = self.iter();
+        std::iter::from_fn(move || {
+            let before = iter.rest;
+            let (_, value) = iter.next()?;
+            let whole = before.len() - iter.rest.len();
+            Some((&before[..whole - value.len() - 2], value))
+        })
+    }
+
     fn iter(&self) -> Iter<'_> {
         Iter { rest: &self.0 }
     }
@@ -184,6 +201,19 @@ mod tests {
     fn known_names_cost_three_bytes() {
         let encoded = Fields::encode(&map(&[("content-type", "video/mp4"), ("etag", "\"1\"")]));
         assert_eq!(encoded.as_bytes().len(), 3 + 9 + 3 + 3);
+    }
+
+    #[test]
+    fn entries_are_the_encoded_parts() {
+        let encoded = Fields::encode(&map(&[("etag", "\"1\""), ("x-own", ""), ("age", "7")]));
+        let mut again = Vec::new();
+        for (name, value) in encoded.entries() {
+            again.extend_from_slice(name);
+            again.extend_from_slice(&u16::try_from(value.len()).unwrap().to_le_bytes());
+            again.extend_from_slice(value);
+        }
+        assert_eq!(encoded.entries().count(), 3);
+        assert_eq!(Fields::from_entries(again), encoded);
     }
 
     #[test]

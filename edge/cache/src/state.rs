@@ -5,17 +5,23 @@
 //! made again after a failure. When there are too many, the whole table is written instead:
 //! a removal is never forgotten, or a purged object would be back after a restart.
 //!
+//! A start reads no records: a second thread brings them into the table, in the order of
+//! their ids, while the node serves; until it is through, an object that the table does not
+//! have is looked up in the file ([`State::recall`]). The file is no lower tier for good: a
+//! miss would cost a read of the disk on the thread that serves.
+//!
 //! A file that cannot be read is set aside, whatever is in it: metadata can be had again.
 
 mod file;
+mod load;
 mod record;
 
 use std::{
     collections::HashSet,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -23,13 +29,18 @@ use std::{
 
 use futures::channel::oneshot;
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
 
-use self::file::{Batch, File};
 pub(crate) use self::file::{Found, Opener, on_disk};
+use self::{
+    file::{Batch, File, is_broken},
+    load::Loader,
+};
 use crate::{
     cache::OpenError,
     chunk::ObjectId,
     generation::{Generations, RESERVE},
+    object::StoredObject,
     purge::Ledger,
     table::Table,
 };
@@ -54,6 +65,10 @@ pub struct StateStats {
     pub errors: u64,
     /// Records dropped at start, since they did not parse or verify.
     pub dropped: u64,
+    /// Objects read since start.
+    pub loaded: u64,
+    /// Whether there are more to read.
+    pub loading: bool,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +76,8 @@ struct Todo {
     marks: HashSet<u128>,
     /// Write the whole table.
     all: bool,
+    /// To another file first: this one is broken.
+    broken: bool,
     /// The ledger has something to be written, now or when it is tried again.
     orders: bool,
     orders_again: bool,
@@ -97,46 +114,77 @@ struct Shared {
     written: AtomicU64,
     errors: AtomicU64,
     dropped: AtomicU64,
+    loaded: AtomicU64,
+    /// Nothing is read any more.
+    closing: AtomicBool,
+}
+
+impl Shared {
+    fn mark(&self, ids: impl IntoIterator<Item = u128>) {
+        let mut todo = self.todo.lock();
+        let idle = todo.is_empty();
+        todo.mark(ids);
+        drop(todo);
+        // The writer gathers by the clock; only one that sleeps needs a word.
+        if idle {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The whole table is to be written.
+    fn mark_all(&self, broken: bool) {
+        let mut todo = self.todo.lock();
+        todo.marks = HashSet::new();
+        todo.all = true;
+        todo.broken |= broken;
+        drop(todo);
+        self.changed.notify_one();
+    }
 }
 
 /// Keeps the state file up to date until it is closed or dropped.
 #[derive(Debug)]
 pub(crate) struct State {
+    file: Arc<File>,
     shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    table: Arc<Table>,
+    loaded: watch::Receiver<bool>,
+    threads: Mutex<Threads>,
 }
 
-/// A state file that was read and waits for its writer.
+#[derive(Debug)]
+struct Threads {
+    writer: Option<JoinHandle<()>>,
+    loader: Option<JoinHandle<()>>,
+}
+
+/// A state file that was opened and waits for its threads.
 #[derive(Debug)]
 pub(crate) struct Opened {
     file: File,
-    path: PathBuf,
     pub(crate) found: Found,
 }
 
-/// Opens or makes the state file and reads what is in it; sets aside what cannot be read.
+/// Opens or makes the state file; sets aside what cannot be read.
 pub(crate) fn open(path: &Path, opener: Opener) -> Result<Opened, OpenError> {
     let (file, found) = File::open(path, opener)?;
-    Ok(Opened { file, path: path.to_owned(), found })
+    Ok(Opened { file, found })
 }
 
 impl Opened {
-    /// Starts to write. `stale`: ids in the file that the table does not have.
+    /// Starts to write, and to read what is there into the table.
     pub(crate) fn start(
         self,
         table: Arc<Table>,
         generations: Arc<Generations>,
         ledger: Arc<Ledger>,
-        stale: impl IntoIterator<Item = u128>,
     ) -> State {
+        let file = Arc::new(self.file);
         let shared = Arc::<Shared>::default();
-        shared.dropped.store(self.found.dropped, Ordering::Relaxed);
-        shared.todo.lock().mark(stale);
         let mut writer = Writer {
-            file: self.file,
-            path: self.path,
+            file: file.clone(),
             shared: shared.clone(),
-            table,
+            table: table.clone(),
             generations,
             ledger,
             reserved: self.found.reserved,
@@ -144,24 +192,53 @@ impl Opened {
         };
         // Before the first generation is used.
         writer.write(&[]);
-        let thread = std::thread::Builder::new()
-            .name("weir-state".into())
-            .spawn(move || writer.run())
-            .expect("a process that starts can start a thread");
-        State { shared, writer: Mutex::new(Some(thread)) }
+        let thread = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+            Some(thread.expect("a process that starts can start a thread"))
+        };
+        let (done, loaded) = watch::channel(!self.found.objects);
+        if self.found.objects {
+            // Before the writer looks for what has left.
+            table.begin_loading();
+        }
+        let writer = thread("weir-state", Box::new(move || writer.run()));
+        let loader = if self.found.objects {
+            let (file, shared, table) = (file.clone(), shared.clone(), table.clone());
+            let loader = Loader { file, shared, table, done };
+            thread("weir-state-load", Box::new(move || loader.run()))
+        } else {
+            None
+        };
+        let threads = Mutex::new(Threads { writer, loader });
+        State { file, shared, table, loaded, threads }
     }
 }
 
 impl State {
     /// Says that the table changed for this id. Never blocks on the file.
     pub(crate) fn mark(&self, id: ObjectId) {
-        let mut todo = self.shared.todo.lock();
-        let idle = todo.is_empty();
-        todo.mark([id.0]);
-        drop(todo);
-        // The writer gathers by the clock; only one that sleeps needs a word.
-        if idle {
-            self.shared.changed.notify_one();
+        self.shared.mark([id.0]);
+    }
+
+    /// What the file says of an id that the table awaits. Reads the file on this thread, some
+    /// microseconds where the page is in memory. One that cannot be read is not there.
+    pub(crate) fn recall(&self, id: ObjectId) -> Option<StoredObject> {
+        match self.file.get(id.0) {
+            Ok(object) => object,
+            Err(error) => {
+                self.shared.errors.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(path = %self.file.path().display(), %error, "state file: no read");
+                None
+            }
+        }
+    }
+
+    /// Resolves when all that was in the file is in the table.
+    pub(crate) fn recovered(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut loaded = self.loaded.clone();
+        async move {
+            // An error is a loader that ended.
+            let _ = loaded.wait_for(|loaded| *loaded).await;
         }
     }
 
@@ -188,21 +265,31 @@ impl State {
 
     /// Writes what is marked and lets go of the file.
     pub(crate) fn close(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        let join = |thread: Option<JoinHandle<()>>| {
+            if thread.is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("state file: a thread ended by a panic");
+            }
+        };
+        let mut threads = self.threads.lock();
+        // First, since it may have something to be written.
+        join(threads.loader.take());
         self.shared.todo.lock().closing = true;
         self.shared.changed.notify_one();
-        if let Some(writer) = self.writer.lock().take()
-            && writer.join().is_err()
-        {
-            tracing::error!("state file: the writer ended by a panic");
-        }
+        join(threads.writer.take());
+        self.file.close();
     }
 
     pub(crate) fn stats(&self) -> StateStats {
+        let todo = self.shared.todo.lock();
+        let pending = if todo.all { self.table.len() } else { todo.marks.len() };
         StateStats {
-            pending: self.shared.todo.lock().marks.len() as u64,
+            pending: pending as u64,
             written: self.shared.written.load(Ordering::Relaxed),
             errors: self.shared.errors.load(Ordering::Relaxed),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
+            loaded: self.shared.loaded.load(Ordering::Relaxed),
+            loading: self.table.is_loading(),
         }
     }
 }
@@ -215,8 +302,7 @@ impl Drop for State {
 
 /// The thread's own.
 struct Writer {
-    file: File,
-    path: PathBuf,
+    file: Arc<File>,
     shared: Arc<Shared>,
     table: Arc<Table>,
     generations: Arc<Generations>,
@@ -228,11 +314,15 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
+        let mut last = false;
         loop {
             let work = self.next();
             // First, since somebody waits for it.
             if work.orders && !self.write_batch(&[]) {
                 self.shared.todo.lock().orders_again = true;
+            }
+            if work.broken {
+                self.begin_anew();
             }
             if work.all {
                 self.write_all();
@@ -242,10 +332,12 @@ impl Writer {
                 // Whoever asked may have gone.
                 let _ = flush.send(());
             }
-            if work.closing {
+            // A file that turned out to be broken has one more chance to become another.
+            if work.closing && (last || !self.shared.todo.lock().broken) {
                 self.ledger.close();
                 return;
             }
+            last = work.closing;
         }
     }
 
@@ -264,6 +356,7 @@ impl Writer {
         Work {
             marks: std::mem::take(&mut todo.marks),
             all: std::mem::take(&mut todo.all),
+            broken: std::mem::take(&mut todo.broken),
             orders: std::mem::take(&mut todo.orders) | std::mem::take(&mut todo.orders_again),
             flushes: std::mem::take(&mut todo.flushes),
             closing: todo.closing,
@@ -304,16 +397,19 @@ impl Writer {
                 self.reserved = reserve.unwrap_or(self.reserved);
                 self.shared.written.fetch_add(ids.len() as u64, Ordering::Relaxed);
                 if std::mem::take(&mut self.failing) {
-                    tracing::info!(path = %self.path.display(), "state file: written again");
+                    tracing::info!(path = %self.file.path().display(), "state file: written again");
                 }
                 true
             }
             Err(error) => {
+                if is_broken(&error) {
+                    self.shared.mark_all(true);
+                }
                 self.ledger.unwritable();
                 self.shared.errors.fetch_add(1, Ordering::Relaxed);
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(
-                        path = %self.path.display(), %error,
+                        path = %self.file.path().display(), %error,
                         "state file: cannot be written (disk full?); objects changed from now \
                          on are not known after a restart until this succeeds again"
                     );
@@ -325,22 +421,57 @@ impl Writer {
 
     /// Brings file and table together when too much changed to know what.
     fn write_all(&mut self) {
-        let gone = match self.file.ids() {
-            Ok(ids) => ids.into_iter().filter(|id| self.table.peek(ObjectId(*id)).is_none()),
+        let mut from = Some(0);
+        while let Some(first) = from {
+            let ids = match self.file.ids(first, BATCH) {
+                Ok(ids) => ids,
+                Err(error) => return self.put_off(&error),
+            };
+            from = ids.last().and_then(|last| last.checked_add(1));
+            // What is still to be read is not gone.
+            let gone = ids.into_iter().filter(|id| self.table.has_left(ObjectId(*id)));
+            let gone: Vec<u128> = gone.collect();
+            if !gone.is_empty() {
+                self.write(&gone);
+            }
+        }
+        for shard in 0..self.table.shards() {
+            let ids: Vec<u128> = self.table.shard_ids(shard).iter().map(|id| id.0).collect();
+            if !ids.is_empty() {
+                self.write(&ids);
+            }
+        }
+    }
+
+    fn put_off(&mut self, error: &redb::Error) {
+        let path = self.file.path().display();
+        tracing::error!(%path, %error, "state file: cannot be read");
+        self.shared.errors.fetch_add(1, Ordering::Relaxed);
+        self.failing = true;
+        self.shared.mark_all(is_broken(error));
+    }
+
+    /// Leaves a broken file for an empty one. What was not read from it is lost.
+    fn begin_anew(&mut self) {
+        self.table.give_up_loading();
+        let path = self.file.path().display().to_string();
+        match self.file.replace() {
+            Ok(aside) => {
+                tracing::error!(
+                    path, aside = %aside.display(),
+                    "state file: is broken; it is set aside, and what this process knows is \
+                     written to a new one"
+                );
+                self.ledger.forgotten();
+                self.reserved = 0;
+                self.failing = false;
+            }
             Err(error) => {
-                tracing::error!(path = %self.path.display(), %error, "state file: cannot be read");
+                tracing::error!(path, %error, "state file: is broken and cannot be set aside");
                 self.shared.errors.fetch_add(1, Ordering::Relaxed);
                 self.failing = true;
-                self.shared.todo.lock().all = true;
-                return;
+                self.shared.mark_all(true);
             }
-        };
-        let gone: Vec<u128> = gone.collect();
-        self.write(&gone);
-        for shard in 0..self.table.shards() {
-            let objects = self.table.shard_objects(shard);
-            let ids: Vec<u128> = objects.iter().map(|object| object.id.0).collect();
-            self.write(&ids);
         }
     }
 }
@@ -349,6 +480,7 @@ impl Writer {
 struct Work {
     marks: HashSet<u128>,
     all: bool,
+    broken: bool,
     orders: bool,
     flushes: Vec<oneshot::Sender<()>>,
     closing: bool,

@@ -1,140 +1,267 @@
-//! The metadata table in RAM: sharded, bounded, with second-chance eviction.
+//! The metadata table in RAM: sharded, bounded in objects and bytes, with second-chance
+//! eviction.
+//!
+//! An object is a packed record of some 60 to 100 bytes; the few that are read all the time
+//! are kept unpacked as well. Every change of a record happens under its shard's lock together
+//! with that of the unpacked copy, so that nobody reads what was removed.
+//!
+//! While the state file is still being read, an object that is not here may be there: see
+//! [`Table::awaits`].
+
+mod arena;
+mod cold;
+mod dictionary;
+mod hot;
+mod list;
+mod loading;
+mod pack;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod value;
+mod varint;
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasherDefault, Hasher},
+    borrow::Cow,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use parking_lot::RwLock;
 
+pub use self::list::{BadCursor, Cursor, Listing, PAGE_MAX, Row, Sort};
+use self::{
+    cold::Cold,
+    hot::{Hot, Left},
+    loading::Loading,
+    pack::{Packer, Parsed},
+};
+pub(crate) use self::{loading::Load, usage::Usage};
 use crate::{chunk::ObjectId, object::StoredObject};
 
-/// Enough that 64 cores seldom meet; readers share a shard's lock anyway.
-const SHARDS_MAX: usize = 128;
+/// RAM for an object, all inclusive; what the table is bounded by besides objects.
+pub const OBJECT_BYTES: usize = 200;
+
+/// So many that the lock and the copying of one shard are short at 10^7 objects, and that 64
+/// cores seldom meet.
+const SHARDS_MAX: usize = 1024;
 /// A shard smaller than this evicts too unevenly.
-const SHARD_OBJECTS_MIN: usize = 1024;
+const SHARD_OBJECTS_MIN: usize = 2048;
+/// A table for few objects may hold them whatever they take.
+const SHARD_BYTES_MIN: usize = 256 << 10;
+/// One in so many is kept unpacked as well.
+const HOT_SHARE: usize = 32;
+const HOT_MIN: usize = 16;
+/// Of [`OBJECT_BYTES`], what is left for unpacked objects and folders of keys.
+const OTHER_BYTES: usize = 40;
 
-/// Ids are hashes already.
-#[derive(Debug, Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u128(&mut self, id: u128) {
-        // The upper half picks the shard.
-        self.0 = id as u64;
-    }
-}
-
-#[derive(Debug)]
-struct Slot {
-    object: Arc<StoredObject>,
-    /// Read since the hand passed.
-    touched: AtomicBool,
-}
-
-/// Objects of one shard in a ring that a clock hand sweeps.
 #[derive(Debug, Default)]
 struct Shard {
-    places: HashMap<u128, u32, BuildHasherDefault<Identity>>,
-    ring: Vec<Slot>,
-    hand: usize,
+    hot: RwLock<Hot>,
+    /// Locked before `hot` where both are.
+    cold: RwLock<Cold>,
 }
 
 /// Objects by id, at most the number given.
 #[derive(Debug)]
 pub(crate) struct Table {
-    shards: Box<[RwLock<Shard>]>,
+    shards: Box<[Shard]>,
+    packer: Packer,
     shard_objects_max: usize,
+    shard_bytes_max: usize,
+    shard_hot_max: usize,
+    loading: Loading,
+    /// The time that reads are noted with.
+    now_seconds: AtomicU32,
+    objects: AtomicUsize,
     bytes: AtomicU64,
     evicted: AtomicU64,
 }
 
+/// An object that is not in the table any more, as far as its chunks go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub(crate) id: ObjectId,
+    pub(crate) generation: u64,
+    pub(crate) size: u64,
+    pub(crate) pinned: bool,
+}
+
 /// What an insertion pushed out.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Displaced {
-    pub(crate) replaced: Option<Arc<StoredObject>>,
-    pub(crate) evicted: Option<Arc<StoredObject>>,
+    pub(crate) replaced: Option<Gone>,
+    pub(crate) evicted: Vec<Gone>,
+}
+
+/// An object in the table, as it lies there.
+pub(crate) struct View<'a> {
+    packer: &'a Packer,
+    parsed: Parsed<'a>,
+    pub(crate) id: ObjectId,
+    pub(crate) usage: Usage,
+    pub(crate) pinned: bool,
+}
+
+impl View<'_> {
+    pub(crate) fn key(&self) -> Cow<'_, str> {
+        self.packer.key(&self.parsed)
+    }
+
+    pub(crate) fn service<R>(&self, read: impl FnOnce(&str) -> R) -> R {
+        self.packer.service(&self.parsed, read)
+    }
+
+    pub(crate) fn tags(&self) -> impl Iterator<Item = u64> {
+        self.parsed.tags()
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.parsed.generation
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.parsed.size
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.parsed.epoch
+    }
+
+    pub(crate) fn response_millis(&self) -> u64 {
+        self.parsed.response_millis
+    }
 }
 
 impl Table {
     pub(crate) fn new(objects_max: usize) -> Self {
-        let objects_max = objects_max.clamp(1, u32::MAX as usize);
+        let objects_max = objects_max.clamp(1, 1 << 30);
         let wanted = (objects_max / SHARD_OBJECTS_MIN).clamp(1, SHARDS_MAX);
         // The next power of two below, so that the bound holds.
         let shards = 1 << wanted.ilog2();
+        let shard_objects_max = objects_max / shards;
         Self {
-            shards: (0..shards).map(|_| RwLock::default()).collect(),
-            shard_objects_max: objects_max / shards,
+            shards: (0..shards).map(|_| Shard::default()).collect(),
+            packer: Packer::new(objects_max),
+            shard_objects_max,
+            shard_bytes_max: (shard_objects_max * (OBJECT_BYTES - OTHER_BYTES))
+                .max(SHARD_BYTES_MIN),
+            shard_hot_max: (shard_objects_max / HOT_SHARE).max(HOT_MIN),
+            loading: Loading::default(),
+            now_seconds: AtomicU32::new(0),
+            objects: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
         }
     }
 
+    /// Says what time it is, for the reads from now on.
+    pub(crate) fn tick(&self, unix_seconds: u32) {
+        self.now_seconds.store(unix_seconds, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self, id: ObjectId) -> Option<Arc<StoredObject>> {
-        let shard = self.shard(id).read();
-        let slot = &shard.ring[*shard.places.get(&id.0)? as usize];
-        // Only the first reader dirties the line.
-        if !slot.touched.load(Ordering::Relaxed) {
-            slot.touched.store(true, Ordering::Relaxed);
+        let shard = self.shard(id);
+        let now_seconds = self.now_seconds.load(Ordering::Relaxed);
+        if let Some(object) = shard.hot.read().get(id.0, now_seconds) {
+            return Some(object.clone());
         }
-        Some(slot.object.clone())
+        // Held to the end: a removal meanwhile would leave the copy behind.
+        let cold = shard.cold.read();
+        let slot = cold.find(id.0)?;
+        cold.note(slot, Usage { reads: 1, read_seconds: now_seconds });
+        let object = Arc::new(self.packer.unpack(id, cold.record(slot)));
+        self.keep_unpacked(shard, &cold, object.clone());
+        Some(object)
     }
 
     /// Looks without keeping it from eviction.
     pub(crate) fn peek(&self, id: ObjectId) -> Option<Arc<StoredObject>> {
-        let shard = self.shard(id).read();
-        Some(shard.ring[*shard.places.get(&id.0)? as usize].object.clone())
+        let shard = self.shard(id);
+        let cold = shard.cold.read();
+        if let Some(object) = shard.hot.read().peek(id.0) {
+            return Some(object.clone());
+        }
+        let slot = cold.find(id.0)?;
+        Some(Arc::new(self.packer.unpack(id, cold.record(slot))))
+    }
+
+    pub(crate) fn contains(&self, id: ObjectId) -> bool {
+        self.shard(id).cold.read().find(id.0).is_some()
     }
 
     pub(crate) fn insert(&self, object: Arc<StoredObject>) -> Displaced {
-        let id = object.id.0;
-        let mut shard = self.shard(object.id).write();
-        self.bytes.fetch_add(object.size, Ordering::Relaxed);
+        let record = self.packer.pack(&object);
         let mut displaced = Displaced::default();
-        let Shard { places, ring, .. } = &mut *shard;
-        if let Entry::Occupied(place) = places.entry(id) {
-            let slot = &mut ring[*place.get() as usize];
-            displaced.replaced = Some(std::mem::replace(&mut slot.object, object));
+        let shard = self.shard(object.id);
+        let mut cold = shard.cold.write();
+        if let Some(slot) = cold.find(object.id.0) {
+            displaced.replaced = Some(gone(&cold, slot));
+            self.replace(shard, &mut cold, slot, object, &record);
         } else {
-            if ring.len() >= self.shard_objects_max {
-                displaced.evicted = shard.evict();
-                self.evicted.fetch_add(1, Ordering::Relaxed);
+            self.make_room(shard, &mut cold, record.len(), &mut displaced.evicted);
+            if cold.push(object.id.0, &record) {
+                self.objects.fetch_add(1, Ordering::Relaxed);
+                self.bytes.fetch_add(object.size, Ordering::Relaxed);
+                self.keep_unpacked(shard, &cold, object);
+            } else {
+                self.packer.release(&record);
+                self.loading.removed(&mut cold, object.id);
             }
-            shard.push(object);
-        }
-        for gone in [&displaced.replaced, &displaced.evicted].into_iter().flatten() {
-            self.bytes.fetch_sub(gone.size, Ordering::Relaxed);
         }
         displaced
     }
 
-    /// Removes an object, provided that `condition` holds for it.
+    /// Puts a new record in a slot; with no page left for it, the object goes.
+    fn replace(
+        &self,
+        shard: &Shard,
+        cold: &mut Cold,
+        slot: usize,
+        object: Arc<StoredObject>,
+        record: &[u8],
+    ) {
+        let old = gone(cold, slot);
+        let words = cold.record(slot).to_vec();
+        if cold.replace(slot, record) {
+            self.packer.release(&words);
+            self.bytes.fetch_add(object.size, Ordering::Relaxed);
+            self.bytes.fetch_sub(old.size, Ordering::Relaxed);
+            self.keep_unpacked(shard, cold, object);
+        } else {
+            self.packer.release(record);
+            self.take(shard, cold, slot);
+        }
+    }
+
+    fn keep_unpacked(&self, shard: &Shard, cold: &Cold, object: Arc<StoredObject>) {
+        let left = shard.hot.write().insert(object, self.shard_hot_max);
+        note(cold, left);
+    }
+
+    /// Removes an object, provided that `condition` holds for it. One that the state file may
+    /// still have is not read from there any more.
     pub(crate) fn remove_if(
         &self,
         id: ObjectId,
         condition: impl FnOnce(&StoredObject) -> bool,
     ) -> Option<Arc<StoredObject>> {
-        let mut shard = self.shard(id).write();
-        let place = *shard.places.get(&id.0)? as usize;
-        if !condition(&shard.ring[place].object) {
+        let shard = self.shard(id);
+        let mut cold = shard.cold.write();
+        let Some(slot) = cold.find(id.0) else {
+            self.loading.removed(&mut cold, id);
+            return None;
+        };
+        let known = shard.hot.read().peek(id.0).cloned();
+        let object = known.unwrap_or_else(|| Arc::new(self.packer.unpack(id, cold.record(slot))));
+        if !condition(&object) {
             return None;
         }
-        let object = shard.take(place);
-        self.bytes.fetch_sub(object.size, Ordering::Relaxed);
+        self.take(shard, &mut cold, slot);
         Some(object)
     }
 
@@ -144,23 +271,30 @@ impl Table {
         object: Arc<StoredObject>,
         condition: impl FnOnce(&StoredObject) -> bool,
     ) -> bool {
-        let mut shard = self.shard(object.id).write();
-        let Some(place) = shard.places.get(&object.id.0).map(|place| *place as usize) else {
+        let record = self.packer.pack(&object);
+        let shard = self.shard(object.id);
+        let mut cold = shard.cold.write();
+        let slot = cold.find(object.id.0);
+        let same = |slot: &usize| condition(&self.packer.unpack(object.id, cold.record(*slot)));
+        let Some(slot) = slot.filter(same) else {
+            self.packer.release(&record);
             return false;
         };
-        let slot = &mut shard.ring[place];
-        if !condition(&slot.object) {
-            return false;
-        }
-        self.bytes.fetch_add(object.size, Ordering::Relaxed);
-        self.bytes.fetch_sub(slot.object.size, Ordering::Relaxed);
-        slot.object = object;
+        self.replace(shard, &mut cold, slot, object, &record);
         true
+    }
+
+    /// Pins or unpins an object: a pinned one is not evicted. False when it is not there, or
+    /// half of its shard is pinned.
+    pub(crate) fn pin(&self, id: ObjectId, pinned: bool) -> bool {
+        let mut cold = self.shard(id).cold.write();
+        let slot = cold.find(id.0);
+        slot.is_some_and(|slot| cold.pin(slot, pinned, self.shard_objects_max.div_ceil(2)))
     }
 
     /// Objects in the table.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().ring.len()).sum()
+        self.objects.load(Ordering::Relaxed)
     }
 
     /// Body bytes of the objects in the table, whether their chunks are there or not.
@@ -172,161 +306,105 @@ impl Table {
         self.evicted.load(Ordering::Relaxed)
     }
 
+    /// RAM of all of it.
+    pub(crate) fn ram_bytes(&self) -> u64 {
+        let shards = self.shards.iter();
+        let shards =
+            shards.map(|s| size_of::<Shard>() + s.cold.read().bytes() + s.hot.read().bytes());
+        (self.packer.bytes() + shards.sum::<usize>()) as u64
+    }
+
+    /// Objects it may hold.
+    pub(crate) fn objects_max(&self) -> u64 {
+        (self.shard_objects_max * self.shards.len()) as u64
+    }
+
+    /// Objects that are pinned.
+    pub(crate) fn pinned(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.cold.read().pinned() as u64).sum()
+    }
+
     pub(crate) fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// The objects of one shard.
-    pub(crate) fn shard_objects(&self, shard: usize) -> Vec<Arc<StoredObject>> {
-        self.shards[shard].read().ring.iter().map(|slot| slot.object.clone()).collect()
+    /// Ids of the objects of one shard.
+    pub(crate) fn shard_ids(&self, shard: usize) -> Vec<ObjectId> {
+        let cold = self.shards[shard].cold.read();
+        (0..cold.len()).map(|slot| ObjectId(cold.id(slot))).collect()
     }
 
-    fn shard(&self, id: ObjectId) -> &RwLock<Shard> {
+    /// The objects of one shard.
+    pub(crate) fn shard_objects(&self, shard: usize) -> Vec<Arc<StoredObject>> {
+        let cold = self.shards[shard].cold.read();
+        let object = |slot| {
+            let id = ObjectId(cold.id(slot));
+            Arc::new(self.packer.unpack(id, cold.record(slot)))
+        };
+        (0..cold.len()).map(object).collect()
+    }
+
+    /// Shows the objects of one shard as they lie there; the shard does not change meanwhile.
+    pub(crate) fn scan(&self, shard: usize, mut show: impl FnMut(&View<'_>)) {
+        let shard = &self.shards[shard];
+        let cold = shard.cold.read();
+        for slot in 0..cold.len() {
+            let id = cold.id(slot);
+            let read = shard.hot.read().usage(id).unwrap_or_default();
+            show(&View {
+                packer: &self.packer,
+                parsed: Parsed::of(cold.record(slot)),
+                id: ObjectId(id),
+                usage: cold.usage(slot).and(read),
+                pinned: cold.is_pinned(slot),
+            });
+        }
+    }
+
+    fn make_room(&self, shard: &Shard, cold: &mut Cold, record: usize, evicted: &mut Vec<Gone>) {
+        while cold.is_full(record, self.shard_objects_max, self.shard_bytes_max) {
+            let mut hot = shard.hot.write();
+            let Some(slot) = cold.victim(|id| hot.take_usage(id)) else { break };
+            drop(hot);
+            evicted.push(self.take(shard, cold, slot));
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes an object out of its shard.
+    fn take(&self, shard: &Shard, cold: &mut Cold, slot: usize) -> Gone {
+        let gone = gone(cold, slot);
+        self.packer.release(cold.record(slot));
+        cold.remove(slot);
+        shard.hot.write().remove(gone.id.0);
+        self.loading.removed(cold, gone.id);
+        self.objects.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(gone.size, Ordering::Relaxed);
+        gone
+    }
+
+    fn shard(&self, id: ObjectId) -> &Shard {
         let upper = (id.0 >> 64) as usize;
         // The number of shards is a power of two.
         &self.shards[upper & (self.shards.len() - 1)]
     }
 }
 
-impl Shard {
-    fn push(&mut self, object: Arc<StoredObject>) {
-        let place = u32::try_from(self.ring.len()).expect("a table holds at most u32::MAX objects");
-        self.places.insert(object.id.0, place);
-        self.ring.push(Slot { object, touched: AtomicBool::new(false) });
-    }
-
-    /// Second chance: what was read since the last round stays for one more.
-    fn evict(&mut self) -> Option<Arc<StoredObject>> {
-        // Two rounds: after the first one nothing is touched, and nobody reads meanwhile.
-        for _ in 0..2 * self.ring.len() {
-            if self.hand >= self.ring.len() {
-                self.hand = 0;
-            }
-            let touched = self.ring.get(self.hand)?.touched.swap(false, Ordering::Relaxed);
-            if !touched {
-                return Some(self.take(self.hand));
-            }
-            self.hand += 1;
-        }
-        None
-    }
-
-    /// Takes one out; the last of the ring fills its place.
-    fn take(&mut self, place: usize) -> Arc<StoredObject> {
-        let slot = self.ring.swap_remove(place);
-        self.places.remove(&slot.object.id.0);
-        if let Some(moved) = self.ring.get(place) {
-            let place = u32::try_from(place).expect("a place fits, its push checked");
-            self.places.insert(moved.object.id.0, place);
-        }
-        slot.object
+fn gone(cold: &Cold, slot: usize) -> Gone {
+    let parsed = Parsed::of(cold.record(slot));
+    Gone {
+        id: ObjectId(cold.id(slot)),
+        generation: parsed.generation,
+        size: parsed.size,
+        pinned: cold.is_pinned(slot),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::object::tests::object;
-
-    #[derive(Debug, Clone)]
-    enum Op {
-        Put { key: u8, generation: u64 },
-        Get { key: u8 },
-        Remove { key: u8 },
-        RemoveGeneration { key: u8, generation: u64 },
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        let key = 0..40_u8;
-        let generation = 0..4_u64;
-        prop_oneof![
-            4 => (key.clone(), generation.clone())
-                .prop_map(|(key, generation)| Op::Put { key, generation }),
-            4 => key.clone().prop_map(|key| Op::Get { key }),
-            1 => key.clone().prop_map(|key| Op::Remove { key }),
-            1 => (key, generation)
-                .prop_map(|(key, generation)| Op::RemoveGeneration { key, generation }),
-        ]
-    }
-
-    /// Runs the operations on a table and on a map; what the table evicts leaves the map.
-    fn check(objects_max: usize, ops: &[Op]) {
-        let table = Table::new(objects_max);
-        let mut model: HashMap<u128, Arc<StoredObject>> = HashMap::new();
-        for op in ops {
-            match *op {
-                Op::Put { key, generation } => {
-                    let new = Arc::new(object(&key.to_string(), generation, u64::from(key)));
-                    let displaced = table.insert(new.clone());
-                    assert_eq!(displaced.replaced, model.insert(new.id.0, new));
-                    if let Some(evicted) = displaced.evicted {
-                        assert!(model.len() > objects_max, "evicted before it was full");
-                        assert_eq!(model.remove(&evicted.id.0), Some(evicted));
-                    }
-                }
-                Op::Get { key } => {
-                    let id = ObjectId::of(&key.to_string());
-                    assert_eq!(table.get(id), model.get(&id.0).cloned());
-                }
-                Op::Remove { key } => {
-                    let id = ObjectId::of(&key.to_string());
-                    assert_eq!(table.remove_if(id, |_| true), model.remove(&id.0));
-                }
-                Op::RemoveGeneration { key, generation } => {
-                    let id = ObjectId::of(&key.to_string());
-                    let expected = model.get(&id.0).is_some_and(|o| o.generation == generation);
-                    let removed = table.remove_if(id, |object| object.generation == generation);
-                    assert_eq!(removed.is_some(), expected);
-                    if expected {
-                        model.remove(&id.0);
-                    }
-                }
-            }
-            assert!(table.len() <= objects_max);
-            assert_eq!(table.len(), model.len());
-            assert_eq!(table.bytes(), model.values().map(|object| object.size).sum::<u64>());
+/// Keeps the reads of those that are only packed from now on.
+fn note(cold: &Cold, left: Vec<Left>) {
+    for left in left {
+        if let Some(slot) = cold.find(left.id) {
+            cold.note(slot, left.usage);
         }
-        for (id, object) in &model {
-            assert_eq!(table.peek(ObjectId(*id)).as_ref(), Some(object));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn agrees_with_a_map(
-            objects_max in 1..50_usize,
-            ops in prop::collection::vec(op(), 1..300),
-        ) {
-            check(objects_max, &ops);
-        }
-    }
-
-    #[test]
-    fn what_is_read_outlives_what_is_not() {
-        let table = Table::new(100);
-        let hot = ObjectId::of("hot");
-        table.insert(Arc::new(object("hot", 1, 1)));
-        for number in 0..10_000 {
-            table.insert(Arc::new(object(&format!("cold {number}"), 1, 1)));
-            assert!(table.get(hot).is_some(), "after {number} others");
-        }
-        assert_eq!((table.len(), table.evicted()), (100, 9_901));
-    }
-
-    #[test]
-    fn shards_keep_the_bound() {
-        let table = Table::new(10_000);
-        assert!(table.shards() > 1);
-        for number in 0..50_000 {
-            table.insert(Arc::new(object(&format!("{number}"), 1, 3)));
-        }
-        assert!(table.len() <= 10_000 && table.len() > 9_000, "{}", table.len());
-        assert_eq!(table.bytes(), table.len() as u64 * 3);
-        let listed: usize = (0..table.shards()).map(|n| table.shard_objects(n).len()).sum();
-        assert_eq!(listed, table.len());
     }
 }

@@ -288,6 +288,7 @@ async fn a_full_disk_under_the_state_file_costs_no_answer_and_nothing_later() {
     assert_eq!(cache.stats().state.unwrap().pending, 0);
     cache.close().await;
     let cache = Cache::open_with(&config, None, 1, opener).unwrap();
+    cache.recovered().await;
     assert_eq!(cache.stats().objects, 101);
     assert!(cache.object(&ObjectId::of("before"), "before").is_some());
     assert!(cache.object(&ObjectId::of("purged"), "purged").is_none());

@@ -16,6 +16,8 @@ use tokio::sync::{Notify, watch};
 use super::{Mode, ORDERS_MAX, Order, PurgeError, Selector, Standing, Subject, index::Index};
 use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
 
+/// Places of the ledger that only wide orders may take, since these make others leave.
+const WIDE_PLACES: usize = 64;
 /// Beyond this many orders a slow fill no longer holds any of them up.
 const PRESSURE: usize = ORDERS_MAX / 4 * 3;
 
@@ -42,6 +44,8 @@ struct Entries {
     floor: u64,
     /// Orders up to here have no object in the table any more.
     swept: u64,
+    /// Newest order whose objects have to be searched for.
+    search: u64,
     /// Whether the last search for superfluous orders knew of every wide one.
     compact: bool,
     /// Epochs that the state file does not have yet, those of them that are being written
@@ -230,9 +234,11 @@ impl Ledger {
             return Err(PurgeError::Selector);
         }
         let mut entries = self.entries.write();
+        let wide = selectors.iter().all(Selector::is_wide);
+        let places = if wide { ORDERS_MAX } else { ORDERS_MAX - WIDE_PLACES };
         let room = |entries: &Entries| {
             let new = |selector: &&Selector| !entries.index.has(selector, mode);
-            entries.orders.len() + selectors.iter().filter(new).count() <= ORDERS_MAX
+            entries.orders.len() + selectors.iter().filter(new).count() <= places
         };
         if !room(&entries) {
             entries.compact();
@@ -259,6 +265,13 @@ impl Ledger {
         let entries = self.entries.read();
         let newest = entries.newest();
         (newest > entries.swept).then_some(newest)
+    }
+
+    /// Whether a sweep has more to do than to let orders go whose objects have a name, and
+    /// were put away when they came.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let entries = self.entries.read();
+        entries.search > entries.swept || entries.orders.len() > PRESSURE
     }
 
     /// Lets orders up to `swept` go, whose objects are out of the table: all but those that a
@@ -316,6 +329,15 @@ impl Ledger {
         self.durable.send_modify(|durable| durable.failures += 1);
     }
 
+    /// The state file was begun anew and says nothing.
+    pub(crate) fn forgotten(&self) {
+        let mut entries = self.entries.write();
+        entries.unwritten = entries.orders.keys().copied().collect();
+        entries.unforgotten.clear();
+        entries.epoch_unwritten = true;
+        self.durable.send_modify(|durable| durable.epoch = 0);
+    }
+
     /// The state file is not written any more.
     pub(crate) fn close(&self) {
         self.durable.send_modify(|durable| durable.closed = true);
@@ -346,6 +368,9 @@ impl Entries {
         let superfluous: Vec<u64> = self.index.set(&order).collect();
         superfluous.into_iter().for_each(|epoch| self.forget(epoch));
         self.compact &= !order.selector.is_wide();
+        if !matches!(order.selector, Selector::Key(_)) {
+            self.search = order.epoch;
+        }
         self.unwritten.insert(order.epoch);
         self.orders.insert(order.epoch, order);
     }

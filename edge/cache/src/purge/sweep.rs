@@ -23,6 +23,8 @@ const STEP: usize = 1024;
 const PAUSE: Duration = Duration::from_millis(1);
 /// After a failed write of the state file, until the next try.
 const RETRY: Duration = Duration::from_secs(1);
+/// For so long orders gather whose objects have a name; a sweep only looks for their variants.
+const GATHER: Duration = Duration::from_secs(30);
 /// Keys that a count names.
 const SAMPLE: usize = 10;
 
@@ -92,7 +94,8 @@ impl Cache {
 
     /// The object of this id whatever was ordered, and the order that decides over it.
     pub fn inspect(&self, id: &ObjectId, key: &str) -> Option<(Arc<StoredObject>, Option<Order>)> {
-        let object = self.table.peek(*id).filter(|object| *object.key == *key)?;
+        let object = self.table.peek(*id).or_else(|| self.recall(id));
+        let object = object.filter(|object| *object.key == *key)?;
         let order = self.ledger.decisive(&(&*object).into());
         Some((object, order))
     }
@@ -103,7 +106,8 @@ impl Cache {
     }
 
     /// Purges: holds from the first poll on, and survives a kill when it returns `Ok`. Gives
-    /// the number of the purge.
+    /// the number of the purge. Costs the same whatever it means; what it means is reclaimed
+    /// behind it.
     pub async fn order(
         &self,
         selectors: &[Selector],
@@ -111,20 +115,16 @@ impl Cache {
         unix_millis: u64,
     ) -> Result<u64, PurgeError> {
         let epoch = self.ledger.order(selectors, mode, unix_millis)?;
+        self.orders_changed();
+        self.ledger.durable(epoch).await?;
         for selector in selectors {
             // What has a name is found without a search.
             if let Selector::Key(key) = selector
                 && let Some(object) = self.table.peek(ObjectId::of(key))
             {
-                let chunks = self.settle(&object);
-                self.forget_chunks(&object, 0..chunks.min(STEP as u32));
+                self.put_away(&object, &mut 0).await;
             }
         }
-        match &self.state {
-            Some(state) => state.changed_orders(),
-            None => self.ledger.written(&self.ledger.delta()),
-        }
-        self.ledger.durable(epoch).await?;
         Ok(epoch)
     }
 
@@ -143,7 +143,7 @@ impl Cache {
                 tokio::task::yield_now().await;
             }
         }
-        Counted { complete: true, ..counted }
+        Counted { complete: !self.table.is_loading(), ..counted }
     }
 
     /// What purging did and has to do.
@@ -165,40 +165,57 @@ impl Cache {
         let Some(ledger) = cache.upgrade().map(|cache| cache.ledger.clone()) else { return };
         loop {
             let Some(now) = cache.upgrade() else { return };
-            match ledger.unswept() {
-                Some(epoch) if now.sweep().await => ledger.let_go(epoch),
-                Some(_) => {
-                    drop(now);
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                }
-                // A fill that held some of them up has ended.
-                None => ledger.let_go(0),
-            }
-            match &now.state {
-                Some(state) => state.changed_orders(),
-                None => ledger.written(&ledger.delta()),
-            }
+            let done = now.reclaim_now().await;
             drop(now);
+            if !done {
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
             if ledger.unswept().is_none() {
                 ledger.changed().await;
             }
+            if ledger.unswept().is_none() {
+                continue;
+            }
+            // All who wait are in a hurry once one is.
+            let hurry = async {
+                while !ledger.is_urgent() {
+                    ledger.changed().await;
+                }
+            };
+            // Either is a reason to go on.
+            let _ = tokio::time::timeout(GATHER, hurry).await;
+        }
+    }
+
+    /// Reclaims what was purged so far. `false` when the state file could not be written.
+    pub(crate) async fn reclaim_now(&self) -> bool {
+        // With none that is new, a fill that held some up has ended.
+        let swept = self.ledger.unswept();
+        if swept.is_some() && !self.sweep().await {
+            return false;
+        }
+        self.ledger.let_go(swept.unwrap_or_default());
+        self.orders_changed();
+        true
+    }
+
+    fn orders_changed(&self) {
+        match &self.state {
+            Some(state) => state.changed_orders(),
+            None => self.ledger.written(&self.ledger.delta()),
         }
     }
 
     /// Takes out of the table, and of its file, what the orders so far mean. `false` when the
     /// file could not be written.
     async fn sweep(&self) -> bool {
+        // What was not read from the state file yet is not in the table.
+        self.recovered().await;
         let mut work = 0;
         for shard in 0..self.table.shards() {
             for object in self.table.shard_objects(shard) {
-                let chunks = self.settle(&object);
-                for first in (0..chunks).step_by(STEP) {
-                    let last = chunks.min(first + STEP as u32);
-                    self.forget_chunks(&object, first..last);
-                    work += (last - first) as usize;
-                    pause(&mut work).await;
-                }
+                self.put_away(&object, &mut work).await;
                 work += 1;
                 self.swept.walked.fetch_add(1, Ordering::Relaxed);
                 pause(&mut work).await;
@@ -209,6 +226,17 @@ impl Cache {
         let errors = state.stats().errors;
         state.flush().await;
         state.stats().errors == errors
+    }
+
+    /// Does to an object and its chunks what was ordered.
+    async fn put_away(&self, object: &Arc<StoredObject>, work: &mut usize) {
+        let chunks = self.settle(object);
+        for first in (0..chunks).step_by(STEP) {
+            let last = chunks.min(first + STEP as u32);
+            self.forget_chunks(object, first..last);
+            *work += (last - first) as usize;
+            pause(work).await;
+        }
     }
 
     /// Does to an object of the table what was ordered, if it is still this one. Gives how

@@ -1,16 +1,20 @@
-//! The redb file itself: opening, reading all of it, writing a batch.
+//! The redb file itself: opening, reading records, writing a batch.
 
 use std::{
     collections::HashMap,
     fmt, fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
+    ReadableTableMetadata, StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
 use super::record;
@@ -45,17 +49,14 @@ pub(crate) fn on_disk() -> Opener {
     })
 }
 
-/// What the file held.
+/// What the file says besides its records.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) objects: Vec<StoredObject>,
     /// First generation that nobody used.
     pub(crate) reserved: u64,
-    /// Ids of records that do not parse or verify.
-    pub(crate) rotten: Vec<u128>,
-    /// How many these are.
-    pub(crate) dropped: u64,
     pub(crate) purges: Purges,
+    /// Whether there are records.
+    pub(crate) objects: bool,
 }
 
 /// What the file says of purges.
@@ -69,6 +70,16 @@ pub(crate) struct Purges {
     pub(crate) rotten: Vec<u64>,
 }
 
+/// A run of records.
+#[derive(Debug, Default)]
+pub(super) struct Slice {
+    pub(super) objects: Vec<StoredObject>,
+    /// Ids of records that do not parse or verify.
+    pub(super) rotten: Vec<u128>,
+    /// The first id behind it; `None` at the end.
+    pub(super) next: Option<u128>,
+}
+
 /// Changes of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -78,11 +89,15 @@ pub(super) struct Batch {
     pub(super) purges: Delta,
 }
 
+/// Its methods may be called from any thread at once.
 pub(super) struct File {
     path: PathBuf,
     opener: Opener,
     /// None after a failure: redb wants to be opened anew.
-    database: Option<Database>,
+    database: RwLock<Option<Database>>,
+    closed: AtomicBool,
+    /// Names of services, so that equal ones share an allocation.
+    services: Mutex<HashMap<Box<str>, Arc<str>>>,
 }
 
 /// Why a file cannot be read.
@@ -101,6 +116,8 @@ enum ReadError {
 }
 
 impl File {
+    /// Opens or makes a file; sets aside what cannot be used. Reads no records:
+    /// [`File::slice`] does.
     pub(super) fn open(path: &Path, opener: Opener) -> Result<(Self, Found), OpenError> {
         let refuse = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::State {
             path: path.to_owned(),
@@ -134,13 +151,25 @@ impl File {
     }
 
     fn new(path: &Path, opener: Opener, database: Database) -> Self {
-        Self { path: path.to_owned(), opener, database: Some(database) }
+        Self {
+            path: path.to_owned(),
+            opener,
+            database: RwLock::new(Some(database)),
+            closed: AtomicBool::new(false),
+            services: Mutex::default(),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes a batch, durably.
-    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), redb::Error> {
+    pub(super) fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
         self.with(|database| {
-            let transaction = database.begin_write()?;
+            let mut transaction = database.begin_write()?;
+            // Or the start after a kill would read the whole file before anything else.
+            transaction.set_quick_repair(true);
             {
                 let mut objects = transaction.open_table(OBJECTS)?;
                 for object in &batch.put {
@@ -159,32 +188,103 @@ impl File {
         })
     }
 
-    /// Ids of all records.
-    pub(super) fn ids(&mut self) -> Result<Vec<u128>, redb::Error> {
+    /// The record of an id, as it is now.
+    pub(super) fn get(&self, id: u128) -> Result<Option<StoredObject>, redb::Error> {
+        let bytes = self.with(|database| {
+            let objects = database.begin_read()?.open_table(OBJECTS)?;
+            Ok(objects.get(id)?.map(|bytes| bytes.value().to_vec()))
+        })?;
+        Ok(bytes.and_then(|bytes| record::decode(id, &bytes, &mut self.services.lock())))
+    }
+
+    /// Records as they are now, in the order of their ids.
+    pub(super) fn slice(&self, from: u128, records_max: usize) -> Result<Slice, redb::Error> {
         self.with(|database| {
             let objects = database.begin_read()?.open_table(OBJECTS)?;
-            objects.iter()?.map(|entry| Ok(entry?.0.value())).collect()
+            let mut slice = Slice::default();
+            let mut services = self.services.lock();
+            for (number, entry) in objects.range(from..)?.enumerate() {
+                let (id, bytes) = entry?;
+                if number == records_max {
+                    slice.next = Some(id.value());
+                    break;
+                }
+                match record::decode(id.value(), bytes.value(), &mut services) {
+                    Some(object) => slice.objects.push(object),
+                    None => slice.rotten.push(id.value()),
+                }
+            }
+            Ok(slice)
         })
+    }
+
+    /// Ids of the records from `from` on, at most so many.
+    pub(super) fn ids(&self, from: u128, ids_max: usize) -> Result<Vec<u128>, redb::Error> {
+        self.with(|database| {
+            let objects = database.begin_read()?.open_table(OBJECTS)?;
+            let ids = objects.range(from..)?.take(ids_max);
+            ids.map(|entry| Ok(entry?.0.value())).collect()
+        })
+    }
+
+    /// Sets the file aside and begins an empty one, for one that turned out to be broken.
+    pub(super) fn replace(&self) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
+        let mut database = self.database.write();
+        *database = None;
+        let aside = set_aside(&self.path)?;
+        *database = Some(attempt(&self.path, &self.opener)?.0);
+        Ok(aside)
+    }
+
+    /// Lets go of the file for good.
+    pub(super) fn close(&self) {
+        let mut database = self.database.write();
+        self.closed.store(true, Ordering::Relaxed);
+        *database = None;
     }
 
     /// Runs with the database, opened again where it failed before; closes it when it fails.
     fn with<T>(
-        &mut self,
+        &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, redb::Error> {
-        let opened = match self.database.take() {
-            Some(database) => database,
-            None => (self.opener)(&self.path)?,
-        };
+        let mut opened = self.database.read();
+        while opened.is_none() {
+            drop(opened);
+            let mut anew = self.database.write();
+            if self.closed.load(Ordering::Relaxed) {
+                return Err(redb::Error::Io(io::Error::other("the state file was closed")));
+            }
+            if anew.is_none() {
+                *anew = Some((self.opener)(&self.path)?);
+            }
+            opened = RwLockWriteGuard::downgrade(anew);
+        }
+        let database = opened.as_ref().expect("it was opened, and nobody closed it since");
         // A page that rots under a running process may trip an assertion of redb.
-        let result = catch_unwind(AssertUnwindSafe(|| work(&opened)));
+        let result = catch_unwind(AssertUnwindSafe(|| work(database)));
+        drop(opened);
         let result = result.unwrap_or_else(|_| {
             Err(redb::Error::Corrupted("a page of the state file is not what it was".into()))
         });
-        if result.is_ok() {
-            self.database = Some(opened);
+        if result.is_err() {
+            *self.database.write() = None;
         }
         result
+    }
+}
+
+/// Whether an error says that the file is broken, and not that it cannot be got at.
+pub(super) fn is_broken(error: &redb::Error) -> bool {
+    match error {
+        redb::Error::Io(cause) => means_corrupt(cause),
+        redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::RepairAborted
+        | redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TypeDefinitionChanged { .. } => true,
+        _ => false,
     }
 }
 
@@ -194,7 +294,7 @@ impl fmt::Debug for File {
     }
 }
 
-/// Opens and reads everything, so that what is broken shows now. No file can panic us.
+/// Opens and reads what says whose file it is. No file can panic us.
 fn attempt(path: &Path, opener: &Opener) -> Result<(Database, Found), ReadError> {
     catch_unwind(AssertUnwindSafe(|| {
         let database = opener(path)?;
@@ -218,19 +318,12 @@ fn read(database: &Database) -> Result<Found, ReadError> {
     if format != FORMAT {
         return Err(ReadError::Format { found: format });
     }
-    let mut found = Found { reserved: number("reserved")?, ..Found::default() };
     let objects = transaction.open_table(OBJECTS).map_err(|_| ReadError::Foreign)?;
-    let mut services = HashMap::new();
-    for entry in objects.iter().map_err(redb::Error::from)? {
-        let (id, bytes) = entry.map_err(redb::Error::from)?;
-        match record::decode(id.value(), bytes.value(), &mut services) {
-            Some(object) => found.objects.push(object),
-            None => found.rotten.push(id.value()),
-        }
-    }
-    found.dropped = found.rotten.len() as u64;
-    found.purges = read_purges(&transaction, number(PURGE_EPOCH)?)?;
-    Ok(found)
+    Ok(Found {
+        reserved: number("reserved")?,
+        purges: read_purges(&transaction, number(PURGE_EPOCH)?)?,
+        objects: !objects.is_empty().map_err(redb::Error::from)?,
+    })
 }
 
 fn write_purges(transaction: &WriteTransaction, delta: &Delta) -> Result<(), redb::Error> {

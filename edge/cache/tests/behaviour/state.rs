@@ -102,6 +102,7 @@ async fn a_smaller_bound_holds_after_a_restart_and_in_the_file() {
     cache.close().await;
     drop(cache);
     let cache = Cache::open_at(&config(directory.path(), 100), None, NOW).unwrap();
+    cache.recovered().await;
     assert_eq!((found(&cache, 500), cache.stats().objects), (100, 100));
     cache.close().await;
     drop(cache);
