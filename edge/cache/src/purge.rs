@@ -11,6 +11,8 @@ mod ledger;
 pub(crate) mod record;
 pub mod sweep;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

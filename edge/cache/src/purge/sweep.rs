@@ -94,8 +94,7 @@ impl Cache {
 
     /// The object of this id whatever was ordered, and the order that decides over it.
     pub fn inspect(&self, id: &ObjectId, key: &str) -> Option<(Arc<StoredObject>, Option<Order>)> {
-        let object = self.table.peek(*id).or_else(|| self.recall(id));
-        let object = object.filter(|object| *object.key == *key)?;
+        let object = self.table.peek(*id).filter(|object| *object.key == *key)?;
         let order = self.ledger.decisive(&(&*object).into());
         Some((object, order))
     }
@@ -143,7 +142,7 @@ impl Cache {
                 tokio::task::yield_now().await;
             }
         }
-        Counted { complete: !self.table.is_loading(), ..counted }
+        Counted { complete: true, ..counted }
     }
 
     /// What purging did and has to do.
@@ -210,8 +209,6 @@ impl Cache {
     /// Takes out of the table, and of its file, what the orders so far mean. `false` when the
     /// file could not be written.
     async fn sweep(&self) -> bool {
-        // What was not read from the state file yet is not in the table.
-        self.recovered().await;
         let mut work = 0;
         for shard in 0..self.table.shards() {
             for object in self.table.shard_objects(shard) {
