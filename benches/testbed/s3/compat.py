@@ -3,7 +3,7 @@
 
     compat.py --server ours --origin target/release/weir-origin
     compat.py --server moto
-    compat.py --server garage              (a `garage` program on the PATH)
+    compat.py --server garage [--garage PROGRAM]
     compat.py --endpoint http://127.0.0.1:9000 --bucket films --access-key ID \
               --secret-key SECRET [--region local] [--server moto]
 
@@ -43,23 +43,37 @@ MIB = 1 << 20
 
 # Server → check → why it may fail there. Whatever else fails is a failure.
 NO_AUTH = "does not look at signatures or permissions"
+REPEATS = "repeats a folded prefix on every page of ListObjects version 1"
+CLIMBS = "takes `.` and `..` as names like any others, each its own object, as S3 does"
+LONG_KEYS = "takes keys of any length"
 KNOWN = {
     "moto": {
         "presigned_expired": "accepts expired presigned URLs",
+        "expiry_is_named": "accepts expired presigned URLs",
         "presigned_tampered": "accepts tampered presigned URLs",
         "presigned_too_long": "accepts any life of a presigned URL",
         "wrong_secret": NO_AUTH,
+        "bad_signature_is_named": NO_AUTH,
         "unknown_key": NO_AUTH,
         "anonymous": NO_AUTH,
-        "list_in_pages": "repeats a folded prefix on every page of ListObjects version 1",
-        "key_too_long": "takes keys of any length",
+        "first_list_folds_in_pages": REPEATS,
+        "key_too_long": LONG_KEYS,
+        "keys_that_climb": CLIMBS,
         "multipart_abort": "answers 500 when a part comes for an aborted upload",
         "bad_digest": "does not check Content-MD5",
         "bad_checksum": "does not check x-amz-checksum-*",
         "checksum_behind_the_body": "does not check x-amz-checksum-*",
     },
     "garage": {
-        "presigned_too_long": "not its concern",
+        # Version 2.5.0.
+        "failed_conditions_are_named": "sends 412 without a body",
+        "write_if_absent": "passes over If-None-Match of a PUT: the second one overwrites",
+        "first_list_folds_in_pages": REPEATS,
+        "key_too_long": LONG_KEYS,
+        "keys_that_climb": CLIMBS,
+        "part_too_small": "joins parts of any size",
+        "expiry_is_named": "answers an expired presigned URL with 400 InvalidRequest",
+        "bad_signature_is_named": "answers a wrong signature with AccessDenied",
     },
 }
 
@@ -275,11 +289,12 @@ def if_none_match(s):
 def if_match(s):
     etag = s.put("matched")["ETag"]
     same(s.body("matched", IfMatch=etag), b"hello")
-    refused(412, "PreconditionFailed", s.get, "matched", IfMatch='"0123"')
+    refused(412, None, s.get, "matched", IfMatch='"0123"')
     # How an edge resumes a body: the same object or nothing.
     same(s.body("matched", IfMatch=etag, Range="bytes=2-"), b"llo")
     s.put("matched", b"other")
-    refused(412, "PreconditionFailed", s.get, "matched", IfMatch=etag, Range="bytes=2-")
+    refused(412, None, s.get, "matched", IfMatch=etag, Range="bytes=2-")
+    refused(412, None, s.s3.head_object, Bucket=s.bucket, Key=s.key("matched"), IfMatch=etag)
 
 
 @check
@@ -289,9 +304,17 @@ def if_modified_since(s):
     later, earlier = now + datetime.timedelta(hours=1), now - datetime.timedelta(hours=1)
     same(s.body("dated", IfModifiedSince=earlier), b"hello")
     same(s.body("dated", IfUnmodifiedSince=later), b"hello")
-    refused(412, "PreconditionFailed", s.get, "dated", IfUnmodifiedSince=earlier)
+    refused(412, None, s.get, "dated", IfUnmodifiedSince=earlier)
     written = s.get("dated")["LastModified"]
     refused(304, None, s.get, "dated", IfModifiedSince=written)
+
+
+@check
+def failed_conditions_are_named(s):
+    s.put("named")
+    refused(412, "PreconditionFailed", s.get, "named", IfMatch='"0123"')
+    long_ago = datetime.datetime(1994, 11, 6, tzinfo=datetime.timezone.utc)
+    refused(412, "PreconditionFailed", s.get, "named", IfUnmodifiedSince=long_ago)
 
 
 @check
@@ -357,12 +380,21 @@ def list_in_pages(s):
         found = [keys_of(page) for page in pages]
         assert all(len(page) <= 3 for page in found) and len(found) >= 4, found
         same(sum(found, []), [prefix + name for name in LISTED], name)
-        pages = s.s3.get_paginator(name).paginate(
-            Bucket=s.bucket, Prefix=prefix, Delimiter="/", PaginationConfig={"PageSize": 2}
-        )
-        found = [name for page in pages for name in keys_of(page) + prefixes_of(page)]
-        folded = ("a", "a-b", "a.b", "a/", "b/", "c", "d e", "é/")
-        same(sorted(found), sorted(prefix + name for name in folded), name)
+    folded_in_pages(s, prefix, "list_objects_v2")
+
+
+@check
+def first_list_folds_in_pages(s):
+    folded_in_pages(s, fill(s, "older/"), "list_objects")
+
+
+def folded_in_pages(s, prefix, call):
+    pages = s.s3.get_paginator(call).paginate(
+        Bucket=s.bucket, Prefix=prefix, Delimiter="/", PaginationConfig={"PageSize": 2}
+    )
+    found = [name for page in pages for name in keys_of(page) + prefixes_of(page)]
+    folded = ("a", "a-b", "a.b", "a/", "b/", "c", "d e", "é/")
+    same(sorted(found), sorted(prefix + name for name in folded), call)
 
 
 @check
@@ -507,12 +539,20 @@ def multipart_abort(s):
 def multipart_refusals(s):
     upload = begin(s, "refused")
     one, two = send_part(s, upload, 1, b"small"), send_part(s, upload, 2, b"small too")
-    refused(400, "EntityTooSmall", complete, s, upload, [one, two])
     refused(400, "InvalidPart", complete, s, upload, [{**one, "ETag": '"' + "0" * 32 + '"'}])
     # Both are true of it, and servers differ in what they look at first.
     codes = ("InvalidPartOrder", "EntityTooSmall")
     refused(400, codes, complete, s, upload, [two, one])
     refused(404, "NoSuchKey", s.get, "refused")
+    s.s3.abort_multipart_upload(**upload)
+
+
+@check
+def part_too_small(s):
+    upload = begin(s, "small")
+    one, two = send_part(s, upload, 1, b"small"), send_part(s, upload, 2, b"small too")
+    refused(400, "EntityTooSmall", complete, s, upload, [one, two])
+    refused(404, "NoSuchKey", s.get, "small")
     s.s3.abort_multipart_upload(**upload)
 
 
@@ -593,7 +633,17 @@ def presigned_expired(s):
     url = s.presigned("get_object", "expires", seconds=1)
     same(s.follow(url)[0], 200)
     time.sleep(2.2)
-    same(s.follow(url)[0], 403)
+    status, _, body = s.follow(url)
+    assert status in (400, 403) and b"hello" not in body, (status, body)
+
+
+@check
+def expiry_is_named(s):
+    s.put("expires")
+    url = s.presigned("get_object", "expires", seconds=1)
+    time.sleep(2.2)
+    status, _, body = s.follow(url)
+    assert status == 403 and b"AccessDenied" in body and b"expired" in body, (status, body)
 
 
 @check
@@ -626,9 +676,16 @@ def presigned_too_long(s):
 def wrong_secret(s):
     s.put("secret")
     stranger = s.client(s.access, s.secret[:-1] + ("a" if s.secret[-1] != "a" else "b"))
-    refused(403, "SignatureDoesNotMatch", stranger.get_object, Bucket=s.bucket, Key=s.key("secret"))
+    refused(403, None, stranger.get_object, Bucket=s.bucket, Key=s.key("secret"))
     refused(403, None, stranger.put_object, Bucket=s.bucket, Key=s.key("secret"), Body=b"x")
     same(s.body("secret"), b"hello")
+
+
+@check
+def bad_signature_is_named(s):
+    s.put("secret")
+    stranger = s.client(s.access, "0" * len(s.secret))
+    refused(403, "SignatureDoesNotMatch", stranger.get_object, Bucket=s.bucket, Key=s.key("secret"))
 
 
 @check
@@ -812,11 +869,11 @@ def start_moto(place):
     return child, server
 
 
-def start_garage(place):
-    program = shutil.which("garage")
+def start_garage(place, program):
+    program = shutil.which(program)
     if not program:
-        raise SystemExit("--server garage needs the program `garage` on the PATH "
-                         "(`cargo install garage`, AGPL; it builds for about an hour)")
+        raise SystemExit("--server garage needs the program `garage`, on the PATH or by --garage: "
+                         "`cargo xtask s3-compat --server garage` builds it")
     api, rpc = free_port(), free_port()
     (place / "garage.toml").write_text(f"""
 metadata_dir = "{place}/meta"
@@ -892,6 +949,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--server", choices=("ours", "moto", "garage"))
     parser.add_argument("--origin", help="the program weir-origin")
+    parser.add_argument("--garage", help="the program garage", default="garage")
     parser.add_argument("--endpoint", help="a server that runs already")
     parser.add_argument("--bucket", default="compat")
     parser.add_argument("--access-key")
@@ -911,8 +969,10 @@ def main():
         place = pathlib.Path(place)
         if args.server == "ours":
             child, server = start_ours(place, args.origin)
+        elif args.server == "garage":
+            child, server = start_garage(place, args.garage)
         else:
-            child, server = {"moto": start_moto, "garage": start_garage}[args.server](place)
+            child, server = start_moto(place)
         try:
             good = run(server, args.server, args.check)
         finally:

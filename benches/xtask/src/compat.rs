@@ -27,9 +27,14 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
 /// Runs the script against one server; true when every check passed.
 pub fn run(place: &Place, server: &str) -> Result<bool, Failure> {
     let log = place.root.join("target/xtask/setup.log");
-    let python = tools::python::python(&tools::cache()?, &log)?;
+    let cache = tools::cache()?;
+    let python = tools::python::python(&cache, &log)?;
     let script = place.root.join("benches/testbed/s3/compat.py");
     let run = Run::new(python).arg(script).args(["--server", server]);
-    let run = run.arg("--origin").arg(place.program("weir-origin"));
+    let run = match server {
+        "ours" => run.arg("--origin").arg(place.program("weir-origin")),
+        "garage" => run.arg("--garage").arg(tools::cargo::garage(&cache, &log)?),
+        _ => run,
+    };
     Ok(run.dir(&place.root).status()?.success())
 }

@@ -1,4 +1,4 @@
-//! cargo-nextest and cargo-deny, built once into the cache where the machine has none.
+//! cargo-nextest, cargo-deny and Garage, built once into the cache where the machine has none.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use crate::{
 
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
+const GARAGE: &str = "2.5.0";
 
 /// `cargo-nextest`.
 pub fn nextest(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
@@ -26,6 +27,11 @@ pub fn nextest(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
 /// `cargo-deny`.
 pub fn deny(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
     tool("cargo-deny", DENY, &[], cache, log)
+}
+
+/// `garage`, an S3 server that others wrote. AGPL: asked over a socket, linked by nobody.
+pub fn garage(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
+    tool("garage", GARAGE, &[], cache, log)
 }
 
 fn tool(
