@@ -1,0 +1,564 @@
+//! Several disks behind one [`ChunkStore`]: each a store of its own and a failure domain.
+//!
+//! A chunk goes to the disk that [draws](rendezvous) best among those that can be written; it
+//! is read from the best that has it, so that what lay elsewhere before a disk came or went
+//! is still found. A disk that fails, hangs or turns read-only is given up by a
+//! [rule]: its chunks are misses, whoever waits for one is released, and the others go on,
+//! down to RAM alone. That is [remembered](register) over a restart until an operator says
+//! otherwise. A disk that cannot be used at the start is offline with a reason.
+//!
+//! Chunks may be removed while a disk is away. It is told of them when it comes back; where
+//! nobody knows them any more (after a restart) it comes back empty. So a removed chunk never
+//! comes back.
+
+pub mod cause;
+pub mod claim;
+pub mod drive;
+mod folder;
+mod member;
+mod operate;
+mod register;
+mod rendezvous;
+mod rule;
+mod watch;
+mod wear;
+
+use std::{
+    fmt, io,
+    ops::Range,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, sync::Notify, task::JoinHandle, time::timeout};
+use weir_config_lifecycle::Clock;
+
+use self::{
+    claim::{Claim, Label, claim},
+    member::{Live, Member, plus},
+    register::{Entry, Register},
+};
+use crate::{
+    chunk::{Chunk, ChunkKey, ObjectId},
+    store::{Admission, ChunkStore, Page, Pinning, StoreStats, Verdict},
+};
+
+pub use cause::{Cause, Offline};
+pub use drive::Drive;
+pub use folder::{Folder, StoreOpener};
+pub use operate::{DiskState, DiskView, OperateError};
+pub use rendezvous::DiskId;
+pub use rule::{Rule, Space};
+pub use wear::Wear;
+
+/// A disk that does not answer for so long when it is first looked at is not used.
+const LOOK: Duration = Duration::from_secs(5);
+/// Emptying a folder of large files, and laying the marker.
+const TAKE: Duration = Duration::from_secs(60);
+/// The start waits for stores to open for so long; those that take longer come later.
+const OPEN: Duration = Duration::from_secs(60);
+/// A store that shall close gets so long, at the end and before its disk is used again.
+const CLOSE: Duration = Duration::from_secs(15);
+/// Disks that share one list of places (the listing's cursor has 16 bits for them).
+const DISKS_MAX: usize = 4096;
+
+/// What all disks share.
+pub struct DisksConfig {
+    /// This node's name: a disk of another one is left alone.
+    pub node: String,
+    /// The file beside the state file in which is kept what is offline; `None` forgets it.
+    pub register: Option<PathBuf>,
+    /// When a disk is given up.
+    pub rule: Rule,
+    /// Dates.
+    pub clock: Arc<dyn Clock>,
+    /// Draws the identity of a new disk. Two of one node must not be the same.
+    pub draw: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl fmt::Debug for DisksConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DisksConfig").field("register", &self.register).finish_non_exhaustive()
+    }
+}
+
+/// All disks of a node.
+pub struct Disks {
+    inner: Arc<Inner>,
+    watch: JoinHandle<()>,
+}
+
+/// Shared with the watch and with what runs on its own.
+struct Inner {
+    config: DisksConfig,
+    rule: Rule,
+    clock: Arc<dyn Clock>,
+    handle: Handle,
+    members: Vec<Member>,
+    /// As it was found at the start; of disks that are not configured any more, too.
+    found: Option<Register>,
+    /// Held while it is written: the last to write has seen the last change.
+    writing: Mutex<()>,
+    /// Something failed: the watch shall look now.
+    nudge: Notify,
+    refused_chunks: AtomicU64,
+    refused_bytes: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Disks {
+    /// Opens all disks at once; those that cannot be used are offline with a reason. Their
+    /// sizes are their weights. The watch, probes and opening run on the runtime of `handle`.
+    pub async fn open(
+        config: DisksConfig,
+        drives: Vec<(Arc<dyn Drive>, u64)>,
+        handle: Handle,
+    ) -> Self {
+        let found = config.register.as_deref().map(register::read);
+        let found = found.and_then(|found| match found {
+            register::Found::Written(register) => Some(register),
+            register::Found::Nothing => None,
+        });
+        let mut drives = drives;
+        drives.truncate(DISKS_MAX);
+        let members = drives.into_iter().map(|(drive, size)| Member::new(size, drive)).collect();
+        let inner = Arc::new(Inner {
+            rule: config.rule,
+            clock: Arc::clone(&config.clock),
+            config,
+            handle: handle.clone(),
+            members,
+            found,
+            writing: Mutex::new(()),
+            nudge: Notify::new(),
+            refused_chunks: AtomicU64::new(0),
+            refused_bytes: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        });
+        let starts = (0..inner.members.len()).map(|index| {
+            let inner = Arc::clone(&inner);
+            handle.spawn(async move { inner.start(index).await })
+        });
+        let starts: Vec<_> = starts.collect();
+        // Those that take longer are not waited for: their chunks are misses until then.
+        drop(handle.spawn(timeout(OPEN, join_all(starts))).await);
+        inner.save();
+        let watch = handle.spawn(watch::run(Arc::clone(&inner)));
+        Self { inner, watch }
+    }
+}
+
+impl Inner {
+    /// Looks at a disk that is not in use and uses it, or says why not.
+    async fn start(self: &Arc<Self>, index: usize) {
+        let member = &self.members[index];
+        let Ok(_acting) = member.acting.try_lock() else { return };
+        let path = member.drive.path().to_owned();
+        let inspected = match timeout(LOOK, member.drive.inspect()).await {
+            Ok(inspected) => inspected,
+            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        };
+        let known = self.found.as_ref().and_then(|register| register.at(&path));
+        let recall = || {
+            if let Some((id, entry)) = known {
+                self.recall(member, id, Some(entry));
+                member.mounted.store(entry.mounted, Ordering::Relaxed);
+            }
+        };
+        let found = match inspected {
+            Ok(found) => found,
+            Err(error) => {
+                recall();
+                return match known.and_then(|(_, entry)| self.kept(member, entry)) {
+                    Some(offline) => self.stays_offline(index, offline),
+                    None => self.leave(index, Cause::Unusable, format!("cannot be read: {error}")),
+                };
+            }
+        };
+        let drawn = DiskId((self.config.draw)());
+        let decided = claim(&path, &found, &self.config.node, self.found.as_ref(), drawn);
+        let (id, fresh) = match decided {
+            Claim::Use { id, fresh } => (id, fresh),
+            Claim::Leave(cause, what) => {
+                recall();
+                return self.leave(index, cause, what);
+            }
+        };
+        let twin =
+            self.members.iter().any(|other| !std::ptr::eq(other, member) && other.id() == Some(id));
+        if twin {
+            let what = format!("another disk of this node has its identity {id}: it is a copy");
+            return self.leave(index, Cause::Foreign, what);
+        }
+        let entry = self.found.as_ref().and_then(|register| register.disks.get(&id));
+        self.recall(member, id, entry);
+        member.mounted.store(found.mounted, Ordering::Relaxed);
+        if let Some(offline) = entry.and_then(|entry| self.kept(member, entry)) {
+            return self.stays_offline(index, offline);
+        }
+        member.opens();
+        if let Err((cause, what)) = self.use_it(index, id, fresh).await {
+            self.leave(index, cause, what);
+        }
+    }
+
+    /// Gives a disk its identity, and what the register knows of it.
+    fn recall(&self, member: &Member, id: DiskId, entry: Option<&Entry>) {
+        if member.id() == Some(id) {
+            return;
+        }
+        let wear = entry.map(|entry| entry.wear.clone());
+        member.name(id, wear.unwrap_or_else(|| Wear::new(self.clock.unix_millis())));
+        if entry.is_some_and(|entry| entry.offline.is_some()) {
+            member.missed_all();
+        }
+    }
+
+    /// Why a disk was offline in the last run, where that holds still.
+    fn kept(&self, member: &Member, entry: &Entry) -> Option<Offline> {
+        let pardoned = member.pardoned.load(Ordering::Relaxed);
+        entry.offline.clone().filter(|offline| offline.cause.stays() && !pardoned)
+    }
+
+    fn stays_offline(self: &Arc<Self>, index: usize, offline: Offline) {
+        tracing::warn!(
+            disk = %self.members[index].drive.path().display(),
+            cause = %offline.cause,
+            what = offline.what,
+            "disk stays offline, as it was before the restart"
+        );
+        self.members[index].goes_offline(offline, self.clock.unix_millis());
+    }
+
+    /// A disk that cannot be used.
+    fn leave(self: &Arc<Self>, index: usize, cause: Cause, what: String) {
+        let since_unix_ms = self.clock.unix_millis();
+        self.take_offline(index, None, Offline { cause, what, since_unix_ms });
+    }
+
+    /// Takes a disk offline: at once for everybody who waits for it, and in the register. Its
+    /// store is closed behind that. Does nothing where `expected` is not in use any more.
+    fn take_offline(self: &Arc<Self>, index: usize, expected: Option<&Arc<Live>>, why: Offline) {
+        let member = &self.members[index];
+        let live = member.live();
+        if let Some(expected) = expected
+            && !live.is_some_and(|live| Arc::ptr_eq(&live, expected))
+        {
+            return;
+        }
+        let same = match member.seat() {
+            member::Seat::Offline(before) => (before.cause, &before.what) == (why.cause, &why.what),
+            _ => false,
+        };
+        let (path, cause, what) = (member.drive.path().display(), why.cause, why.what.clone());
+        if cause == Cause::Operator {
+            tracing::warn!(disk = %path, "disk offline: an operator took it out of use");
+        } else if !same {
+            tracing::error!(disk = %path, %cause, what, "disk offline: its chunks are misses, \
+                and the node serves on without it");
+        }
+        if let Some(live) = member.goes_offline(why, self.clock.unix_millis()) {
+            self.let_go(index, Arc::clone(&live.store));
+        }
+        if !same {
+            self.save();
+        }
+    }
+
+    /// Closes a store that nobody uses any more, and lets go of its disk.
+    fn let_go(self: &Arc<Self>, index: usize, store: Arc<dyn ChunkStore>) {
+        let drive = Arc::clone(&self.members[index].drive);
+        let closed = self.handle.spawn(async move {
+            // It may hang on a dead disk for as long as the kernel does.
+            store.close().await;
+            drop(store);
+            drive.release();
+        });
+        let closed = closed.map(drop).boxed().shared();
+        *self.members[index].closing.lock() = Some(closed);
+    }
+
+    /// Writes the register, beside what runs.
+    fn save(self: &Arc<Self>) {
+        let inner = Arc::clone(self);
+        drop(self.handle.spawn_blocking(move || inner.save_now()));
+    }
+
+    fn save_now(&self) {
+        let Some(path) = &self.config.register else { return };
+        let _writing = self.writing.lock();
+        let mut register = Register::default();
+        for member in &self.members {
+            let Some(id) = member.id() else { continue };
+            let offline = match member.seat() {
+                member::Seat::Offline(offline) => Some(offline),
+                _ => None,
+            };
+            let entry = Entry {
+                path: member.drive.path().to_owned(),
+                mounted: member.mounted.load(Ordering::Relaxed),
+                offline,
+                wear: member.wear(),
+            };
+            register.disks.insert(id, entry);
+        }
+        if let Err(error) = register::write(path, &register) {
+            tracing::error!(path = %path.display(), %error, "the register of disks cannot be \
+                written: after a restart, which of them are offline is not known");
+        }
+    }
+
+    /// Takes a disk into use. Where that fails its seat is for the caller to change.
+    async fn use_it(
+        self: &Arc<Self>,
+        index: usize,
+        id: DiskId,
+        fresh: bool,
+    ) -> Result<(), (Cause, String)> {
+        let member = &self.members[index];
+        let drive = &member.drive;
+        let fresh = fresh || member.must_be_fresh();
+        let label = Label { id, node: self.config.node.clone() };
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        let unusable = |error: io::Error| (Cause::Unusable, format!("cannot be taken: {error}"));
+        let taken = timeout(TAKE, drive.take(label, fresh)).await;
+        taken.unwrap_or_else(|_| Err(late())).map_err(unusable)?;
+        if fresh {
+            member.is_fresh();
+        }
+        let store = drive.open().await.map_err(|why| {
+            drive.release();
+            (Cause::Unusable, why)
+        })?;
+        let probe = timeout(LOOK, drive.probe(id)).await.unwrap_or_else(|_| Err(late()));
+        match probe {
+            Ok(space) => *member.space.lock() = Some(space),
+            Err(error) => {
+                let cause = match error.kind() {
+                    io::ErrorKind::TimedOut => Cause::Slow,
+                    _ => Cause::of(&error),
+                };
+                self.let_go(index, store);
+                return Err((cause, format!("its probe failed: {error}")));
+            }
+        }
+        let capacity = store.stats().capacity_bytes;
+        member.goes_online(id, store);
+        tracing::info!(disk = %drive.path().display(), %id, capacity, fresh, "disk online");
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// The disks in use, in the order in which they are asked for a chunk.
+    fn ranked(&self, key: &ChunkKey) -> Vec<(&Member, Arc<Live>)> {
+        let live = self.members.iter().filter_map(|member| Some((member, member.live()?)));
+        let of = |(member, live): &(&Member, Arc<Live>)| (live.id, member.size);
+        rendezvous::order(rendezvous::point(key), live, of)
+    }
+
+    fn online(&self) -> impl Iterator<Item = (usize, &Member, Arc<Live>)> {
+        let members = self.members.iter().enumerate();
+        members.filter_map(|(index, member)| Some((index, member, member.live()?)))
+    }
+
+    /// A call to the best disk that has the chunk. `None` where none has it, or the disk does
+    /// not give it.
+    async fn of_holder<T: Send>(
+        &self,
+        key: &ChunkKey,
+        call: impl for<'a> Fn(&'a dyn ChunkStore, &'a ChunkKey) -> BoxFuture<'a, Option<T>> + Send,
+    ) -> Option<T> {
+        let mut ranked = self.ranked(key).into_iter();
+        let (member, live) = ranked.find(|(_, live)| live.store.contains(key))?;
+        let found = member.call(true, call(&*live.store, key)).await;
+        if !matches!(found, Some(Some(_))) {
+            // Not there after all, rotten, or a call that failed. A place that cannot be read
+            // would fail each reader anew; the next fill writes the chunk elsewhere.
+            let (store, key) = (Arc::clone(&live.store), *key);
+            self.handle.spawn(async move { store.remove(&key) });
+            self.nudge.notify_one();
+        }
+        found.flatten()
+    }
+}
+
+impl ChunkStore for Disks {
+    fn read<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Chunk>> {
+        self.inner.of_holder(key, |store, key| store.read(key)).boxed()
+    }
+
+    fn read_part<'a>(
+        &'a self,
+        key: &'a ChunkKey,
+        part: Range<u32>,
+    ) -> BoxFuture<'a, Option<Bytes>> {
+        self.inner.of_holder(key, move |store, key| store.read_part(key, part.clone())).boxed()
+    }
+
+    fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission {
+        for (member, live) in self.inner.ranked(&key) {
+            if live.full.load(Ordering::Relaxed) {
+                continue;
+            }
+            match live.store.offer(key, chunk.clone()) {
+                Admission::Unavailable => self.inner.nudge.notify_one(),
+                Admission::Busy => {
+                    member.busy.store(true, Ordering::Relaxed);
+                    return Admission::Busy;
+                }
+                Admission::Accepted => return Admission::Accepted,
+            }
+        }
+        self.inner.refused_chunks.fetch_add(1, Ordering::Relaxed);
+        self.inner.refused_bytes.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
+        Admission::Unavailable
+    }
+
+    fn remove(&self, key: &ChunkKey) {
+        for member in &self.inner.members {
+            member.remove(key);
+        }
+    }
+
+    fn contains(&self, key: &ChunkKey) -> bool {
+        self.inner.online().any(|(_, _, live)| live.store.contains(key))
+    }
+
+    fn stats(&self) -> StoreStats {
+        let mut sum = StoreStats {
+            refused_chunks: self.inner.refused_chunks.load(Ordering::Relaxed),
+            refused_bytes: self.inner.refused_bytes.load(Ordering::Relaxed),
+            ..StoreStats::default()
+        };
+        for member in &self.inner.members {
+            let stats = member.stats();
+            member::add(&mut sum, &stats);
+            sum.chunks = plus(sum.chunks, stats.chunks);
+            sum.used_bytes = plus(sum.used_bytes, stats.used_bytes);
+            sum.pinned_bytes += stats.pinned_bytes;
+            sum.online |= stats.online;
+        }
+        sum
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        async move {
+            let online: Vec<_> = self.inner.online().collect();
+            let flushes =
+                online.iter().map(|(_, member, live)| member.call(false, live.store.flush()));
+            join_all(flushes).await;
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            self.inner.closed.store(true, Ordering::Relaxed);
+            self.watch.abort();
+            let now = self.inner.clock.unix_millis();
+            let online: Vec<_> = self.inner.online().collect();
+            let closes = online.iter().map(|(_, member, live)| async move {
+                let closed = timeout(CLOSE, live.store.close()).await;
+                if closed.is_err() {
+                    let disk = member.drive.path().display();
+                    tracing::warn!(%disk, "a disk did not close in time");
+                }
+                member.account(now);
+                member.drive.release();
+            });
+            join_all(closes).await;
+            let inner = Arc::clone(&self.inner);
+            drop(self.inner.handle.spawn_blocking(move || inner.save_now()).await);
+        }
+        .boxed()
+    }
+
+    fn pin(&self, object: &ObjectId, generation: u64, chunks: Range<u32>) -> Pinning {
+        let (mut sum, mut done) = (None, Vec::new());
+        for (_, _, live) in self.inner.online() {
+            match live.store.pin(object, generation, chunks.clone()) {
+                Pinning::Pinned { chunks } => {
+                    sum = Some(sum.unwrap_or(0) + chunks);
+                    done.push(live);
+                }
+                Pinning::NoRoom => {
+                    for live in done {
+                        live.store.unpin(object, generation);
+                    }
+                    return Pinning::NoRoom;
+                }
+                Pinning::Unsupported => {}
+            }
+        }
+        sum.map_or(Pinning::Unsupported, |chunks| Pinning::Pinned { chunks })
+    }
+
+    fn unpin(&self, object: &ObjectId, generation: u64) -> bool {
+        let online = self.inner.online();
+        online.fold(false, |any, (_, _, live)| live.store.unpin(object, generation) | any)
+    }
+
+    fn list(&self, cursor: u64, max: usize) -> BoxFuture<'_, Option<Page>> {
+        async move {
+            // A store's own cursor is below 2^48; above it stands whose it is.
+            const OWN: u32 = 48;
+            let first = usize::try_from(cursor >> OWN).unwrap_or(usize::MAX);
+            let disk = |index: usize| (index as u64) << OWN;
+            for (index, member, live) in self.inner.online() {
+                if index < first {
+                    continue;
+                }
+                let own = if index == first { cursor & ((1 << OWN) - 1) } else { 0 };
+                // A disk that goes offline meanwhile has nothing more to list.
+                match member.call(false, live.store.list(own, max)).await {
+                    Some(Some(page)) => {
+                        let next = match page.next {
+                            Some(next) => Some(disk(index) | next),
+                            None => Some(disk(index + 1))
+                                .filter(|_| self.inner.online().any(|(other, _, _)| other > index)),
+                        };
+                        return Some(Page { chunks: page.chunks, next });
+                    }
+                    Some(None) => return None,
+                    None => {}
+                }
+            }
+            Some(Page::default())
+        }
+        .boxed()
+    }
+
+    fn verify<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Verdict> {
+        let verdict = self
+            .inner
+            .of_holder(key, |store, key| async move { Some(store.verify(key).await) }.boxed());
+        verdict.map(|verdict| verdict.unwrap_or(Verdict::Absent)).boxed()
+    }
+}
+
+impl fmt::Debug for Disks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = self.inner.members.iter().map(|member| member.drive.path());
+        f.debug_struct("Disks").field("disks", &paths.collect::<Vec<_>>()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;
