@@ -22,7 +22,7 @@ enum Layer {
     Bench,
 }
 
-const LAYERS: [(&str, Layer); 22] = [
+const LAYERS: [(&str, Layer); 23] = [
     ("weir-config-units", Layer::Pure),
     ("weir-edge-freshness", Layer::Pure),
     ("weir-edge-token", Layer::Pure),
@@ -45,6 +45,7 @@ const LAYERS: [(&str, Layer); 22] = [
     ("weir-benches-content", Layer::Bench),
     ("weir-benches-load", Layer::Bench),
     ("weir-benches-testbed", Layer::Bench),
+    ("weir-edge-fuzz", Layer::Bench),
 ];
 
 /// Of these, only the crates beside them may name the library; benches may name anything.

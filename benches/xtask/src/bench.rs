@@ -7,6 +7,7 @@ use crate::{
     Failure, apt,
     args::{Args, nearest},
     check::Outcome,
+    fuzz,
     run::Run,
     scorecard::{self, Put},
     tools,
@@ -20,6 +21,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("cache-tests", "the public HTTP caching suite, and Debian's Traffic Server in the same run"),
     ("kill", "SIGKILLs under 64 clients: wrong bytes, recovery, and what the disk tier kept"),
     ("rot", "bit flips and cut files in the disk tier while it serves: wrong bytes, detection"),
+    ("fuzz", "cargo-fuzz on what reads bytes from outside, --minutes N for all targets together"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];
@@ -42,6 +44,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     let place = Place { root: root.to_owned() };
     if name == "players" {
         return players(&place, args);
+    }
+    if name == "fuzz" {
+        return fuzz::command(root, args);
     }
     let log = root.join("target/xtask/setup.log");
     apt::ensure(&[apt::NGINX, apt::H2LOAD, apt::IPROUTE], &log)?;

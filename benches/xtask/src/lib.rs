@@ -10,6 +10,7 @@ pub mod check;
 pub mod compat;
 mod failure;
 pub mod files;
+pub mod fuzz;
 pub mod http;
 pub mod interop;
 pub mod run;

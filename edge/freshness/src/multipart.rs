@@ -42,9 +42,11 @@ impl Multipart<'_> {
         format!("\r\n--{}--\r\n", self.boundary).into_bytes()
     }
 
-    /// `Content-Length` of the answer.
+    /// `Content-Length` of the answer; the greatest number where it would be beyond that.
     pub fn length(&self) -> u64 {
-        let part = |range: &ByteRange| self.head(*range).len() as u64 + range.len();
-        self.ranges.iter().map(part).sum::<u64>() + self.tail().len() as u64
+        let frames = self.ranges.iter().map(|range| self.head(*range).len() as u64);
+        let bytes = self.ranges.iter().map(ByteRange::len);
+        let whole = frames.chain(bytes).fold(0_u64, u64::saturating_add);
+        whole.saturating_add(self.tail().len() as u64)
     }
 }

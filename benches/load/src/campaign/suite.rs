@@ -96,6 +96,11 @@ impl Origin {
         let node = tools::cache().and_then(|cache| tools::node::node(&cache, &log));
         let node = node.map_err(unfit)?;
         let out = place.join("origin.out");
+        // In a kept directory there may be the words of an earlier one.
+        if out.exists() {
+            let file = |source| CampaignError::File { path: out.clone(), source };
+            fs::remove_file(&out).map_err(file)?;
+        }
         let mut command = Command::new(&node);
         command.arg("origin.mjs").current_dir(&scripts);
         let mut process = Process::start("the suite's origin", &mut command, &out)?;

@@ -11,6 +11,7 @@ use crate::{
 
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
+const FUZZ: &str = "0.13.2";
 const GARAGE: &str = "2.5.0";
 
 /// `cargo-nextest`.
@@ -32,6 +33,11 @@ pub fn deny(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
 /// `garage`, an S3 server that others wrote. AGPL: asked over a socket, linked by nobody.
 pub fn garage(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
     tool("garage", GARAGE, &[], cache, log)
+}
+
+/// `cargo-fuzz`.
+pub fn fuzz(cache: &Path, log: &Path) -> Result<PathBuf, Failure> {
+    tool("cargo-fuzz", FUZZ, &[], cache, log)
 }
 
 fn tool(

@@ -1,0 +1,45 @@
+//! What reads bytes from outside, as functions of bytes: each takes any input and panics where
+//! a promise of the code under it does not hold.
+//!
+//! `tests/short.rs` runs the corpus and seeded mutations of it as ordinary tests, and
+//! `libfuzzer/` hands the same functions to cargo-fuzz (`cargo xtask bench fuzz`). Nothing else
+//! depends on this crate.
+
+mod control;
+mod fields;
+mod fmp4;
+pub mod mutate;
+mod path;
+mod range;
+mod structured;
+
+/// Something to be fuzzed.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Also of its corpus directory, and of its program in `libfuzzer/`.
+    pub name: &'static str,
+    /// Takes any bytes; panics where something is wrong.
+    pub run: fn(&[u8]),
+    /// Inputs in a short run.
+    pub short: u32,
+    /// Bytes of an input beyond which nothing new happens.
+    pub longest: usize,
+}
+
+/// All of them.
+pub const TARGETS: [Target; 5] = [
+    Target { name: "range", run: range::run, short: 400_000, longest: 200 },
+    Target { name: "control", run: control::run, short: 150_000, longest: 600 },
+    Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
+    Target { name: "path", run: path::run, short: 400_000, longest: 300 },
+    Target { name: "fmp4", run: fmp4::run, short: 400_000, longest: 2000 },
+];
+
+/// The target of that name.
+///
+/// # Panics
+/// When there is none.
+pub fn target(name: &str) -> Target {
+    let known = TARGETS.into_iter().find(|target| target.name == name);
+    known.unwrap_or_else(|| panic!("there is no fuzz target `{name}`"))
+}
