@@ -22,6 +22,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("kill", "SIGKILLs under 64 clients: wrong bytes, recovery, and what the disk tier kept"),
     ("rot", "bit flips and cut files in the disk tier while it serves: wrong bytes, detection"),
     ("fuzz", "cargo-fuzz on what reads bytes from outside, --minutes N for all targets together"),
+    ("metadata", "RAM an object of the metadata table, and what a kill costs of it"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];
