@@ -2,9 +2,10 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use weir_edge_cache::StoredObject;
-use weir_edge_fill::{How, Reader, Tier, upstream::UpstreamResponse};
+use weir_edge_fill::{Found, How, Reader, Tier, upstream::UpstreamResponse};
 use weir_edge_freshness::{
-    self as freshness, ByteRange, CacheStatus, ContentRange, Forward, Precondition, Selection,
+    self as freshness, ByteRange, CacheStatus, ContentRange, Forward, Multipart, Precondition,
+    Selection,
 };
 use weir_edge_http::{BodyError, Response, ResponseBody};
 
@@ -17,6 +18,27 @@ pub enum Portion {
     NotModified,
     Whole,
     Part(ByteRange),
+    Parts(Box<Several>),
+}
+
+/// Several ranges, none overlapping another, and what stands between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Several {
+    pub ranges: Vec<ByteRange>,
+    boundary: String,
+    content_type: Option<HeaderValue>,
+    size: u64,
+}
+
+impl Several {
+    pub fn frame(&self) -> Multipart<'_> {
+        Multipart {
+            boundary: &self.boundary,
+            content_type: self.content_type.as_ref(),
+            size: self.size,
+            ranges: &self.ranges,
+        }
+    }
 }
 
 /// Judges conditions and range (RFC 9110 §13.2.2, §14.2). `size` is none while it is unknown,
@@ -28,9 +50,6 @@ pub fn portion(
     stored: &HeaderMap,
     size: Option<u64>,
 ) -> Result<Portion, Refusal> {
-    if status != StatusCode::OK {
-        return Ok(Portion::Whole);
-    }
     match freshness::evaluate(method, request, status, stored) {
         Precondition::NotModified => return Ok(Portion::NotModified),
         Precondition::PreconditionFailed => return Err(Refusal::PreconditionFailed),
@@ -38,15 +57,19 @@ pub fn portion(
     }
     let Some(size) = size else { return Ok(Portion::Whole) };
     // RFC 9110 §14.2: Range means something for GET only.
-    if method != Method::GET || !freshness::if_range_holds(request, stored) {
+    let ranged = method == Method::GET && status == StatusCode::OK;
+    if !ranged || !freshness::if_range_holds(request, stored) {
         return Ok(Portion::Whole);
     }
     match freshness::select(request, size) {
         Selection::Unsatisfiable => Err(Refusal::Range { size }),
         Selection::Ranges(ranges) => match ranges.as_slice() {
             [range] => Ok(Portion::Part(*range)),
-            // A server may ignore Range; several parts in one answer come with their tests.
-            _ => Ok(Portion::Whole),
+            _ => {
+                let content_type = stored.get(header::CONTENT_TYPE).cloned();
+                let boundary = boundary();
+                Ok(Portion::Parts(Box::new(Several { ranges, boundary, content_type, size })))
+            }
         },
         Selection::Whole => Ok(Portion::Whole),
     }
@@ -87,7 +110,10 @@ pub fn head(
         }
         Portion::Whole => {
             if let Some(size) = size {
-                headers.insert(header::CONTENT_LENGTH, size.into());
+                // A 204 has no content, and no length of it (RFC 9110 §8.6).
+                if object.status != StatusCode::NO_CONTENT {
+                    headers.insert(header::CONTENT_LENGTH, size.into());
+                }
                 if object.status == StatusCode::OK {
                     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
                 }
@@ -98,6 +124,15 @@ pub fn head(
             let place = ContentRange::Bytes { range: *range, size };
             headers.insert(header::CONTENT_RANGE, place.value());
             headers.insert(header::CONTENT_LENGTH, range.len().into());
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            StatusCode::PARTIAL_CONTENT
+        }
+        Portion::Parts(several) => {
+            let frame = several.frame();
+            // RFC 9110 §15.3.7.2: each part tells its own place.
+            headers.remove(header::CONTENT_RANGE);
+            headers.insert(header::CONTENT_TYPE, frame.content_type());
+            headers.insert(header::CONTENT_LENGTH, frame.length().into());
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
             StatusCode::PARTIAL_CONTENT
         }
@@ -116,6 +151,13 @@ fn not_modified(headers: &mut HeaderMap) {
     ] {
         headers.remove(name);
     }
+}
+
+/// What separates the parts of an answer; nobody who wrote the object could know it.
+fn boundary() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
 }
 
 /// The body of a reader. A failure in its middle resets the stream.
@@ -157,6 +199,10 @@ pub fn passed(service: &Service, method: &Method, response: UpstreamResponse) ->
 #[derive(Debug, Clone, Copy)]
 pub struct Story {
     pub how: How,
+    /// Why the upstream was asked, where it was.
+    pub fwd: Forward,
+    /// What the upstream answered; 0 where it was not asked.
+    pub upstream_status: u16,
     /// Where the first byte came from; none for an answer without a body.
     pub tier: Option<Tier>,
     /// A chunk was missing and had to be asked for.
@@ -164,6 +210,17 @@ pub struct Story {
 }
 
 impl Story {
+    /// Of an answer that the cache had.
+    pub fn hit() -> Self {
+        let (how, fwd) = (How::Hit, Forward::Miss);
+        Self { how, fwd, upstream_status: 0, tier: None, refilled: false }
+    }
+
+    pub fn of(found: &Found) -> Self {
+        let (how, fwd, upstream_status) = (found.how, found.fwd, found.upstream_status());
+        Self { how, fwd, upstream_status, tier: None, refilled: false }
+    }
+
     pub fn outcome(&self) -> Outcome {
         match (self.how, self.tier) {
             (How::Hit, _) if self.refilled => Outcome::Miss,
@@ -171,7 +228,7 @@ impl Story {
             (How::Hit, Some(Tier::Disk)) => Outcome::HitDisk,
             (How::Hit, _) => Outcome::HitMem,
             (How::Revalidated, _) => Outcome::Revalidated,
-            (How::StaleOnError, _) => Outcome::Stale,
+            (How::StaleOnError | How::StaleWhileRevalidate, _) => Outcome::Stale,
             (How::Collapsed { .. }, _) => Outcome::Collapsed,
             (How::Miss { .. } | How::Replaced { .. }, _) => Outcome::Miss,
         }
@@ -179,14 +236,15 @@ impl Story {
 
     /// The member of `Cache-Status` (RFC 9211) for this cache.
     pub fn status(&self, ttl_seconds: i64) -> CacheStatus<'static> {
-        let code = |status| StatusCode::from_u16(status).ok();
         let ttl = Some(ttl_seconds);
+        let fwd_status = StatusCode::from_u16(self.upstream_status).ok();
+        let asked = CacheStatus { fwd: Some(self.fwd), fwd_status, ttl, ..CacheStatus::default() };
         match self.how {
             How::Hit if self.refilled => {
                 let fwd = Some(Forward::Partial);
                 CacheStatus { fwd, ttl, stored: true, ..CacheStatus::default() }
             }
-            How::Hit | How::StaleOnError => {
+            How::Hit => {
                 let detail = match self.tier {
                     Some(Tier::Disk) => "disk",
                     Some(Tier::Upstream) => "filling",
@@ -194,33 +252,16 @@ impl Story {
                 };
                 CacheStatus { ttl, detail: Some(detail), ..CacheStatus::default() }
             }
-            How::Revalidated => CacheStatus {
-                fwd: Some(Forward::Stale),
-                fwd_status: Some(StatusCode::NOT_MODIFIED),
-                ttl,
-                ..CacheStatus::default()
-            },
-            How::Replaced { status } => CacheStatus {
-                fwd: Some(Forward::Stale),
-                fwd_status: code(status),
-                ttl,
-                stored: true,
-                ..CacheStatus::default()
-            },
-            How::Miss { status } => CacheStatus {
-                fwd: Some(Forward::UriMiss),
-                fwd_status: code(status),
-                ttl,
-                stored: true,
-                ..CacheStatus::default()
-            },
-            How::Collapsed { status } => CacheStatus {
-                fwd: Some(Forward::UriMiss),
-                fwd_status: code(status),
-                ttl,
-                collapsed: Some(true),
-                ..CacheStatus::default()
-            },
+            // Nobody waited for the upstream, so it is a hit, stale as its ttl says.
+            How::StaleWhileRevalidate => {
+                let detail = Some("stale-while-revalidate");
+                CacheStatus { ttl, detail, ..CacheStatus::default() }
+            }
+            // RFC 9211 §2.1: what went upstream is no hit, whatever came of it.
+            How::StaleOnError => CacheStatus { detail: Some("stale-if-error"), ..asked },
+            How::Revalidated => asked,
+            How::Replaced { .. } | How::Miss { .. } => CacheStatus { stored: true, ..asked },
+            How::Collapsed { .. } => CacheStatus { collapsed: Some(true), ..asked },
         }
     }
 }

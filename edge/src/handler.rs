@@ -5,16 +5,17 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 use weir_edge_cache::{ObjectId, StoredObject};
-use weir_edge_fill::{Answer, Ask, Found, How, upstream::UpstreamError};
-use weir_edge_freshness::{CacheStatus, Forward};
+use weir_edge_fill::{Answer, Ask, Found, Passed, Place, upstream::UpstreamError};
+use weir_edge_freshness::{CacheStatus, Forward, PassReason};
 use weir_edge_http::{ConnectionInfo, Handler, Request, RequestBody, Response, ResponseBody};
 
 use crate::{
     admit::{self, Admitted},
     authorize,
     deliver::{self, Portion, Story},
-    lookup,
+    invalidate, lookup,
     node::Node,
+    parts,
     record::{Outcome, Record},
     refuse::Refusal,
     service::{Cors, Preset},
@@ -91,6 +92,9 @@ impl Edge {
             self.note(record, admitted, &refusal);
             refusal.response()
         });
+        if admitted.service.server_timing {
+            record.timing(response.headers_mut());
+        }
         if let Some(cors) = cors {
             cors.decorate(&head.headers, response.headers_mut());
         }
@@ -124,20 +128,29 @@ impl Edge {
             return Ok(options());
         }
         if head.method != Method::GET && head.method != Method::HEAD {
-            return self.forward(record, admitted, head, Some(body)).await;
+            return self.forward(record, admitted, head, body).await;
         }
         let key = lookup::key(admitted);
         let id = ObjectId::of(&key);
         let control = lookup::control(&admitted.service, &head.headers);
-        if let Some(object) = self.node.engine.fresh(&id, &key, &control)
+        let engine = &self.node.engine;
+        if let Some(object) = engine.fresh(&id, &key, &control)
             && let Some(response) = self.at_hand(record, admitted, head, &object)?
         {
             return Ok(response);
         }
-        if control.only_if_cached && self.node.engine.fresh(&id, &key, &control).is_none() {
+        let ask = lookup::ask(admitted, Place { id, key: key.into() }, &head.headers);
+        let mut fresh = engine.fresh_for(&ask);
+        if let Some(object) = &fresh
+            && let Some(response) = self.at_hand(record, admitted, head, object)?
+        {
+            return Ok(response);
+        }
+        let ask = if head.method == Method::HEAD { ask.head() } else { ask };
+        fresh = fresh.or_else(|| engine.fresh_for(&ask));
+        if control.only_if_cached && fresh.is_none() {
             return Err(Refusal::OnlyIfCached);
         }
-        let ask = lookup::ask(admitted, key, id, &head.headers);
         self.fetch(record, admitted, head, &ask).await
     }
 
@@ -153,26 +166,32 @@ impl Edge {
         let size = Some(object.size);
         let portion = deliver::portion(&head.method, &head.headers, object.status, &stored, size)?;
         let bodiless = head.method == Method::HEAD || portion == Portion::NotModified;
-        let range = match portion {
-            Portion::Part(range) => range.first..range.end(),
-            _ => 0..object.size,
-        };
-        let body = if bodiless {
-            ResponseBody::empty()
-        } else {
-            let Some(mut pieces) = self.node.engine.at_hand(object, &range) else {
-                return Ok(None);
-            };
-            match pieces.len() {
-                0 => ResponseBody::empty(),
-                1 => ResponseBody::full(pieces.remove(0)),
-                _ => {
-                    let pieces = futures::stream::iter(pieces.into_iter().map(Ok));
-                    ResponseBody::stream(pieces, Some(range.end - range.start))
+        let engine = &self.node.engine;
+        let body = match &portion {
+            _ if bodiless => ResponseBody::empty(),
+            Portion::Parts(several) => {
+                let pieces = |range| engine.at_hand(object, &parts::offsets(range));
+                let pieces: Option<Vec<_>> = several.ranges.iter().map(pieces).collect();
+                let Some(pieces) = pieces else { return Ok(None) };
+                parts::at_hand(&several.frame(), pieces)
+            }
+            Portion::Part(_) | Portion::Whole | Portion::NotModified => {
+                let range = match &portion {
+                    Portion::Part(range) => parts::offsets(range),
+                    _ => 0..object.size,
+                };
+                let Some(mut pieces) = engine.at_hand(object, &range) else { return Ok(None) };
+                match pieces.len() {
+                    0 => ResponseBody::empty(),
+                    1 => ResponseBody::full(pieces.remove(0)),
+                    _ => {
+                        let pieces = futures::stream::iter(pieces.into_iter().map(Ok));
+                        ResponseBody::stream(pieces, Some(range.end - range.start))
+                    }
                 }
             }
         };
-        let story = Story { how: How::Hit, tier: None, refilled: false };
+        let story = Story::hit();
         let mut response = self.head(admitted, object, stored, &portion, size, &story);
         *response.body_mut() = body;
         record.outcome = story.outcome();
@@ -187,23 +206,17 @@ impl Edge {
         head: &Parts,
         ask: &Ask,
     ) -> Result<Response, Refusal> {
-        // A HEAD does not bring a body into the cache.
-        if head.method == Method::HEAD
-            && self.node.engine.fresh(&ask.id, &ask.key, &ask.control).is_none()
-        {
-            return self.forward(record, admitted, head, None).await;
-        }
         let due = Instant::now() + ask.policy.deadline;
         let mut anew = ANEW;
         loop {
             let resolved = self.node.engine.resolve_by(ask, due).await;
             let found = match resolved.map_err(Refusal::Upstream)? {
                 Answer::Object(found) => found,
-                Answer::Passed(response) => {
+                Answer::Passed(Passed { response, fwd, reason }) => {
                     record.outcome = Outcome::Bypass;
                     let mut response = deliver::passed(&admitted.service, &head.method, response);
-                    let status = response.status();
-                    self.bypassed(&mut response, Forward::UriMiss, status);
+                    let reason = reason.map(PassReason::as_str);
+                    self.bypassed(&mut response, fwd, reason);
                     return Ok(response);
                 }
             };
@@ -228,18 +241,27 @@ impl Edge {
         let stored = object.headers();
         let size = found.size();
         let portion = deliver::portion(&head.method, &head.headers, object.status, &stored, size)?;
-        let mut story = Story { how: found.how, tier: None, refilled: false };
-        let (range, length) = match &portion {
-            Portion::Part(range) => (Some(range.first..range.end()), Some(range.len())),
-            _ => (None, size),
-        };
-        let body = if head.method == Method::HEAD || portion == Portion::NotModified {
-            ResponseBody::empty()
-        } else {
-            let opened = self.node.engine.open(ask, found, range).await;
-            let reader = opened.map_err(Refusal::Upstream)?;
-            (story.tier, story.refilled) = (reader.tier(), reader.refilled());
-            deliver::body(reader, length)
+        let mut story = Story::of(found);
+        let engine = &self.node.engine;
+        let body = match &portion {
+            _ if head.method == Method::HEAD => ResponseBody::empty(),
+            Portion::NotModified => ResponseBody::empty(),
+            Portion::Parts(several) => {
+                let opened = parts::open(engine, ask, found, &several.frame()).await;
+                let (body, tier, refilled) = opened.map_err(Refusal::Upstream)?;
+                (story.tier, story.refilled) = (tier, refilled);
+                body
+            }
+            Portion::Part(_) | Portion::Whole => {
+                let (range, length) = match &portion {
+                    Portion::Part(range) => (Some(parts::offsets(range)), Some(range.len())),
+                    _ => (None, size),
+                };
+                let opened = engine.open(ask, found, range).await;
+                let reader = opened.map_err(Refusal::Upstream)?;
+                (story.tier, story.refilled) = (reader.tier(), reader.refilled());
+                deliver::body(reader, length)
+            }
         };
         let mut response = self.head(admitted, object, stored, &portion, size, &story);
         *response.body_mut() = body;
@@ -270,14 +292,13 @@ impl Edge {
         record: &mut Record,
         admitted: &Admitted,
         head: &Parts,
-        body: Option<RequestBody>,
+        body: RequestBody,
     ) -> Result<Response, Refusal> {
         use futures::StreamExt;
-        let key = lookup::key(admitted);
-        let id = ObjectId::of(&key);
-        let ask = lookup::ask(admitted, key, id, &head.headers);
+        let place = Place::of(lookup::key(admitted));
+        let ask = lookup::ask(admitted, place.clone(), &head.headers);
         let upstream = ask.upstream.id().to_owned();
-        let body = body.filter(|body| !body.is_empty()).map(|body| {
+        let body = Some(body).filter(|body| !body.is_empty()).map(|body| {
             let pieces = body.into_stream().map(move |piece| {
                 piece.map_err(|error| UpstreamError::Protocol {
                     upstream: upstream.clone(),
@@ -290,22 +311,39 @@ impl Edge {
         let due = body.is_none().then(|| Instant::now() + ask.policy.deadline);
         let sent = self.node.engine.pass_by(&ask, head.method.clone(), body, due).await;
         let response = sent.map_err(Refusal::Upstream)?;
-        // RFC 9111 §4.4: what an unsafe method changed is not served from the cache.
-        let unsafe_method = !head.method.is_safe();
-        if unsafe_method && !response.status.is_client_error() && !response.status.is_server_error()
-        {
-            self.node.engine.purge(&id);
+        // RFC 9111 §4.4: what an unsafe method changed is not served from the cache. An error
+        // changed nothing.
+        let failed = response.status.is_client_error() || response.status.is_server_error();
+        if !head.method.is_safe() && !failed {
+            self.node.engine.purge(&place);
+            let named = invalidate::named(
+                record.scheme(),
+                &admitted.authority,
+                &head.uri,
+                &response.headers,
+            );
+            for uri in named {
+                self.invalidate(admitted, &uri);
+            }
         }
         record.outcome = Outcome::Bypass;
         let mut response = deliver::passed(&admitted.service, &head.method, response);
-        let status = response.status();
-        self.bypassed(&mut response, Forward::Method, status);
+        self.bypassed(&mut response, Forward::Method, None);
         Ok(response)
     }
 
-    fn bypassed(&self, response: &mut Response, fwd: Forward, status: StatusCode) {
-        let status =
-            CacheStatus { fwd: Some(fwd), fwd_status: Some(status), ..CacheStatus::default() };
+    /// Forgets what lies under another URL of the same authority.
+    fn invalidate(&self, admitted: &Admitted, uri: &http::Uri) {
+        let services = self.node.services.load();
+        // A path that no service of ours answers has nothing in the cache.
+        if let Ok(other) = admit::admit_url(&services, &admitted.authority, uri) {
+            self.node.engine.purge(&Place::of(lookup::key(&other)));
+        }
+    }
+
+    fn bypassed(&self, response: &mut Response, fwd: Forward, detail: Option<&str>) {
+        let (fwd, fwd_status) = (Some(fwd), Some(response.status()));
+        let status = CacheStatus { fwd, fwd_status, detail, ..CacheStatus::default() };
         status.append(&self.node.name, response.headers_mut());
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use weir_edge_cache::ObjectId;
-use weir_edge_fill::Ask;
+use weir_edge_fill::{Ask, Facet, Place};
 use weir_edge_freshness::RequestControl;
 
 use crate::{
@@ -61,7 +60,7 @@ pub fn dropped_query(admitted: &Admitted) -> Vec<String> {
 
 /// Everything the fill engine needs to fetch the object. Costs a few allocations, so it is
 /// made only when the cache cannot answer.
-pub fn ask(admitted: &Admitted, key: String, id: ObjectId, headers: &HeaderMap) -> Ask {
+pub fn ask(admitted: &Admitted, place: Place, headers: &HeaderMap) -> Ask {
     let service = &admitted.service;
     let path = service.upstream_path(&admitted.path);
     let query = kept_query(service, admitted.query.as_deref());
@@ -74,8 +73,8 @@ pub fn ask(admitted: &Admitted, key: String, id: ObjectId, headers: &HeaderMap) 
         }
     }
     Ask {
-        id,
-        key: key.into(),
+        id: place.id,
+        key: place.key,
         service: Arc::clone(&service.id),
         policy: Arc::clone(&service.policy),
         upstream: Arc::clone(&service.upstream),
@@ -85,6 +84,7 @@ pub fn ask(admitted: &Admitted, key: String, id: ObjectId, headers: &HeaderMap) 
         alone_headers: Arc::new(alone),
         range: crate::deliver::first_range(headers),
         control: control(service, headers),
+        facet: Facet::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use tokio::time::Instant;
 use weir_edge_http::{ConnectionInfo, Request, Response, body::Observer};
@@ -137,6 +138,23 @@ impl Record {
 
     pub fn host(&mut self, host: &str) {
         host.clone_into(&mut self.host);
+    }
+
+    /// Scheme of the request's URI, as its connection says.
+    pub fn scheme(&self) -> &'static str {
+        if self.connection.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// What the cache did, and how long it took where that was not the cache alone, for the
+    /// developer tools of a browser (Server-Timing, W3C).
+    pub fn timing(&self, headers: &mut HeaderMap) {
+        let mut text = format!("cache;desc={}", self.outcome.as_str());
+        if !matches!(self.outcome, Outcome::HitMem | Outcome::HitDisk | Outcome::Own) {
+            let millis = millis(self.started.elapsed().as_secs_f64());
+            text.push_str(&format!(", fill;dur={millis}"));
+        }
+        let value = HeaderValue::try_from(text).expect("words and digits are a header value");
+        headers.append(HeaderName::from_static("server-timing"), value);
     }
 
     /// Lets the response go; the record is written when its body has ended.

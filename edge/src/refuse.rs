@@ -71,6 +71,7 @@ impl Refusal {
             Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(UpstreamError::Silent { .. }) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(UpstreamError::Refused { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(UpstreamError::Status { status, .. }) => *status,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
         }
     }
@@ -92,7 +93,7 @@ impl Refusal {
                 let methods = HeaderValue::from_static("GET, HEAD, OPTIONS");
                 headers.insert(header::ALLOW, methods);
             }
-            Self::Upstream(UpstreamError::Refused { .. }) => {
+            Self::Upstream(UpstreamError::Refused { .. } | UpstreamError::Status { .. }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

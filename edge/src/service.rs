@@ -68,6 +68,8 @@ pub struct Service {
     pub token: Option<TokenRule>,
     pub set_headers: Vec<(HeaderName, HeaderValue)>,
     pub remove_headers: Vec<HeaderName>,
+    /// Whether answers tell how long their fill took.
+    pub server_timing: bool,
     pub upstream: Arc<dyn Upstream>,
     pub policy: Arc<Policy>,
     /// Where the configuration says so: `edge.toml:41`.

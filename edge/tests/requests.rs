@@ -111,10 +111,13 @@ fn service(id: &str, prefix: &str, preset: Preset, upstream: Arc<dyn Upstream>) 
         token: None,
         set_headers: vec![(header::X_CONTENT_TYPE_OPTIONS, "nosniff".parse().unwrap())],
         remove_headers: vec![header::SERVER],
+        server_timing: false,
         upstream,
         policy: Arc::new(Policy {
             default_ttl: std::time::Duration::from_secs(60),
             negative_ttl: std::time::Duration::from_secs(1),
+            stale_if_error: std::time::Duration::from_secs(600),
+            store_set_cookie: false,
             deadline: std::time::Duration::from_secs(2),
             resumes: 3,
         }),

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
-use weir_edge_cache::{CHUNK_SIZE, ObjectId};
+use weir_edge_cache::{CHUNK_SIZE, ObjectId, VARIANT_MARK};
 use weir_edge_freshness::RequestControl;
 
 use crate::upstream::{UpBody, Upstream, UpstreamRequest};
@@ -16,10 +16,40 @@ pub struct Policy {
     pub default_ttl: Duration,
     /// The same for 404 and 410.
     pub negative_ttl: Duration,
+    /// For how long past its freshness a stored response stands in while no upstream can be
+    /// reached, where nothing forbids it (RFC 9111 §4.2.4). An answered error is another
+    /// matter: only its own `stale-if-error` covers that.
+    pub stale_if_error: Duration,
+    /// Store responses that set cookies, for everybody.
+    pub store_set_cookie: bool,
     /// Until a client has its first byte or an answer, and between two pieces of a body.
     pub deadline: Duration,
     /// Further requests to resume one broken body.
     pub resumes: u32,
+}
+
+/// Where an object lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Hash of `key`.
+    pub id: ObjectId,
+    pub key: Arc<str>,
+}
+
+impl Place {
+    pub fn of(key: impl Into<Arc<str>>) -> Self {
+        let key = key.into();
+        Self { id: ObjectId::of(&key), key }
+    }
+}
+
+/// Which response of a URL an ask is about, where it is not simply the one to GET.
+#[derive(Debug, Clone, Default)]
+pub struct Facet {
+    /// A variant: the place of its URL, which says what selects (RFC 9111 §4.1).
+    pub(crate) url: Option<Place>,
+    /// The answer to HEAD: the place of the one to GET.
+    pub(crate) get: Option<Place>,
 }
 
 /// A request for an object. Cheap to clone.
@@ -44,9 +74,48 @@ pub struct Ask {
     /// What the client says of stored answers (RFC 9111 §5.2.1), as far as the service
     /// lets it.
     pub control: RequestControl,
+    pub facet: Facet,
 }
 
 impl Ask {
+    /// The same for HEAD: its answer has a place of its own, since it may come without the
+    /// one to GET (RFC 9110 §9.3.2).
+    pub fn head(&self) -> Self {
+        let get = Place { id: self.id, key: Arc::clone(&self.key) };
+        let Place { id, key } = Place::of(format!("{}{VARIANT_MARK}head", self.key));
+        let facet = Facet { url: None, get: Some(get) };
+        Self { id, key, range: None, facet, ..self.clone() }
+    }
+
+    pub(crate) fn method(&self) -> Method {
+        if self.facet.get.is_some() { Method::HEAD } else { Method::GET }
+    }
+
+    /// The ask for GET of an ask for HEAD.
+    pub(crate) fn get(&self) -> Option<Self> {
+        let Place { id, key } = self.facet.get.clone()?;
+        Some(Self { id, key, facet: Facet::default(), ..self.clone() })
+    }
+
+    /// The place of the URL, whatever variant it is about.
+    pub(crate) fn url(&self) -> Place {
+        let own = || Place { id: self.id, key: Arc::clone(&self.key) };
+        self.facet.url.clone().unwrap_or_else(own)
+    }
+
+    /// The same about a variant of its URL.
+    pub(crate) fn at_variant(&self, place: Place) -> Self {
+        let facet = Facet { url: Some(self.url()), get: self.facet.get.clone() };
+        Self { id: place.id, key: place.key, facet, ..self.clone() }
+    }
+
+    /// The same about the one response for all.
+    pub(crate) fn at_url(&self) -> Self {
+        let Place { id, key } = self.url();
+        let facet = Facet { url: None, get: self.facet.get.clone() };
+        Self { id, key, facet, ..self.clone() }
+    }
+
     /// The range to ask of an upstream for an object of unknown size: whole chunks, so that
     /// what arrives can be kept. None asks for everything.
     pub(crate) fn aligned(&self) -> Option<(u64, Option<u64>)> {
@@ -60,7 +129,7 @@ impl Ask {
 
     pub(crate) fn request(&self, headers: HeaderMap) -> UpstreamRequest {
         UpstreamRequest {
-            method: Method::GET,
+            method: self.method(),
             path_and_query: self.path_and_query.to_string(),
             authority: self.authority.as_deref().map(str::to_owned),
             headers,

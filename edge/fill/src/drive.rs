@@ -11,10 +11,11 @@ use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject};
 use crate::{
     ask::Ask,
     engine::{Engine, late},
-    judge::{self, Meaning, Sent, Stored},
+    judge::{self, HeadMeans, Meaning, Sent, Stored},
     resume::{Resumable, resuming, watched},
     table::{BodyFill, Head, Resolved, Resolving},
     upstream::{DownBody, Phase, UpstreamError, UpstreamResponse},
+    variant,
 };
 
 /// Pieces taken from an upstream before followers are woken once for all of them.
@@ -111,6 +112,9 @@ async fn ask_head(
         let response_millis = engine.clock.unix_millis();
         let times = (request_millis, response_millis);
         let generation = || engine.cache.next_generation();
+        if let Some(head) = updated_by_head(engine, ask, &response, times) {
+            return Ok((head, None));
+        }
         match judge::meaning(ask, &sent, stale, &response, times, generation) {
             Meaning::Store(stored) => {
                 return Ok(open(engine, ask, *stored, response, permit, resolving));
@@ -136,21 +140,20 @@ async fn ask_head(
                 return Ok((head, None));
             }
             Meaning::AskWhole => sent = Sent::Whole,
-            Meaning::Alone { lasting } => {
+            Meaning::Alone { lasting, reason } => {
                 if lasting {
-                    engine.table.alone_for(ask.id, ALONE_FOR);
+                    engine.table.alone_for(ask.id, ALONE_FOR, reason);
                 }
                 if sent.answers_client() {
                     hand_over(resolving, response);
                 }
-                return Ok((Head::Alone, None));
+                return Ok((Head::Alone(reason), None));
             }
             // Who asked gets the server's own words; the waiters do not all go and ask again.
             Meaning::Unavailable(status) => {
                 hand_over(resolving, response);
                 let upstream = ask.upstream.id().into();
-                let reason = format!("it answered {status}");
-                return Err(UpstreamError::Refused { upstream, reason });
+                return Err(UpstreamError::Status { upstream, status });
             }
             Meaning::Contradiction(reason) => {
                 let upstream = ask.upstream.id().into();
@@ -193,6 +196,30 @@ async fn slot(engine: &Engine, ask: &Ask) -> Result<OwnedSemaphorePermit, Upstre
     }
 }
 
+/// RFC 9111 §4.3.5: the stored answer to GET, where this one to HEAD updates it. Where it tells
+/// of another representation, what is stored is stale from now on.
+fn updated_by_head(
+    engine: &Engine,
+    ask: &Ask,
+    response: &UpstreamResponse,
+    times: (u64, u64),
+) -> Option<Head> {
+    let get = ask.get()?;
+    let placed = variant::place(engine, &get)?;
+    match judge::head_means(&placed.ask, &*placed.stored?, response, times) {
+        HeadMeans::Updated(object) => {
+            let object = engine.cache.put_object(*object);
+            let (size, upstream_status) = (Some(object.size), response.status.as_u16());
+            Some(Head::Object(Resolved { object, size, body: None, upstream_status }))
+        }
+        HeadMeans::Outdated(object) => {
+            engine.cache.put_object(*object);
+            None
+        }
+        HeadMeans::Nothing => None,
+    }
+}
+
 fn open(
     engine: &Arc<Engine>,
     ask: &Ask,
@@ -202,7 +229,16 @@ fn open(
     resolving: &Resolving,
 ) -> (Head, Option<Opened>) {
     let upstream_status = response.status.as_u16();
-    let Stored { object, size, covers, etag } = stored;
+    let Stored { mut object, names, size, covers, etag } = stored;
+    let many = !names.is_empty();
+    // One at a time, so that two variants of a URL do not write the same record.
+    let lock = engine.variants.lock();
+    let plan = variant::plan(engine, ask, names, &object);
+    let ask = plan.ask.clone();
+    (object.id, object.key) = (ask.id, (*ask.key).into());
+    if plan.lost {
+        resolving.purged.store(true, Ordering::SeqCst);
+    }
     let end = covers.end.map(|end| index32(end.div_ceil(CHUNK_SIZE as u64)));
     let fill = Arc::new(BodyFill::new(object.generation, chunk_index(covers.start), end));
     let ending = Ending { engine: Arc::clone(engine), ask: ask.clone(), fill: Arc::clone(&fill) };
@@ -218,14 +254,19 @@ fn open(
         }
         None => Some(object),
     };
+    if !purged() {
+        plan.done(engine);
+        engine.counters.variants.fetch_add(u64::from(many), Ordering::Relaxed);
+    }
+    drop(lock);
     // A purge marks first and forgets then: whichever of us came last sees the other.
     if purged() {
         engine.cache.discard_generation(&ask.id, fill.generation, 0);
     }
     let body = watched(response.body, ask.upstream.id().into(), ask.policy.deadline);
     let body = match (etag, covers.end, size) {
-        (Some(etag), Some(end), Some(size)) => {
-            resuming(Some(body), rest_of(ask, etag, covers.start, end, size))
+        (Some(etag), Some(end), Some(size)) if end > covers.start => {
+            resuming(Some(body), rest_of(&ask, etag, covers.start, end, size))
         }
         _ => body,
     };

@@ -1,31 +1,26 @@
-//! The engine: resolves what an object is now, with one upstream request for all who ask,
-//! and opens readers on its bytes.
+//! The engine: what all fills share, what the cache can answer at once, and readers on the
+//! bytes of an object. Finding out what an object is now is in `resolve.rs`.
 
 use std::{
     ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use bytes::Bytes;
-use http::Method;
-use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, oneshot},
-    time::{Instant, timeout_at},
-};
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout_at};
 use weir_config_lifecycle::Clock;
-use weir_edge_cache::{CHUNK_SIZE, Cache, ObjectId, Purged, StoredObject};
+use weir_edge_cache::{CHUNK_SIZE, Cache, ObjectId, Purged, StoredObject, VARIANT_MARK};
 use weir_edge_freshness::RequestControl;
 
 use crate::{
-    ask::Ask,
-    drive, judge,
+    answer::Found,
+    ask::{Ask, Place},
+    judge,
     reader::{Reader, place},
-    table::{Head, Resolved, Resolving, Role, Table},
-    upstream::{UpBody, UpstreamError, UpstreamResponse},
+    table::Table,
+    upstream::UpstreamError,
+    variant,
 };
 
 /// Chunks of a response that are gathered before it starts; more are read as they are sent.
@@ -44,6 +39,12 @@ pub struct Counters {
     pub collapsed: AtomicU64,
     /// Fills whose bytes were thrown away because their response contradicted itself.
     pub tainted: AtomicU64,
+    /// Stale responses served while they are revalidated (RFC 5861 §3).
+    pub stale_while_revalidate: AtomicU64,
+    /// Stale responses served instead of an error (RFC 5861 §4, RFC 9111 §4.2.4).
+    pub stale_if_error: AtomicU64,
+    /// Responses stored beside others of their URL (RFC 9111 §4.1).
+    pub variants: AtomicU64,
 }
 
 /// Everything a fill needs, shared by all of them.
@@ -57,51 +58,8 @@ pub struct Engine {
     /// One permit for each fill under way.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) counters: Counters,
-}
-
-/// How an answer came to be, as `Cache-Status` (RFC 9211) tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
-    /// From the cache, with no word from upstream.
-    Hit,
-    /// Not in the cache; this request asked upstream.
-    Miss { status: u16 },
-    /// Not in the cache; another request was already asking.
-    Collapsed { status: u16 },
-    /// In the cache but stale, and the upstream said that it still holds.
-    Revalidated,
-    /// In the cache but stale, and replaced.
-    Replaced { status: u16 },
-    /// Stale, and served because no upstream answered (RFC 5861 §4).
-    StaleOnError,
-}
-
-/// What a request gets.
-pub enum Answer {
-    Object(Found),
-    /// A response for this request alone; nothing of it is kept.
-    Passed(UpstreamResponse),
-}
-
-/// An object that can be read.
-#[derive(Debug, Clone)]
-pub struct Found {
-    pub(crate) resolved: Resolved,
-    pub how: How,
-    /// When the first byte must be there.
-    pub(crate) due: Instant,
-}
-
-impl Found {
-    pub fn object(&self) -> &Arc<StoredObject> {
-        &self.resolved.object
-    }
-
-    /// Bytes of the whole representation; none while an upstream that declared no length is
-    /// still sending.
-    pub fn size(&self) -> Option<u64> {
-        self.resolved.size
-    }
+    /// Held while a variant becomes reachable: two of one URL must both be in its record.
+    pub(crate) variants: Mutex<()>,
 }
 
 impl Engine {
@@ -119,6 +77,7 @@ impl Engine {
             table: Table::new(),
             slots: Arc::new(Semaphore::new(concurrency)),
             counters: Counters::default(),
+            variants: Mutex::new(()),
         })
     }
 
@@ -140,8 +99,8 @@ impl Engine {
         self.slots.available_permits()
     }
 
-    /// The object if the cache can answer for it without a word from upstream. The hot path:
-    /// no allocation, no lock but that of the object's shard.
+    /// The object if the cache can answer for it without a word from upstream, and has one
+    /// response for all. The hot path: no allocation, no lock but that of the object's shard.
     pub fn fresh(
         &self,
         id: &ObjectId,
@@ -149,7 +108,14 @@ impl Engine {
         control: &RequestControl,
     ) -> Option<Arc<StoredObject>> {
         let object = self.cache.object(id, key)?;
-        judge::usable(&object, control, self.clock.unix_millis()).then_some(object)
+        let usable = judge::usable(&object, control, self.clock.unix_millis());
+        (usable && !variant::is_record(&object)).then_some(object)
+    }
+
+    /// The same for whichever response of its URL a request selects.
+    pub fn fresh_for(&self, ask: &Ask) -> Option<Arc<StoredObject>> {
+        let object = variant::place(self, ask)?.stored?;
+        judge::usable(&object, &ask.control, self.clock.unix_millis()).then_some(object)
     }
 
     /// A range of an object if every byte of it is in RAM: at most [`AT_HAND_MAX`] chunks.
@@ -175,120 +141,6 @@ impl Engine {
             .collect()
     }
 
-    /// Finds out what the object is now: from the cache, by joining a request under way, or
-    /// by asking upstream. The answer and its first byte are there within the deadline.
-    pub async fn resolve(self: &Arc<Self>, ask: &Ask) -> Result<Answer, UpstreamError> {
-        self.resolve_by(ask, Instant::now() + ask.policy.deadline).await
-    }
-
-    /// As [`Engine::resolve`], for a request that began earlier.
-    pub async fn resolve_by(
-        self: &Arc<Self>,
-        ask: &Ask,
-        due: Instant,
-    ) -> Result<Answer, UpstreamError> {
-        if let Some(object) = self.fresh(&ask.id, &ask.key, &ask.control) {
-            return Ok(Answer::Object(Found::stored(object, How::Hit, due)));
-        }
-        // RFC 9111 §5.2.1.5: what such a request brings could not be kept for the others.
-        if ask.control.no_store {
-            return self.alone(ask, due).await;
-        }
-        let stale = self.cache.object(&ask.id, &ask.key);
-        let now = self.clock.unix_millis();
-        let usable = |growing: &Resolved| {
-            is_of(growing, ask) && judge::usable(&growing.object, &ask.control, now)
-        };
-        match self.table.resolve(ask.id, usable) {
-            Role::Alone => self.alone(ask, due).await,
-            Role::Growing(resolved) => Ok(Answer::Object(self.joined(resolved, due))),
-            Role::Leader(resolving, response) => {
-                // Between our look into the cache and now another one may have ended.
-                if let Some(object) = self.fresh(&ask.id, &ask.key, &ask.control) {
-                    let found = Found::stored(object, How::Hit, due);
-                    let head = Head::Object(found.resolved.clone());
-                    self.table.resolved(ask.id, &resolving, head);
-                    return Ok(Answer::Object(found));
-                }
-                self.lead(ask, due, stale, resolving, response).await
-            }
-            Role::Follower(head) => match self.wait(ask, due, head).await {
-                Ok(Head::Object(resolved)) if is_of(&resolved, ask) => {
-                    Ok(Answer::Object(self.joined(resolved, due)))
-                }
-                Ok(Head::Object(_) | Head::Alone) => self.alone(ask, due).await,
-                Ok(Head::Failed(error)) | Err(error) => self.instead(stale, error, due),
-                Ok(Head::Waiting) => unreachable!("wait() returns when there is an answer"),
-            },
-        }
-    }
-
-    fn joined(&self, resolved: Resolved, due: Instant) -> Found {
-        self.counters.collapsed.fetch_add(1, Ordering::Relaxed);
-        let how = How::Collapsed { status: resolved.upstream_status };
-        Found { resolved, how, due }
-    }
-
-    async fn alone(self: &Arc<Self>, ask: &Ask, due: Instant) -> Result<Answer, UpstreamError> {
-        self.pass_by(ask, Method::GET, None, Some(due)).await.map(Answer::Passed)
-    }
-
-    async fn lead(
-        self: &Arc<Self>,
-        ask: &Ask,
-        due: Instant,
-        stale: Option<Arc<StoredObject>>,
-        resolving: Arc<Resolving>,
-        mut response: oneshot::Receiver<UpstreamResponse>,
-    ) -> Result<Answer, UpstreamError> {
-        let head = resolving.head.subscribe();
-        let had = stale.as_ref().map(|stale| stale.generation);
-        let engine = Arc::clone(self);
-        self.runtime.spawn(drive::resolve(engine, ask.clone(), stale.clone(), resolving));
-        match self.wait(ask, due, head).await {
-            Ok(Head::Object(resolved)) => {
-                let how = led(&resolved, had);
-                Ok(Answer::Object(Found { resolved, how, due }))
-            }
-            Ok(Head::Alone) => match response.try_recv() {
-                Ok(response) => Ok(Answer::Passed(response)),
-                Err(_) => self.alone(ask, due).await,
-            },
-            Ok(Head::Failed(error)) | Err(error) => match self.instead(stale, error, due) {
-                Err(error) => response.try_recv().map(Answer::Passed).map_err(|_| error),
-                answer => answer,
-            },
-            Ok(Head::Waiting) => unreachable!("wait() returns when there is an answer"),
-        }
-    }
-
-    /// Sends the client's own request upstream; nothing of the answer is kept. `due` is when
-    /// its head must be there, where anything says so.
-    pub async fn pass_by(
-        self: &Arc<Self>,
-        ask: &Ask,
-        method: Method,
-        body: Option<UpBody>,
-        due: Option<Instant>,
-    ) -> Result<UpstreamResponse, UpstreamError> {
-        let Some(due) = due else { return self.pass(ask, method, body).await };
-        let sent = timeout_at(due, self.pass(ask, method, body)).await;
-        sent.unwrap_or_else(|_| Err(late(ask)))
-    }
-
-    async fn pass(
-        self: &Arc<Self>,
-        ask: &Ask,
-        method: Method,
-        body: Option<UpBody>,
-    ) -> Result<UpstreamResponse, UpstreamError> {
-        let request = ask.alone(method, body);
-        let upstream = Arc::clone(&ask.upstream);
-        // On the fill runtime, so that pooled connections do not die with a worker.
-        let sent = self.runtime.spawn(async move { upstream.send(request).await }).await;
-        sent.unwrap_or_else(|gone| Err(lost(ask, &gone.to_string())))
-    }
-
     /// Opens `range` of an object and waits for its first byte, so that a failure up to there
     /// can still be answered with a status. `None` is everything.
     pub async fn open(
@@ -297,74 +149,34 @@ impl Engine {
         found: &Found,
         range: Option<Range<u64>>,
     ) -> Result<Reader, UpstreamError> {
+        let object = found.object();
+        // Its bytes lie where it lies, which for a variant is not where the URL does.
+        let ask = Ask { id: object.id, key: (*object.key).into(), ..ask.clone() };
         let mut reader = Reader::new(Arc::clone(self), ask.clone(), found, range);
         let primed = timeout_at(found.due, reader.prime()).await;
-        primed.unwrap_or_else(|_| Err(late(ask)))?;
+        primed.unwrap_or_else(|_| Err(late(&ask)))?;
         Ok(reader)
     }
 
-    /// Forgets an object. What is on its way reaches those who already wait for it and is not
-    /// kept; whoever asks from now on is answered anew.
-    pub fn purge(&self, id: &ObjectId) -> Option<Purged> {
-        // In this order: a fill that stores its object after we looked sees the mark.
-        self.table.purge(*id);
-        self.cache.purge(id)
-    }
-
-    /// Stale content rather than an error, where the origin allows it.
-    fn instead(
-        &self,
-        stale: Option<Arc<StoredObject>>,
-        error: UpstreamError,
-        due: Instant,
-    ) -> Result<Answer, UpstreamError> {
-        let now = self.clock.unix_millis();
-        match stale {
-            Some(object) if judge::may_serve_on_error(&object, now) => {
-                Ok(Answer::Object(Found::stored(object, How::StaleOnError, due)))
+    /// Forgets the responses of a URL, variants and answers to HEAD too. What is on its way
+    /// reaches those who already wait for it and is not kept; whoever asks from now on is
+    /// answered anew.
+    pub fn purge(&self, place: &Place) -> Option<Purged> {
+        let head = Place::of(format!("{}{VARIANT_MARK}head", place.key));
+        let mut all = Purged::default();
+        for Place { id, key } in [place, &head] {
+            let record = self.cache.object(id, key).filter(|object| variant::is_record(object));
+            let variants = record.map_or_else(Vec::new, |record| variant::variants(&record));
+            for id in variants.iter().chain([id]) {
+                // In this order: a fill that stores its object after we looked sees the mark.
+                self.table.purge(*id);
+                if let Some(Purged { objects, bytes }) = self.cache.purge(id) {
+                    all.objects += objects;
+                    all.bytes += bytes;
+                }
             }
-            _ => Err(error),
         }
-    }
-
-    async fn wait(
-        &self,
-        ask: &Ask,
-        due: Instant,
-        mut head: tokio::sync::watch::Receiver<Head>,
-    ) -> Result<Head, UpstreamError> {
-        let answered = head.wait_for(|head| !matches!(head, Head::Waiting));
-        match timeout_at(due, answered).await {
-            Ok(Ok(head)) => Ok(head.clone()),
-            Ok(Err(_)) => Err(lost(ask, "its fill ended without an answer")),
-            Err(_) => Err(late(ask)),
-        }
-    }
-}
-
-impl Found {
-    fn stored(object: Arc<StoredObject>, how: How, due: Instant) -> Self {
-        let resolved = Resolved {
-            size: Some(object.size),
-            upstream_status: object.status.as_u16(),
-            object,
-            body: None,
-        };
-        Self { resolved, how, due }
-    }
-}
-
-/// Whether it is what was asked for: two keys may have one hash.
-fn is_of(resolved: &Resolved, ask: &Ask) -> bool {
-    *resolved.object.key == *ask.key
-}
-
-fn led(resolved: &Resolved, had: Option<u64>) -> How {
-    let status = resolved.upstream_status;
-    match had {
-        None => How::Miss { status },
-        Some(generation) if generation == resolved.object.generation => How::Revalidated,
-        Some(_) => How::Replaced { status },
+        (all.objects > 0).then_some(all)
     }
 }
 
@@ -374,8 +186,4 @@ pub(crate) fn late(ask: &Ask) -> UpstreamError {
         phase: crate::upstream::Phase::Headers,
         after: ask.policy.deadline,
     }
-}
-
-fn lost(ask: &Ask, reason: &str) -> UpstreamError {
-    UpstreamError::Refused { upstream: ask.upstream.id().into(), reason: reason.into() }
 }

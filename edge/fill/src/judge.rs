@@ -3,14 +3,15 @@
 
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use weir_edge_cache::{CHUNK_SIZE, Fields, StoredObject};
 use weir_edge_freshness::{
-    self as freshness, CacheControl, ContentRange, EntityTag, Exchange, Flags, Freshness, Lifetime,
-    PassReason, RequestControl, Rules, Storability,
+    self as freshness, ContentRange, EntityTag, Exchange, Flags, Freshness, Lifetime, PassReason,
+    RequestControl, Rules, Storability,
+    vary::{Selecting, selecting},
 };
 
-use crate::{ask::Ask, drive::with_range, upstream::UpstreamResponse};
+use crate::{ask::Ask, drive::with_range, upstream::UpstreamResponse, variant};
 
 /// Largest object that is taken, 1 TiB: a length is only a promise, and forgetting an object
 /// costs a step for each chunk it might have.
@@ -18,14 +19,8 @@ pub(crate) const OBJECT_MAX: u64 = (1 << 20) * CHUNK_SIZE as u64;
 
 /// Fields of a response that are not stored: they speak of one message or one connection.
 /// `Alt-Svc` speaks of the origin's own authority (RFC 7838 §3).
-const NOT_STORED: [header::HeaderName; 6] = [
-    header::AGE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
-    header::ACCEPT_RANGES,
-    header::ALT_SVC,
-    header::SET_COOKIE,
-];
+const NOT_STORED: [header::HeaderName; 4] =
+    [header::AGE, header::CONTENT_LENGTH, header::ACCEPT_RANGES, header::ALT_SVC];
 
 /// What was asked of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +70,8 @@ fn validators(stored: &HeaderMap) -> impl Iterator<Item = (header::HeaderName, H
 pub(crate) struct Stored {
     /// Its size is 0 while it is unknown.
     pub object: StoredObject,
+    /// What selects it among the responses of its URL.
+    pub names: Vec<HeaderName>,
     pub size: Option<u64>,
     /// Which bytes the body carries; no end while the size is unknown.
     pub covers: Covers,
@@ -104,6 +101,8 @@ pub(crate) enum Meaning {
     /// For who asked, and nobody else. `lasting`: another request would fare no better.
     Alone {
         lasting: bool,
+        /// Why it may not be kept; none where it is too large.
+        reason: Option<PassReason>,
     },
     /// The server could not; the object may be as it was.
     Unavailable(StatusCode),
@@ -130,9 +129,12 @@ pub(crate) fn meaning(
             // §3 holds for the updated response as it did for the first one.
             freshness::update(&mut headers, &response.headers);
             let times = (request_millis, response_millis);
-            let keep = lifetime(ask, stale.status, &ask.headers, &headers, times).is_some();
-            return if keep { Meaning::Unchanged } else { Meaning::AskWhole };
+            let keep = lifetime(ask, stale.status, &ask.headers, &headers, times).is_ok();
+            // What now varies on more fields lies in another place.
+            let here = variant::names(ask, &headers) == variant::names(ask, &stale.headers());
+            return if keep && here { Meaning::Unchanged } else { Meaning::AskWhole };
         }
+
         (StatusCode::PARTIAL_CONTENT, Sent::Range { first, last }) => {
             match partial(response, *first, *last) {
                 Ok(Some((range, size))) => (range.into(), Some(size)),
@@ -144,20 +146,26 @@ pub(crate) fn meaning(
         (StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED, _) => {
             return Meaning::Contradiction(format!("{} to a plain request", response.status));
         }
-        (status, _) if unavailable(status) => return Meaning::Unavailable(status),
+        (status, _)
+            if unavailable(status) && !states_lifetime(ask, stale, response, response_millis) =>
+        {
+            return Meaning::Unavailable(status);
+        }
+        _ if ask.method() == Method::HEAD => ((0..0).into(), Some(0)),
         _ => (Covers { start: 0, end: response.content_length }, response.content_length),
     };
     if size.is_some_and(|size| size > OBJECT_MAX) {
-        return Meaning::Alone { lasting: true };
+        return Meaning::Alone { lasting: true, reason: None };
     }
     let status = match response.status {
         StatusCode::PARTIAL_CONTENT => StatusCode::OK,
         status => status,
     };
     let times = (request_millis, response_millis);
-    match lifetime(ask, status, &ask.headers, &response.headers, times) {
-        Some(lifetime) => {
-            let kept = kept_fields(&response.headers);
+    let lifetime = lifetime(ask, status, &ask.headers, &response.headers, times);
+    match lifetime.and_then(|lifetime| Ok((lifetime, variant::names(ask, &response.headers)?))) {
+        Ok((lifetime, names)) => {
+            let kept = kept_fields(ask, response.status, &response.headers);
             let etag = strong_etag(&kept);
             let object = stored(
                 ask,
@@ -168,14 +176,14 @@ pub(crate) fn meaning(
                 request_millis,
                 lifetime,
             );
-            Meaning::Store(Box::new(Stored { object, size, covers, etag }))
+            Meaning::Store(Box::new(Stored { object, names, size, covers, etag }))
         }
-        None => {
+        Err(reason) => {
             // What a client says of itself, and an error that is about it or about the moment,
             // says nothing of the next one's answer.
-            let anyone = HeaderMap::new();
-            let shared = lifetime(ask, status, &anyone, &response.headers, times).is_some();
-            Meaning::Alone { lasting: !shared && !status.is_client_error() }
+            let own = matches!(reason, PassReason::RequestNoStore | PassReason::Authorization);
+            let of_the_moment = status.is_client_error() || status.is_server_error();
+            Meaning::Alone { lasting: !own && !of_the_moment, reason: Some(reason) }
         }
     }
 }
@@ -207,16 +215,30 @@ fn unavailable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
-/// `None` when the response may not be kept, or would be of no use.
+/// Whether a server error says itself for how long it holds (RFC 9111 §3: any final status may
+/// be stored then), and nothing better is there.
+fn states_lifetime(
+    ask: &Ask,
+    stale: Option<&StoredObject>,
+    response: &UpstreamResponse,
+    now_millis: u64,
+) -> bool {
+    let lifetime = || freshness::freshness_lifetime(&response.headers, now_millis);
+    !stale.is_some_and(|stale| may_serve_on_error(stale, ask, Trouble::Answered, now_millis))
+        && lifetime().is_some_and(|millis| millis > 0)
+}
+
+/// `Err` says why the response may not be kept, or would be of no use.
 fn lifetime(
     ask: &Ask,
     status: StatusCode,
     request: &HeaderMap,
     response: &HeaderMap,
     (request_millis, response_millis): (u64, u64),
-) -> Option<Lifetime> {
+) -> Result<Lifetime, PassReason> {
     let rules = rules(ask, response);
     let exchange = Exchange {
+        // RFC 9110 §9.3.2: what may be kept of an answer to GET may be kept of one to HEAD.
         method: &Method::GET,
         request,
         status,
@@ -225,37 +247,53 @@ fn lifetime(
         response_millis,
     };
     match freshness::storable(&exchange, &rules) {
-        Storability::Store(lifetime) => Some(lifetime),
+        Storability::Store(lifetime) => Ok(lifetime),
         // A missing object is asked for by many at once; a moment's memory spares the origin.
         Storability::Pass(PassReason::Useless)
-            if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) =>
+            if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+                && !ask.policy.negative_ttl.is_zero()
+                && freshness::freshness_lifetime(response, response_millis).is_none() =>
         {
             let mut lifetime =
                 Lifetime::of(status, response, request_millis, response_millis, &rules);
             lifetime.lifetime_millis = millis(ask.policy.negative_ttl);
-            Some(lifetime)
+            Ok(lifetime)
         }
-        Storability::Pass(_) => None,
+        Storability::Pass(reason) => Err(reason),
     }
 }
 
 fn rules(ask: &Ask, response: &HeaderMap) -> Rules {
-    let named = response.get_all(header::VARY).iter();
-    let named = named.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    // Where none of a client's fields go upstream, none of them select anything.
-    let vary_safe = named
-        .filter(|_| ask.headers.is_empty())
-        .filter_map(|name| header::HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| name.as_str() != "*")
-        .collect();
-    let default_ttl_millis = Some(millis(ask.policy.default_ttl));
-    Rules { default_ttl_millis, vary_safe, ..Rules::default() }
+    let policy = &ask.policy;
+    // What selects is the table's business: there is a place for each variant.
+    let vary_safe = match (selecting(response), variant::names(ask, response)) {
+        (Selecting::Fields(names), Ok(_)) => names,
+        _ => Vec::new(),
+    };
+    let default_ttl = Some(policy.default_ttl).filter(|ttl| !ttl.is_zero());
+    Rules {
+        default_ttl_millis: default_ttl.map(millis),
+        store_set_cookie: policy.store_set_cookie,
+        vary_safe,
+        ..Rules::default()
+    }
 }
 
-fn kept_fields(response: &HeaderMap) -> HeaderMap {
+fn kept_fields(ask: &Ask, status: StatusCode, response: &HeaderMap) -> HeaderMap {
     let mut kept = response.clone();
+    let length = kept.get(header::CONTENT_LENGTH).cloned();
     for name in &NOT_STORED {
         kept.remove(name);
+    }
+    if let Some(length) = length.filter(|_| ask.method() == Method::HEAD) {
+        kept.insert(header::CONTENT_LENGTH, length);
+    }
+    // The part that this message carried is not what is stored.
+    if status == StatusCode::PARTIAL_CONTENT {
+        kept.remove(header::CONTENT_RANGE);
+    }
+    if !ask.policy.store_set_cookie {
+        kept.remove(header::SET_COOKIE);
     }
     kept
 }
@@ -281,7 +319,7 @@ fn stored(
         response_millis: lifetime.response_millis,
         initial_age_millis: lifetime.initial_age_millis,
         lifetime_millis: lifetime.lifetime_millis,
-        flags: lifetime.flags.0,
+        flags: lifetime.flags.0 | variant::mark(ask),
         tags: Box::default(),
         epoch: 0,
     }
@@ -298,7 +336,7 @@ pub(crate) fn updated(
     freshness::update(&mut headers, &response.headers);
     let rules = rules(ask, &headers);
     let lifetime = Lifetime::of(stale.status, &headers, request_millis, response_millis, &rules);
-    let headers = kept_fields(&headers);
+    let headers = kept_fields(ask, stale.status, &headers);
     let (status, size, generation) = (stale.status, stale.size, stale.generation);
     stored(ask, status, &headers, size, generation, request_millis, lifetime)
 }
@@ -334,14 +372,102 @@ pub fn age_millis(object: &StoredObject, now_millis: u64) -> u64 {
     kept_lifetime(object).age_millis(now_millis)
 }
 
-/// RFC 5861 §4: how long an origin lets its stale response stand in for an error.
-pub(crate) fn may_serve_on_error(object: &StoredObject, now_millis: u64) -> bool {
+/// Why there is no answer to give but a stored one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The upstream answered, with an error.
+    Answered,
+    /// No upstream can be reached.
+    Disconnected,
+}
+
+/// RFC 5861 §4: whether a stale response may stand in for an error; and RFC 9111 §4.2.4:
+/// whether it may while we are disconnected, where nothing forbids it.
+pub(crate) fn may_serve_on_error(
+    object: &StoredObject,
+    ask: &Ask,
+    trouble: Trouble,
+    now_millis: u64,
+) -> bool {
+    // RFC 9111 §5.2.1.4
+    if ask.control.no_cache {
+        return false;
+    }
+    let by_millis = match kept_lifetime(object).freshness(now_millis) {
+        Freshness::Stale { by_millis } => by_millis,
+        // Fresh, but not as fresh as the client would have it.
+        Freshness::Fresh { .. } => 0,
+        Freshness::MustRevalidate => return false,
+    };
+    let stated = freshness::response_control(&object.headers()).0.stale_if_error;
+    let stated = stated.map(|seconds| seconds.saturating_mul(1000));
+    let window = match trouble {
+        Trouble::Answered => stated,
+        Trouble::Disconnected => stated.or(Some(millis(ask.policy.stale_if_error))),
+    };
+    window.is_some_and(|window| window > 0 && by_millis <= window)
+}
+
+/// RFC 5861 §3: whether a stale response may be served while it is revalidated. A request that
+/// says how fresh it wants its answer gets no stale one.
+pub(crate) fn may_serve_while_revalidating(
+    object: &StoredObject,
+    control: &RequestControl,
+    now_millis: u64,
+) -> bool {
+    if control.no_cache || control.max_age.is_some() || control.min_fresh.is_some() {
+        return false;
+    }
     let Freshness::Stale { by_millis } = kept_lifetime(object).freshness(now_millis) else {
         return false;
     };
-    let headers = object.headers();
-    let control = CacheControl::parse(headers.get_all(header::CACHE_CONTROL));
-    control.stale_if_error.is_some_and(|seconds| by_millis <= seconds.saturating_mul(1000))
+    let window = freshness::response_control(&object.headers()).0.stale_while_revalidate;
+    window.is_some_and(|seconds| by_millis <= seconds.saturating_mul(1000))
+}
+
+/// Whether a stored object is fresh by itself, whatever a request wants.
+pub(crate) fn fresh(object: &StoredObject, now_millis: u64) -> bool {
+    matches!(kept_lifetime(object).freshness(now_millis), Freshness::Fresh { .. })
+}
+
+/// What an answer to HEAD means for the stored answer to GET.
+pub(crate) enum HeadMeans {
+    /// RFC 9111 §4.3.5: it is about the same representation, whose fields are now these.
+    Updated(Box<StoredObject>),
+    /// It is about another one: what is stored is stale.
+    Outdated(Box<StoredObject>),
+    /// Nothing.
+    Nothing,
+}
+
+/// RFC 9111 §4.3.5, for the stored answer to GET that the HEAD could have been answered with.
+pub(crate) fn head_means(
+    ask: &Ask,
+    stored: &StoredObject,
+    response: &UpstreamResponse,
+    times: (u64, u64),
+) -> HeadMeans {
+    if response.status != StatusCode::OK || stored.status != StatusCode::OK {
+        return HeadMeans::Nothing;
+    }
+    let (kept, new) = (stored.headers(), &response.headers);
+    let same = |name: &HeaderName| new.get(name).is_none_or(|new| kept.get(name) == Some(new));
+    let length = new.get(header::CONTENT_LENGTH);
+    let same_length =
+        length.is_none_or(|length| length.as_bytes() == stored.size.to_string().as_bytes());
+    if !same(&header::ETAG) || !same(&header::LAST_MODIFIED) || !same_length {
+        return HeadMeans::Outdated(Box::new(StoredObject {
+            lifetime_millis: 0,
+            ..stored.clone()
+        }));
+    }
+    let mut headers = kept.clone();
+    freshness::update(&mut headers, new);
+    let here = variant::names(ask, &headers) == variant::names(ask, &kept);
+    match lifetime(ask, stored.status, &ask.headers, &headers, times) {
+        Ok(_) if here => HeadMeans::Updated(Box::new(updated(ask, stored, response, times))),
+        _ => HeadMeans::Nothing,
+    }
 }
 
 fn millis(time: std::time::Duration) -> u64 {

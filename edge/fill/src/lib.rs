@@ -4,6 +4,7 @@
 //! readers that stream it from RAM, from disk or from a fill that is still bringing it.
 //! What it leaves to others: sockets, services, and what a response looks like on the wire.
 
+mod answer;
 mod ask;
 mod drive;
 mod engine;
@@ -11,12 +12,15 @@ mod failover;
 mod judge;
 mod progress;
 mod reader;
+mod resolve;
 mod resume;
 mod table;
 pub mod upstream;
+pub mod variant;
 
-pub use ask::{Ask, Policy};
-pub use engine::{AT_HAND_MAX, Answer, Counters, Engine, Found, How};
+pub use answer::{Answer, Found, How, Passed};
+pub use ask::{Ask, Facet, Place, Policy};
+pub use engine::{AT_HAND_MAX, Counters, Engine};
 pub use failover::Failover;
 pub use judge::{age_millis, lifetime_millis, usable};
 pub use reader::{Reader, Tier};

@@ -13,9 +13,10 @@ use tokio::{
 use weir_edge_cache::{CHUNK_SIZE, ChunkKey};
 
 use crate::{
+    answer::Found,
     ask::Ask,
     drive,
-    engine::{Engine, Found},
+    engine::Engine,
     progress::Seen,
     table::{BodyFill, Resolved},
     upstream::UpstreamError,

@@ -16,6 +16,7 @@ use tokio::{
     time::Instant,
 };
 use weir_edge_cache::{ObjectId, StoredObject};
+use weir_edge_freshness::PassReason;
 
 use crate::{
     progress::Progress,
@@ -84,8 +85,8 @@ pub(crate) struct Resolving {
 pub(crate) enum Head {
     Waiting,
     Object(Resolved),
-    /// The response may not be shared: each asks for itself.
-    Alone,
+    /// The response may not be shared, and why: each asks for itself.
+    Alone(Option<PassReason>),
     Failed(UpstreamError),
 }
 
@@ -111,7 +112,7 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Shard {
     entries: HashMap<ObjectId, Entry>,
-    alone: HashMap<ObjectId, Instant>,
+    alone: HashMap<ObjectId, (Instant, Option<PassReason>)>,
 }
 
 /// Who resolves an object.
@@ -120,7 +121,7 @@ pub(crate) enum Role {
     Follower(watch::Receiver<Head>),
     /// Its head is known already.
     Growing(Resolved),
-    Alone,
+    Alone(Option<PassReason>),
 }
 
 #[derive(Debug)]
@@ -142,9 +143,9 @@ impl Table {
     /// being sent will do for this request.
     pub(crate) fn resolve(&self, id: ObjectId, usable: impl FnOnce(&Resolved) -> bool) -> Role {
         let mut shard = self.shard(id).lock();
-        if let Some(until) = shard.alone.get(&id) {
+        if let Some((until, reason)) = shard.alone.get(&id) {
             if *until > Instant::now() {
-                return Role::Alone;
+                return Role::Alone(*reason);
             }
             shard.alone.remove(&id);
         }
@@ -195,14 +196,14 @@ impl Table {
     }
 
     /// Remembers for a while that responses for `id` are not shared.
-    pub(crate) fn alone_for(&self, id: ObjectId, time: Duration) {
+    pub(crate) fn alone_for(&self, id: ObjectId, time: Duration, reason: Option<PassReason>) {
         let mut shard = self.shard(id).lock();
         let now = Instant::now();
         if shard.alone.len() >= ALONE_MAX {
-            shard.alone.retain(|_, until| *until > now);
+            shard.alone.retain(|_, (until, _)| *until > now);
         }
         if shard.alone.len() < ALONE_MAX {
-            shard.alone.insert(id, now + time);
+            shard.alone.insert(id, (now + time, reason));
         }
     }
 

@@ -72,6 +72,8 @@ pub enum UpstreamError {
     Protocol { upstream: String, reason: String },
     #[error("upstream {upstream} takes no requests now: {reason}")]
     Refused { upstream: String, reason: String },
+    #[error("upstream {upstream} answered {status}")]
+    Status { upstream: String, status: StatusCode },
 }
 
 impl UpstreamError {

@@ -383,7 +383,7 @@ async fn a_purge_in_the_middle_of_a_fill() {
             let ask = world.ask("/a");
             let purge = async {
                 tokio::time::sleep(Duration::from_millis(purge_after)).await;
-                world.engine.purge(&ask.id);
+                world.purge(&ask);
                 world.read_right(&ask, &SEGMENT.at_version(2)).await;
             };
             tokio::join!(world.read_right(&ask, &SEGMENT), purge);

@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures::TryStreamExt;
-use http::{StatusCode, Uri};
+use http::{HeaderName, StatusCode, Uri};
 use weir_config_admin::{
     CacheStats, CacheVerdict, ChunkCount, Disk, DiskState, Explain, PurgeRequest, PurgeResult,
     Tier, TierStats,
 };
 use weir_edge_cache::{ObjectId, StoredObject, Tier as CacheTier};
+use weir_edge_fill::{Place, variant};
 use weir_edge_freshness::RequestControl;
 use weir_edge_http::RequestBody;
 
@@ -77,6 +78,17 @@ pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
             "nothing is stored under this key: the next request asks the upstream".into(),
         ));
     };
+    if variant::is_record(&object) {
+        let (names, variants) = variant::selects(&object);
+        let names = names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
+        let why = format!(
+            "responses vary on {names}: {variants} of at most {} variants are stored, and each \
+             request is answered by the one its own fields select",
+            variant::VARIANTS_MAX
+        );
+        let nothing = ChunkCount::default();
+        return Ok(asked.explain(Some(&object), Tier::None, nothing, CacheVerdict::Hit, why));
+    }
     let now = node.clock.unix_millis();
     let fresh = weir_edge_fill::usable(&object, &RequestControl::default(), now);
     let age = weir_edge_fill::age_millis(&object, now);
@@ -133,7 +145,7 @@ pub(super) async fn purge(node: &Node, body: &[u8]) -> Result<PurgeResult, Failu
     } else {
         let errors = || node.engine.cache().stats().state.map_or(0, |state| state.errors);
         let before = errors();
-        node.engine.purge(&asked.id);
+        node.engine.purge(&Place { id: asked.id, key: asked.key.as_str().into() });
         node.engine.cache().flush().await;
         if errors() > before {
             let why = "the state file cannot be written: the object is gone now, but may be \

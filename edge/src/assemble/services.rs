@@ -1,8 +1,8 @@
 //! Services from their configuration.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use weir_config::edge::{EdgeConfig, Preset, Service as Told};
+use weir_config::edge::{EdgeConfig, Service as Told};
 use weir_edge_fill::{Failover, Policy, upstream::Upstream};
 use weir_edge_token::Verifier;
 
@@ -11,12 +11,6 @@ use crate::{
     observe::Observed,
     service::{Cors, Service, TokenRule},
 };
-
-/// Freshness of a media object whose origin says nothing: objects under a version prefix do
-/// not change, and everything else is asked about once a minute.
-const MEDIA_TTL: Duration = Duration::from_secs(60);
-/// For how long a missing object is known to be missing.
-const NEGATIVE_TTL: Duration = Duration::from_secs(1);
 
 pub(super) fn all(
     config: &EdgeConfig,
@@ -85,16 +79,13 @@ fn one(
         token,
         set_headers,
         remove_headers,
+        server_timing: told.server_timing,
         upstream,
         policy: Arc::new(Policy {
-            default_ttl: match told.preset {
-                Preset::Media => MEDIA_TTL,
-                Preset::Proxy => Duration::ZERO,
-            },
-            negative_ttl: match told.preset {
-                Preset::Media => NEGATIVE_TTL,
-                Preset::Proxy => Duration::ZERO,
-            },
+            default_ttl: told.default_ttl,
+            negative_ttl: told.negative_ttl,
+            stale_if_error: told.stale_if_error,
+            store_set_cookie: told.store_set_cookie,
             deadline: config.fill.deadline,
             resumes: config.fill.resumes,
         }),

@@ -72,9 +72,8 @@ fn service(
     let default_ttl = ttl("default_ttl", "\"60s\"", Duration::from_secs(60));
     let negative_ttl = ttl("negative_ttl", "\"250ms\"", Duration::from_secs(1));
     let hour = Duration::from_secs(3600);
-    let stale_if_error = table.or("stale_if_error", "\"10min\"", hour, |v| {
-        duration(v, Duration::ZERO, days(365))
-    });
+    let stale_if_error =
+        table.or("stale_if_error", "\"10min\"", hour, |v| duration(v, Duration::ZERO, days(365)));
     let store_set_cookie = table.or("store_set_cookie", "true", false, |v| v.boolean());
     let server_timing = table.or("server_timing", "true", false, |v| v.boolean());
     let cors = section(table, "cors", cors);

@@ -145,8 +145,8 @@ async fn a_refusal_is_not_remembered() {
     });
     let world = World::new(origin);
     let ask = world.ask("/a");
-    let Ok(Answer::Passed(response)) = world.engine.resolve(&ask).await else { panic!("kept") };
-    assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
+    let Ok(Answer::Passed(passed)) = world.engine.resolve(&ask).await else { panic!("kept") };
+    assert_eq!(passed.response.status, StatusCode::TOO_MANY_REQUESTS);
     join_all((0..10).map(|_| world.read_right(&ask, &SHORT))).await;
     assert_eq!(world.origin.requests(), 2);
 }
@@ -282,7 +282,7 @@ async fn a_purge_does_not_cut_a_slow_follower() {
     let mut stream = Box::pin(reader.into_stream());
     let mut bytes = stream.next().await.unwrap().unwrap().to_vec();
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    world.engine.purge(&ask.id);
+    world.purge(&ask);
     while let Some(piece) = stream.next().await {
         bytes.extend_from_slice(&piece.unwrap());
     }
@@ -319,7 +319,7 @@ async fn a_purge_forgets_that_nothing_was_shared() {
     let world = World::new(origin);
     let ask = world.ask("/a");
     assert!(matches!(world.engine.resolve(&ask).await, Ok(Answer::Passed(_))));
-    world.engine.purge(&ask.id);
+    world.purge(&ask);
     world.read_right(&ask, &SHORT).await;
     assert_eq!(world.found(&ask).await.how, How::Hit);
 }

@@ -64,7 +64,13 @@ fn spoil(rng: &mut StdRng, content: &Content, seen: &Seen) -> Result<Reply, Upst
     match rng.random_range(0..24) {
         0 => return Err(truncated(0)),
         1 => reply.wait = Duration::from_secs(100),
-        2 => reply.status = StatusCode::SERVICE_UNAVAILABLE,
+        2 => {
+            reply.status = StatusCode::SERVICE_UNAVAILABLE;
+            // With a lifetime it is an answer to keep, else it is not.
+            if rng.random_ratio(3, 4) {
+                reply.headers.remove(header::CACHE_CONTROL);
+            }
+        }
         // An end that is no end must be seen: without a length only an error tells.
         3 if reply.declared.is_some() => reply.steps.truncate(at),
         4 => {
@@ -169,7 +175,8 @@ impl Play {
                 self.in_time(started, DEADLINE);
                 return;
             }
-            Ok(Answer::Passed(response)) => {
+            Ok(Answer::Passed(passed)) => {
+                let response = passed.response;
                 self.in_time(started, DEADLINE);
                 if response.status != StatusCode::OK {
                     return;
@@ -185,6 +192,8 @@ impl Play {
                 started = Instant::now();
                 (bytes, end, 0..size)
             }
+            // An error that was kept: its body is no part of the content.
+            Ok(Answer::Object(found)) if found.object().status != StatusCode::OK => return,
             Ok(Answer::Object(found)) => {
                 let range = found.size().and(part.is_some().then(|| wanted.clone()));
                 let asked = range.clone().unwrap_or(0..size);
@@ -216,7 +225,7 @@ impl Play {
     }
 
     fn purge(&self, object: usize) {
-        self.world.engine.purge(&self.world.ask(&format!("/{object}")).id);
+        self.world.purge(&self.world.ask(&format!("/{object}")));
         let held = &mut self.site.lock()[object];
         held.floor = held.now.version;
     }

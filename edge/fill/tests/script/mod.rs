@@ -11,7 +11,7 @@ use weir_benches_content::{Checker, Content, Expected};
 use weir_config_lifecycle::clock::ManualClock;
 use weir_edge_cache::{Cache, CacheConfig, ObjectId};
 use weir_edge_fill::{
-    Answer, Ask, Engine, Found, Policy,
+    Answer, Ask, Engine, Facet, Found, Place, Policy,
     upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
 use weir_edge_freshness::RequestControl;
@@ -209,6 +209,8 @@ impl World {
         let policy = Policy {
             default_ttl: Duration::from_secs(60),
             negative_ttl: Duration::from_secs(1),
+            stale_if_error: Duration::ZERO,
+            store_set_cookie: false,
             deadline: Duration::from_secs(2),
             resumes: 3,
         };
@@ -224,7 +226,13 @@ impl World {
             alone_headers: Arc::default(),
             range: None,
             control: RequestControl::default(),
+            facet: Facet::default(),
         }
+    }
+
+    /// Purges what an ask is about.
+    pub(crate) fn purge(&self, ask: &Ask) {
+        self.engine.purge(&Place { id: ask.id, key: Arc::clone(&ask.key) });
     }
 
     pub(crate) fn ask_range(&self, path: &str, first: u64, last: u64) -> Ask {
@@ -235,7 +243,7 @@ impl World {
     pub(crate) async fn found(&self, ask: &Ask) -> Found {
         match self.engine.resolve(ask).await {
             Ok(Answer::Object(found)) => found,
-            Ok(Answer::Passed(response)) => panic!("passed with {}", response.status),
+            Ok(Answer::Passed(passed)) => panic!("passed with {}", passed.response.status),
             Err(error) => panic!("{error}"),
         }
     }
@@ -244,7 +252,7 @@ impl World {
     pub(crate) async fn read(&self, ask: &Ask) -> (Vec<u8>, Result<(), UpstreamError>) {
         let found = match self.engine.resolve(ask).await {
             Ok(Answer::Object(found)) => found,
-            Ok(Answer::Passed(response)) => return drain(response.body).await,
+            Ok(Answer::Passed(passed)) => return drain(passed.response.body).await,
             Err(error) => return (Vec::new(), Err(error)),
         };
         let range = ask.range.map(|(first, last)| {
