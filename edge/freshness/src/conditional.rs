@@ -20,6 +20,7 @@ pub enum Precondition {
 
 /// Evaluates the conditions of a request against a stored response, in the order of
 /// RFC 9110 §13.2.2. `If-Range` is the last of them and has its own function.
+// RFC 9111 §4.3.2 [conditional.evaluate]
 pub fn evaluate(
     method: &Method,
     request: &HeaderMap,
@@ -65,7 +66,8 @@ pub fn evaluate(
             (true, false) => Precondition::PreconditionFailed,
         };
     }
-    // §13.1.3: only GET and HEAD. RFC 9111 §4.3.2: without Last-Modified a cache takes Date.
+    // §13.1.3: only GET and HEAD.
+    // RFC 9111 §4.3.2 [conditional.date]: which every stored response has, be it from us.
     let modified = modified.or_else(|| date::field(stored, &header::DATE));
     match (date::field(request, &header::IF_MODIFIED_SINCE), modified) {
         (Some(since), Some(modified)) if reading && modified <= since => Precondition::NotModified,

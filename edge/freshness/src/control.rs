@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderValue, header};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
-/// RFC 9111 §1.2.2: a cache that cannot represent a delta-seconds takes 2^31 for it. We take
-/// it for everything above, too: 68 years.
+/// RFC 9111 §1.2.2 [delta.overflow]: a cache that cannot represent a delta-seconds takes 2^31
+/// for it. We take it for everything above, too: 68 years.
 pub const SECONDS_MAX: u64 = 1 << 31;
 
 /// Directives of a response that a shared cache acts on.
@@ -51,6 +51,8 @@ pub enum Targeted {
 }
 
 /// The directives that count for us, from the field that counts.
+/// RFC 9111 §5.2.2 [response.obey]: what they say is in the flags, lifetimes and decisions that
+/// this crate makes of them.
 pub fn response_control(headers: &HeaderMap) -> (CacheControl, Targeted) {
     // RFC 9213 §2.2: the first targeted field of the list that is there, valid and not empty
     // wins, and Cache-Control and Expires are ignored.
@@ -67,8 +69,8 @@ pub fn response_control(headers: &HeaderMap) -> (CacheControl, Targeted) {
 }
 
 impl CacheControl {
-    /// Parses all lines of the field. Unknown directives are ignored (RFC 9111 §5.2.3), and of
-    /// a repeated one the first counts (§4.2.1).
+    /// Parses all lines of the field. Of a repeated directive the first counts (§4.2.1).
+    // RFC 9111 §5.2.3 [directives.unknown]
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
         let mut control = Self::default();
         for line in lines {
@@ -92,7 +94,10 @@ impl CacheControl {
     fn raise(&mut self, name: &str) {
         match name {
             "no-store" => self.no_store = true,
+            // RFC 9111 §5.2.2.4 [no-cache.qualified]: with names it holds for the whole, which
+            // holds for the names. So does private: RFC 9111 §5.2.2.7.
             "no-cache" => self.no_cache = true,
+            // RFC 9111 §5.2.2.7 [private.qualified]
             "private" => self.private = true,
             "public" => self.public = true,
             "must-revalidate" => self.must_revalidate = true,
@@ -228,13 +233,14 @@ fn takes_seconds(name: &str) -> bool {
     matches!(name, "max-age" | "s-maxage" | "stale-while-revalidate" | "stale-if-error")
 }
 
-/// RFC 9111 §4.2.1: of a repeated directive the first occurrence counts.
+/// RFC 9111 §4.2.1 [lifetime.conflict]: of a repeated directive the first occurrence counts.
 fn first(place: &mut Option<u64>, value: u64) {
     place.get_or_insert(value);
 }
 
-/// RFC 9111 §1.2.2 delta-seconds. What is none is 0, so that the response is stale (§4.2.1);
-/// what is too long is the greatest.
+/// RFC 9111 §1.2.2 [delta.overflow]: what is too long is the greatest.
+/// RFC 9111 §4.2.1 [lifetime.invalid]: what is no delta-seconds is 0, so that the response is
+/// stale.
 fn seconds(argument: Option<&[u8]>) -> u64 {
     let digits = argument.unwrap_or_default();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {

@@ -10,6 +10,9 @@ const LAST: u64 = 253_402_300_799;
 /// The longest form, `Wednesday, 06-Nov-94 08:49:37 GMT`.
 const LONGEST: usize = 33;
 
+/// RFC 9111 §4.2 [date.zone, date.gmt]: GMT and nothing else, whatever the machine's zone is.
+/// RFC 9111 §4.2 [date.resolution]: whole seconds, as dates are.
+///
 /// Parses any of the three forms of RFC 9110 §5.6.7. `None` for what is no date, and for
 /// dates before 1970.
 pub fn parse(value: &[u8]) -> Option<u64> {

@@ -34,8 +34,9 @@ const END_TO_END: [HeaderName; 14] = [
     header::VARY,
 ];
 
-/// Removes the fields that must not be passed on or stored (RFC 9110 §7.6.1, RFC 9111 §3.1),
-/// those that `Connection` names included.
+/// Removes the fields that must not be passed on or stored (RFC 9110 §7.6.1), those that
+/// `Connection` names included.
+// RFC 9111 §3.1 [fields.connection, fields.hop, fields.proxy]
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)

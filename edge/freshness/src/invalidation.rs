@@ -11,7 +11,8 @@ pub fn invalidates(method: &Method, status: StatusCode) -> bool {
     !safe && (status.is_success() || status.is_redirection())
 }
 
-/// Further paths with queries, on the same origin, that such an answer makes invalid: those of
+/// RFC 9111 §4.4 [unsafe.location]: further paths with queries, on the same origin, that such an
+/// answer makes invalid: those of
 /// `Location` and `Content-Location`. `scheme`, `authority` and `path_and_query` are the
 /// request's own. What leads to another origin is left out.
 pub fn also_invalid(

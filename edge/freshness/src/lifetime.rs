@@ -76,7 +76,10 @@ impl Lifetime {
         rules: &Rules,
     ) -> Self {
         let (control, _) = response_control(headers);
-        // RFC 9111 §5.2.2.8 and §5.2.2.10: for a shared cache both say must-revalidate.
+        // RFC 9111 §5.2.2.2 [must-revalidate.stale, must-revalidate.always]: in every trouble.
+        // For a shared cache two more say so:
+        // RFC 9111 §5.2.2.8 [proxy-revalidate]
+        // RFC 9111 §5.2.2.10 [s-maxage.stale]
         let must =
             control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some();
         // §5.4: Pragma says nothing in a response.
@@ -100,8 +103,8 @@ impl Lifetime {
         }
     }
 
-    /// RFC 9111 §4.2.3 `current_age`. A clock that was set back makes nothing younger than
-    /// it was when it came.
+    /// RFC 9111 §4.2.3 [age.request]: `current_age`, whose parts count from when the request
+    /// went out. A clock that was set back makes nothing younger than it was when it came.
     pub fn age_millis(&self, now_millis: u64) -> u64 {
         let resident = now_millis.saturating_sub(self.response_millis);
         self.initial_age_millis.saturating_add(resident)
@@ -110,6 +113,7 @@ impl Lifetime {
     /// RFC 9111 §4.2: fresh while `freshness_lifetime > current_age`.
     pub fn freshness(&self, now_millis: u64) -> Freshness {
         let age = self.age_millis(now_millis);
+        // RFC 9111 §5.2.2.4 [no-cache.unqualified]
         if self.flags.has(Flags::NO_CACHE) {
             Freshness::MustRevalidate
         } else if self.lifetime_millis > age {
@@ -121,8 +125,8 @@ impl Lifetime {
         }
     }
 
-    /// Whether it may answer a request with these directives without asking upstream
-    /// (RFC 9111 §4 and §5.2.1).
+    /// Whether it may answer a request with these directives without asking upstream (§5.2.1).
+    // RFC 9111 §4 [reuse.no-cache, reuse.fresh]
     pub fn satisfies(&self, request: &RequestControl, now_millis: u64) -> bool {
         let age = self.age_millis(now_millis);
         // §5.2.1.1
@@ -149,6 +153,7 @@ impl Lifetime {
 
 /// RFC 9111 §4.2.1: `s-maxage`, `max-age`, then `Expires` less `Date`; milliseconds. `None`
 /// where the response says nothing.
+// RFC 9111 §5.3 [expires.max-age, expires.s-maxage]
 pub fn freshness_lifetime(headers: &HeaderMap, response_millis: u64) -> Option<u64> {
     let (control, targeted) = response_control(headers);
     if let Some(seconds) = control.s_maxage.or(control.max_age) {
@@ -159,14 +164,14 @@ pub fn freshness_lifetime(headers: &HeaderMap, response_millis: u64) -> Option<u
         return None;
     }
     headers.get(header::EXPIRES)?;
-    // RFC 9111 §5.3: an invalid date, "0" above all, is in the past.
+    // RFC 9111 §5.3 [expires.invalid]: no date, "0" above all, is in the past.
     let expires = date::field(headers, &header::EXPIRES).unwrap_or(0);
     // RFC 9110 §6.6.1: without Date it counts from when it came.
     let from = date::field(headers, &header::DATE).unwrap_or(response_millis / 1000);
     Some(millis(expires.saturating_sub(from).min(SECONDS_MAX)))
 }
 
-/// RFC 9111 §4.2.2, milliseconds: a tenth of the time since the response was last modified, up
+/// RFC 9111 §4.2.2 [heuristic.explicit, heuristic.statuses]: milliseconds, a tenth of the time since the response was last modified, up
 /// to the rules' bound. Only for a response that says nothing of its own, with a status that
 /// may be kept without a word, or one that is called `public`.
 fn heuristic_lifetime(
@@ -187,7 +192,7 @@ fn heuristic_lifetime(
     Some(tenth.min(bound)).filter(|millis| *millis > 0)
 }
 
-/// RFC 9111 §4.2.3 `corrected_initial_age`, milliseconds.
+/// RFC 9111 §4.2.3 [age.request]: `corrected_initial_age`, milliseconds.
 pub fn initial_age(headers: &HeaderMap, request_millis: u64, response_millis: u64) -> u64 {
     let apparent = date::field(headers, &header::DATE)
         .map_or(0, |date| (response_millis / 1000).saturating_sub(date));
@@ -196,7 +201,8 @@ pub fn initial_age(headers: &HeaderMap, request_millis: u64, response_millis: u6
     millis(apparent).max(corrected)
 }
 
-/// RFC 9111 §5.1: the first member of the first line; what is no number does not count.
+/// RFC 9111 §5.1 [age.list, age.invalid]: the first member of the first line; what is no number
+/// does not count.
 fn age_field(headers: &HeaderMap) -> u64 {
     let line = headers.get(header::AGE).map(HeaderValue::as_bytes).unwrap_or_default();
     let digits = line.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();

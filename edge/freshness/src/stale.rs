@@ -54,7 +54,8 @@ impl Windows {
     }
 }
 
-/// Whether a stored response may answer a request now although it may be stale. What is fresh
+/// RFC 9111 §4.2.4 [stale.allowed]: whether a stored response may answer a request now although
+/// it may be stale. What is fresh
 /// may, unless the request refuses it.
 pub fn may_serve_stale(
     lifetime: &Lifetime,

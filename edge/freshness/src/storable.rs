@@ -159,25 +159,31 @@ pub fn storable(exchange: &Exchange<'_>, rules: &Rules) -> Storability {
 
 fn reason_to_pass(exchange: &Exchange<'_>, rules: &Rules) -> Option<PassReason> {
     let (control, targeted) = response_control(exchange.response);
+    // RFC 9111 §3 [store.method]
     if exchange.method != Method::GET {
         return Some(PassReason::Method);
     }
-    // §3: a final status; 206 and 304 only where the cache understands them.
+    // RFC 9111 §3 [store.final, store.understood]: 206 and 304 are the fill engine's.
     if !storable_status(exchange.status, control.must_understand) {
         return Some(PassReason::Status);
     }
-    // §5.2.1.5
+    // RFC 9111 §5.2.1.5 [request.no-store]
     if RequestControl::parse(exchange.request).no_store {
         return Some(PassReason::RequestNoStore);
     }
-    // §5.2.2.3: must-understand overrules no-store where the status is understood.
+    // RFC 9111 §3 [store.no-store]
+    // RFC 9111 §5.2.2.5 [no-store.store]
+    // RFC 9111 §5.2.2.3 [must-understand.no-store]: it overrules no-store where the status is
+    // understood.
     if control.no_store && !control.must_understand {
         return Some(PassReason::NoStore);
     }
+    // RFC 9111 §3 [store.private]
+    // RFC 9111 §5.2.2.7 [private.unqualified]
     if rules.shared && control.private {
         return Some(PassReason::Private);
     }
-    // §3, last condition.
+    // RFC 9111 §3 [store.explicit]
     let explicit = control.public
         || control.private
         || control.max_age.is_some()
@@ -186,7 +192,8 @@ fn reason_to_pass(exchange: &Exchange<'_>, rules: &Rules) -> Option<PassReason> 
     if !explicit && !heuristic_status(exchange.status) {
         return Some(PassReason::Status);
     }
-    // §3.5
+    // RFC 9111 §3 [store.authorized]
+    // RFC 9111 §3.5 [authorized.shared]
     let allowed = control.public
         || control.must_revalidate
         || control.s_maxage.is_some()

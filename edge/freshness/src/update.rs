@@ -16,7 +16,7 @@ const OF_THE_BYTES: [HeaderName; 5] = [
     HeaderName::from_static("content-digest"),
 ];
 
-/// RFC 9111 §4.3.4: whether the 304 is about this stored response. Where it names a strong
+/// RFC 9111 §4.3.4 [freshen.strong]: whether the 304 is about this stored response. Where it names a strong
 /// validator that must be the stored one; a weak one must match weakly. One that names none
 /// answers the only condition we sent, and so is about what we named there.
 pub fn updates(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
@@ -29,7 +29,7 @@ pub fn updates(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
     named.is_none_or(|named| date::field(stored, &header::LAST_MODIFIED) == Some(named))
 }
 
-/// RFC 9111 §3.2: every field of the 304 replaces the stored ones of its name, except those
+/// RFC 9111 §3.2 [update.all, update.length, update.integrity]: every field of the 304 replaces the stored ones of its name, except those
 /// of one connection and those that describe the stored bytes.
 pub fn update(stored: &mut HeaderMap, not_modified: &HeaderMap) {
     let mut fresh = not_modified.clone();

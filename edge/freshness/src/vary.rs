@@ -24,6 +24,7 @@ pub enum Selecting {
 }
 
 /// The names that a response's `Vary` lists, over all its lines.
+// RFC 9111 §4.1 [vary.any]
 pub fn selecting(response: &HeaderMap) -> Selecting {
     let mut names = Vec::new();
     for line in response.get_all(header::VARY) {
@@ -47,7 +48,8 @@ pub fn selecting(response: &HeaderMap) -> Selecting {
     }
 }
 
-/// What of a request selects a response that varies on these names: one line for each, equal
+/// RFC 9111 §4.1 [vary.match]: what of a request selects a response that varies on these names:
+/// one line for each, equal
 /// for requests whose fields match. A field that is absent matches only where it is absent.
 pub fn selected_by(request: &HeaderMap, names: &[HeaderName]) -> String {
     let mut text = String::new();

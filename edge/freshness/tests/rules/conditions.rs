@@ -55,6 +55,7 @@ fn rfc9110_13_1_1_if_match() {
     check(&get, &[("if-match", "\"x\""), ("if-match", "\"a\"")], Pass);
 }
 
+// RFC 9111 §4.3.2 [conditional.evaluate]
 #[test]
 fn rfc9110_13_1_2_if_none_match() {
     for (value, expected) in [
@@ -89,7 +90,7 @@ fn rfc9110_13_1_3_if_modified_since() {
         check(&Method::HEAD, &[("if-modified-since", value)], expected);
         check(&Method::POST, &[("if-modified-since", value)], Pass);
     }
-    // RFC 9111 §4.3.2: a stored response without Last-Modified has its Date.
+    // RFC 9111 §4.3.2 [conditional.date]
     let check_date = |stored: &[(&str, &str)], expected| {
         let request = headers(&[("if-modified-since", MODIFIED)]);
         let found = evaluate(&Method::GET, &request, StatusCode::OK, &headers(stored));

@@ -16,7 +16,9 @@ fn none() -> CacheControl {
     CacheControl::default()
 }
 
-// RFC 9111 §5.2: names in any case, both forms of arguments, unknown ones ignored.
+// Names in any case, both forms of arguments.
+// RFC 9111 §5.2.2 [response.obey]
+// RFC 9111 §5.2.3 [directives.unknown]
 #[test]
 fn rfc9111_5_2_directives() {
     let max_age = |seconds| CacheControl { max_age: Some(seconds), ..none() };
@@ -58,14 +60,17 @@ fn rfc9111_5_2_directives() {
     );
 }
 
-// RFC 9111 §5.2.2.4 and §5.2.2.7: with field names they count as a whole.
+// With field names they count as a whole.
+// RFC 9111 §5.2.2.4 [no-cache.qualified]
+// RFC 9111 §5.2.2.7 [private.qualified]
 #[test]
 fn rfc9111_5_2_2_qualified_forms() {
     check(&["private=\"set-cookie\""], CacheControl { private: true, ..none() });
     check(&["no-cache=\"a, b\", public"], CacheControl { no_cache: true, public: true, ..none() });
 }
 
-// RFC 9111 §1.2.2 and §4.2.1.
+// RFC 9111 §1.2.2 [delta.overflow]
+// RFC 9111 §4.2.1 [lifetime.conflict, lifetime.invalid]
 #[test]
 fn rfc9111_4_2_1_bad_and_repeated_numbers() {
     let max_age = |seconds| CacheControl { max_age: Some(seconds), ..none() };

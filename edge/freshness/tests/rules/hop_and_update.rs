@@ -5,6 +5,7 @@ use weir_edge_freshness::{strip_hop_by_hop, update, updates};
 use crate::headers;
 
 // RFC 9110 §7.6.1
+// RFC 9111 §3.1 [fields.connection, fields.hop, fields.proxy]
 #[test]
 fn rfc9110_7_6_1_stripped() {
     let check = |fields: &[(&str, &str)], expected: &[&str]| {
@@ -28,6 +29,7 @@ fn rfc9110_7_6_1_stripped() {
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("proxy-authorization", "x"),
+            ("proxy-authentication-info", "x"),
             ("proxy-authenticate", "x"),
             ("content-length", "1"),
         ],
@@ -40,7 +42,7 @@ fn rfc9110_7_6_1_stripped() {
     );
 }
 
-// RFC 9111 §3.2
+// RFC 9111 §3.2 [update.all, update.length, update.integrity]
 #[test]
 fn rfc9111_3_2_update() {
     let mut stored = headers(&[
@@ -86,7 +88,7 @@ fn rfc9111_3_2_update() {
     assert_eq!(stored, expected);
 }
 
-// RFC 9111 §4.3.4
+// RFC 9111 §4.3.4 [freshen.strong]
 #[test]
 fn rfc9111_4_3_4_which_response_it_is_about() {
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";

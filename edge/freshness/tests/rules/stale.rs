@@ -44,7 +44,7 @@ fn rfc5861_4_instead_of_an_error() {
     check("max-age=1, stale-if-error=999", "", Unreachable, 900_000, true);
 }
 
-// RFC 9111 §4.2.4
+// RFC 9111 §4.2.4 [stale.allowed]
 #[test]
 fn rfc9111_4_2_4_disconnected() {
     use Trouble::Unreachable;

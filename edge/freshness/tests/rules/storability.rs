@@ -53,6 +53,7 @@ fn check_response(response: &[(&str, &str)], expected: Option<PassReason>) {
     check(&Case { response, ..Case::default() }, expected);
 }
 
+// RFC 9111 §3 [store.method]
 #[test]
 fn rfc9111_3_methods() {
     check(&Case::default(), None);
@@ -61,6 +62,7 @@ fn rfc9111_3_methods() {
     }
 }
 
+// RFC 9111 §3 [store.final, store.understood, store.explicit]
 #[test]
 fn rfc9111_3_statuses() {
     let check = |status, response, expected| {
@@ -87,12 +89,15 @@ fn rfc9111_3_statuses() {
         check(status, quiet, (!stored).then_some(PassReason::Status));
     }
     check(302, &[("expires", "Thu, 01 Jan 2032 00:00:00 GMT")], None);
-    // §5.2.2.3
+    // RFC 9111 §5.2.2.3 [must-understand.no-store]
     let understand = &[("cache-control", "must-understand, no-store, max-age=60")][..];
     check(200, understand, None);
     check(418, understand, Some(PassReason::Status));
 }
 
+// RFC 9111 §3 [store.no-store, store.private]
+// RFC 9111 §5.2.2.5 [no-store.store]
+// RFC 9111 §5.2.2.7 [private.unqualified]
 #[test]
 fn rfc9111_3_directives() {
     let pass = Some;
@@ -101,7 +106,7 @@ fn rfc9111_3_directives() {
     check_response(&[("cache-control", "private, max-age=60")], pass(PassReason::Private));
     check_response(&[("cache-control", "private=\"x\", max-age=60")], pass(PassReason::Private));
     check_response(&[("cache-control", "no-cache"), ("etag", "\"1\"")], None);
-    // §5.2.1.5
+    // RFC 9111 §5.2.1.5 [request.no-store]
     let no_store = Case { request: &[("cache-control", "no-store")], ..Case::default() };
     check(&no_store, pass(PassReason::RequestNoStore));
     // A private cache may.
@@ -116,6 +121,8 @@ fn rfc9111_3_directives() {
     );
 }
 
+// RFC 9111 §3 [store.authorized]
+// RFC 9111 §3.5 [authorized.shared]
 #[test]
 fn rfc9111_3_5_authorization() {
     let request = &[("authorization", "Basic eDp5")][..];

@@ -9,6 +9,7 @@ fn fields(name: &str, lines: &[&str]) -> HeaderMap {
     headers(&lines.iter().map(|line| (name, *line)).collect::<Vec<_>>())
 }
 
+// RFC 9111 §4.1 [vary.any]
 #[test]
 fn names() {
     let check = |lines: &[&str], expected: Option<&[&str]>| {
@@ -42,6 +43,7 @@ fn names() {
     );
 }
 
+// RFC 9111 §4.1 [vary.match]
 #[test]
 fn requests() {
     let check = |name: &str, a: &[&str], b: &[&str], same: bool| {
