@@ -184,6 +184,19 @@ impl Ledger {
         self.entries.read().index.judge(subject)
     }
 
+    /// Judges many, with the ledger held still: it must not be for long.
+    pub(crate) fn judging<T>(
+        &self,
+        work: impl FnOnce(&dyn Fn(&Subject<'_>) -> Standing) -> T,
+    ) -> T {
+        let entries = self.entries.read();
+        let newest = entries.newest();
+        work(&|subject| match subject.epoch >= newest {
+            true => Standing::Valid,
+            false => entries.index.judge(subject),
+        })
+    }
+
     /// The order that decides over an object.
     pub(crate) fn decisive(&self, subject: &Subject<'_>) -> Option<Order> {
         let entries = self.entries.read();

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Ledger, Mode, Order, PurgeError, Selector, Standing, Subject, Ticket};
+use super::{Mode, Order, PurgeError, Selector, Standing, Subject, Ticket, index::Index};
 use crate::{
     cache::Cache,
     chunk::{ChunkKey, ObjectId},
@@ -94,7 +94,8 @@ impl Cache {
 
     /// The object of this id whatever was ordered, and the order that decides over it.
     pub fn inspect(&self, id: &ObjectId, key: &str) -> Option<(Arc<StoredObject>, Option<Order>)> {
-        let object = self.table.peek(*id).filter(|object| *object.key == *key)?;
+        let object = self.table.peek(*id).or_else(|| self.recall(id));
+        let object = object.filter(|object| *object.key == *key)?;
         let order = self.ledger.decisive(&(&*object).into());
         Some((object, order))
     }
@@ -130,19 +131,43 @@ impl Cache {
     /// Counts what selectors mean, for at most `time`, without asking any disk.
     pub async fn count(&self, selectors: &[Selector], time: Duration) -> Counted {
         let until = Instant::now() + time;
+        let mut index = Index::default();
+        for selector in selectors {
+            let (mode, selector) = (Mode::Hard, selector.clone());
+            index.set(&Order { epoch: u64::MAX, at_millis: 0, mode, selector }).for_each(drop);
+        }
         let mut counted = Counted::default();
         for shard in 0..self.table.shards() {
-            for step in self.table.shard_objects(shard).chunks(STEP) {
-                if Instant::now() > until {
-                    return counted;
-                }
-                for object in step {
-                    counted.look(object, selectors, &self.ledger);
-                }
-                tokio::task::yield_now().await;
+            if Instant::now() > until {
+                return counted;
             }
+            self.each(shard, |subject, size, standing| {
+                if standing != Standing::Gone {
+                    counted.look(subject, size, index.judge(subject) == Standing::Gone);
+                }
+            });
+            tokio::task::yield_now().await;
         }
-        Counted { complete: true, ..counted }
+        Counted { complete: !self.table.is_loading(), ..counted }
+    }
+
+    /// Shows the objects of a shard, their sizes, and what the orders mean for them. Gives how
+    /// many there were.
+    fn each(&self, shard: usize, mut show: impl FnMut(&Subject<'_>, u64, Standing)) -> usize {
+        let (mut tags, mut seen) = (Vec::new(), 0);
+        self.ledger.judging(|judge| {
+            self.table.scan(shard, |view| {
+                seen += 1;
+                tags.clear();
+                tags.extend(view.tags());
+                let (key, id, epoch) = (view.key(), view.id, view.epoch());
+                view.service(|service| {
+                    let subject = Subject { key: &key, id, service, tags: &tags, epoch };
+                    show(&subject, view.size(), judge(&subject));
+                });
+            });
+        });
+        seen
     }
 
     /// What purging did and has to do.
@@ -209,14 +234,26 @@ impl Cache {
     /// Takes out of the table, and of its file, what the orders so far mean. `false` when the
     /// file could not be written.
     async fn sweep(&self) -> bool {
+        // What was not read from the state file yet is not in the table.
+        self.recovered().await;
         let mut work = 0;
         for shard in 0..self.table.shards() {
-            for object in self.table.shard_objects(shard) {
-                self.put_away(&object, &mut work).await;
+            let mut found = Vec::new();
+            let seen = self.each(shard, |subject, _, standing| {
+                if standing != Standing::Valid {
+                    found.push(subject.id);
+                }
+            });
+            for id in found {
+                if let Some(object) = self.table.peek(id) {
+                    self.put_away(&object, &mut work).await;
+                }
                 work += 1;
-                self.swept.walked.fetch_add(1, Ordering::Relaxed);
                 pause(&mut work).await;
             }
+            self.swept.walked.fetch_add(seen as u64, Ordering::Relaxed);
+            work += seen;
+            pause(&mut work).await;
         }
         self.swept.walked.store(0, Ordering::Relaxed);
         let Some(state) = &self.state else { return true };
@@ -292,18 +329,14 @@ impl StoredObject {
 }
 
 impl Counted {
-    fn look(&mut self, object: &StoredObject, selectors: &[Selector], ledger: &Ledger) {
-        let subject = Subject::from(object);
-        if ledger.judge(&subject) == Standing::Gone {
-            return;
-        }
+    fn look(&mut self, subject: &Subject<'_>, size: u64, meant: bool) {
         self.of.0 += 1;
-        self.of.1 += object.size;
-        if selectors.iter().any(|selector| selector.takes(&subject)) {
+        self.of.1 += size;
+        if meant {
             self.objects += 1;
-            self.bytes += object.size;
+            self.bytes += size;
             if self.sample.len() < SAMPLE {
-                self.sample.push(object.key.to_string());
+                self.sample.push(subject.key.to_owned());
             }
         }
     }
