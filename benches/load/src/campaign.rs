@@ -13,6 +13,7 @@ mod error;
 pub mod fault;
 pub mod figures;
 pub mod group;
+pub mod memory;
 pub mod naive;
 pub mod network;
 pub mod nginx;

@@ -134,7 +134,7 @@ async fn run(options: &Options) -> Result<bool, CampaignError> {
     let world = World::new(Arc::clone(&origin), (options.seed << 20) + 200_000, objects, false);
     // As little RAM as there may be, so that nearly everything is read from disk.
     let settings = Settings {
-        memory: "64 MiB",
+        memory: "70 MiB",
         disk: Some(if options.quick { "512 MiB" } else { "4 GiB" }),
         concurrency: 40,
         deadline: "10s",
