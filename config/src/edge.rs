@@ -14,7 +14,7 @@ use std::{
 
 use weir_config_units::ByteSize;
 
-pub use memory::MemoryParts;
+pub use memory::{MemoryParts, PER_OBJECT};
 pub use service::{Cors, HeaderRules, Preset, Service, TokenRule};
 pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind};
 
@@ -152,9 +152,12 @@ pub struct Certificate {
 /// Memory and disks of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
-    /// Memory for cached chunks, fills under way and disk writes together: see
+    /// Memory for cached chunks, metadata, fills under way and disk writes together: see
     /// [`Cache::parts`]. Default 512 MiB.
     pub memory: ByteSize,
+    /// Objects whose metadata is kept, 1,000 to 10^9; 200 bytes of memory each. Default: as
+    /// many as a sixteenth of the memory holds.
+    pub objects: Option<u64>,
     /// Metadata of cached objects. Default `state/metadata.redb`.
     pub state: PathBuf,
     /// None: RAM only.

@@ -48,9 +48,11 @@ fn edge() {
     assert_eq!(config.cache.disks[0].size, ByteSize::gib(10));
     let parts = config.cache.parts(&config.fill).unwrap();
     assert_eq!(
-        (parts.fills, parts.disk_buffers, parts.ram),
-        (ByteSize::mib(64), ByteSize::mib(64), ByteSize::mib(384))
+        (parts.fills, parts.disk_buffers, parts.objects),
+        (ByteSize::mib(64), ByteSize::mib(64), 167_772)
     );
+    let all = [parts.fills, parts.disk_buffers, parts.metadata, parts.ram];
+    assert_eq!(all.map(ByteSize::as_u64).iter().sum::<u64>(), config.cache.memory.as_u64());
     assert_eq!((config.log.level, config.log.format), (Level::Info, LogFormat::Json));
     assert_eq!(config.log.access, Some(at("log/access.jsonl")));
     let UpstreamKind::S3(s3) = &config.upstream("s3-main").unwrap().kind else { panic!("S3") };

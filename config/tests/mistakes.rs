@@ -566,11 +566,11 @@ fn sums_that_cannot_be() {
         &text,
         &[],
         &expect![[r#"
-        error: `cache.memory` 64 MiB is too small for its parts: `fill.concurrency` 200 × 1 MiB and at least 16 MiB for the RAM tier
+        error: `cache.memory` 64 MiB is too small for its parts: `fill.concurrency` 200 × 1 MiB, a sixteenth for metadata and at least 16 MiB for the RAM tier
           --> DIR/a.toml:14:10
            |
         14 | memory = "64 MiB"
-           |          ^^^^^^^^ at least 216 MiB, or fewer fills
+           |          ^^^^^^^^ at least 231 MiB, or fewer fills
            = example: memory = "512 MiB"
 
         1 mistake in DIR/a.toml; nothing was changed"#]],
@@ -580,9 +580,23 @@ fn sums_that_cannot_be() {
         &text,
         &[],
         &expect![[r#"
-        error: `cache.memory` 512 MiB is too small for its parts: `fill.concurrency` 2000 × 1 MiB and at least 16 MiB for the RAM tier
+        error: `cache.memory` 512 MiB is too small for its parts: `fill.concurrency` 2000 × 1 MiB, a sixteenth for metadata and at least 16 MiB for the RAM tier
           --> DIR/a.toml
-           = at least 2016 MiB, or fewer fills
+           = at least 2151 MiB, or fewer fills
+
+        1 mistake in DIR/a.toml; nothing was changed"#]],
+    );
+    let text = format!("{GOOD}[cache]\nmemory = \"1 GiB\"\nobjects = 10_000_000\n");
+    edge(
+        &text,
+        &[],
+        &expect![[r#"
+        error: `cache.memory` 1 GiB is too small for its parts: `fill.concurrency` 64 × 1 MiB, `cache.objects` 10000000 × 200 B and at least 16 MiB for the RAM tier
+          --> DIR/a.toml:14:10
+           |
+        14 | memory = "1 GiB"
+           |          ^^^^^^^ at least 1988 MiB, or fewer fills or objects
+           = example: memory = "512 MiB"
 
         1 mistake in DIR/a.toml; nothing was changed"#]],
     );

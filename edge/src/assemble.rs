@@ -6,15 +6,16 @@ mod upstreams;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Weak, atomic::AtomicU64},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, time::Instant};
-use weir_config::edge::{EdgeConfig, TlsVersion};
+use weir_config::edge::{EdgeConfig, PER_OBJECT, TlsVersion};
 use weir_config_lifecycle::{Clock, Readiness};
 use weir_config_telemetry::{AccessLog, AccessOptions, Metrics as Registry};
-use weir_edge_cache::{Cache, CacheConfig, ChunkStore, FoyerConfig, FoyerStore};
+use weir_edge_cache::{Cache, CacheConfig, ChunkStore, FoyerConfig, FoyerStore, OBJECT_BYTES};
 use weir_edge_fill::Engine;
 use weir_edge_http::Counters;
 use weir_edge_transport::{
@@ -22,10 +23,10 @@ use weir_edge_transport::{
     tls::{CertificateError, Certificates, Keys, KeysError, MinVersion, Tls, TlsError},
 };
 
-use crate::{metrics::Metrics, node::Node, service::Services};
+use crate::{judge, metrics::Metrics, node::Node, service::Services};
 
-/// Objects the metadata table holds at most; the oldest go first. About 520 MiB when full.
-const OBJECTS_MAX: usize = 1_000_000;
+/// The configuration plans with what the table takes.
+const _: () = assert!(PER_OBJECT == OBJECT_BYTES as u64);
 /// Connection ids carry the worker in one byte.
 const WORKERS_MAX: usize = 256;
 
@@ -96,7 +97,7 @@ pub async fn node(
     let cache_config = CacheConfig {
         memory_bytes: parts.ram.as_u64(),
         state: Some(config.cache.state.clone()),
-        metadata_objects_max: OBJECTS_MAX,
+        metadata_objects_max: usize::try_from(parts.objects).unwrap_or(usize::MAX),
     };
     let cache = match Cache::open_at(&cache_config, store.clone(), clock.unix_millis() * 1_000_000)
     {
@@ -110,7 +111,9 @@ pub async fn node(
     };
     metrics.recovery.set(opening.elapsed().as_secs_f64());
     let concurrency = usize::from(config.fill.concurrency.get());
-    let engine = Engine::new(Arc::new(cache), Arc::clone(&clock), fills, concurrency);
+    let cache = Arc::new(cache);
+    fills.spawn(tick(Arc::downgrade(&cache), Arc::clone(&clock)));
+    let engine = Engine::new(cache, Arc::clone(&clock), fills, concurrency);
     Ok(Arc::new(Node {
         name: config.node.name.clone(),
         site: config.node.site.clone(),
@@ -126,6 +129,16 @@ pub async fn node(
         purges: AtomicU64::new(0),
         disk,
     }))
+}
+
+/// Tells the cache the time as long as it is there: what reads of objects are noted with.
+async fn tick(cache: Weak<Cache>, clock: Arc<dyn Clock>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        let Some(cache) = cache.upgrade() else { return };
+        cache.tick(clock.unix_millis());
+    }
 }
 
 type Disk = (Option<Arc<dyn ChunkStore>>, Option<String>);
@@ -157,6 +170,11 @@ pub fn tls(config: &EdgeConfig, clock: &Arc<dyn Clock>) -> Result<Option<Tls>, S
     }
     let pairs = config.tls.certificates.iter().map(|pair| (&pair.chain, &pair.key));
     let certificates = Certificates::load(pairs)?;
+    for pair in &config.tls.certificates {
+        for said in judge::out_of_date(&pair.chain, clock.unix_seconds()) {
+            tracing::warn!("{said}: clients will refuse it");
+        }
+    }
     folder_of(&config.tls.keys)?;
     let clock = Arc::clone(clock);
     let keys = Keys::load_or_make(&config.tls.keys, Arc::new(move || clock.unix_seconds()))?;

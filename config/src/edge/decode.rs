@@ -188,22 +188,27 @@ fn cache(root: &Table<'_>, fill: Option<&Fill>) -> Option<Cache> {
     let most = ByteSize::bytes(1 << 50);
     let memory = table
         .or("memory", "\"512 MiB\"", ByteSize::mib(512), |v| v.quantity(ByteSize::mib(16), most));
+    let objects = table.or("objects", "1_000_000", None, |v| {
+        let objects = v.integer(1_000, 1_000_000_000)?;
+        Some(u64::try_from(objects).ok())
+    });
     let default = root.sheet.resolve("state/metadata.redb");
     let state = table.or("state", "\"state/metadata.redb\"", default, |v| v.path());
     let written = table.tables("disk");
     let disks = disks(&written);
     table.finish();
-    let cache = Cache { memory: memory?, state: state?, disks: disks? };
+    let cache = Cache { memory: memory?, objects: objects?, state: state?, disks: disks? };
     match fill {
         Some(fill) if cache.parts(fill).is_none() => {
-            let least = Cache::least_memory(fill, !cache.disks.is_empty());
-            let buffers = if cache.disks.is_empty() { "" } else { ", an eighth for disk writes" };
+            let least = cache.least_memory(fill);
+            let fewer =
+                if cache.objects.is_some() { "fewer fills or objects" } else { "fewer fills" };
             let finding = Finding::new(format!(
-                "`cache.memory` {} is too small for its parts: `fill.concurrency` {} × 1 MiB{buffers} \
-                 and at least 16 MiB for the RAM tier",
-                cache.memory, fill.concurrency
+                "`cache.memory` {} is too small for its parts: {}",
+                cache.memory,
+                cache.shares(fill)
             ))
-            .help(format!("at least {least}, or fewer fills"));
+            .help(format!("at least {least}, or {fewer}"));
             // The default can be too small as well: then no value is there to point at.
             match table.value("memory", "\"512 MiB\"") {
                 Some(value) => value.wrong(finding),

@@ -6,6 +6,10 @@ use super::{Cache, Fill};
 
 /// Bytes in flight for one request to an upstream: one chunk.
 const PER_FILL: u64 = 1 << 20;
+/// RAM of an object's metadata, all inclusive; the table is bounded by it.
+pub const PER_OBJECT: u64 = 200;
+/// Share of the memory for metadata where nobody says how many objects.
+const METADATA_SHARE: u64 = 16;
 /// Below this the RAM tier would only churn.
 const LEAST_RAM: u64 = 16 << 20;
 
@@ -16,6 +20,10 @@ pub struct MemoryParts {
     pub fills: ByteSize,
     /// An eighth where there are disks: their write buffers together.
     pub disk_buffers: ByteSize,
+    /// 200 bytes for each object; a sixteenth where `cache.objects` is not set.
+    pub metadata: ByteSize,
+    /// Objects whose metadata that is.
+    pub objects: u64,
     /// The rest: the RAM tier.
     pub ram: ByteSize,
 }
@@ -27,18 +35,38 @@ impl Cache {
         let memory = self.memory.as_u64();
         let fills = u64::from(fill.concurrency.get()) * PER_FILL;
         let disk_buffers = if self.disks.is_empty() { 0 } else { memory / 8 };
-        let ram = memory.checked_sub(fills)?.checked_sub(disk_buffers)?;
+        let objects = self.objects.unwrap_or(memory / METADATA_SHARE / PER_OBJECT);
+        let metadata = objects * PER_OBJECT;
+        let ram = memory.checked_sub(fills)?.checked_sub(disk_buffers)?.checked_sub(metadata)?;
         (ram >= LEAST_RAM).then_some(MemoryParts {
             fills: ByteSize::bytes(fills),
             disk_buffers: ByteSize::bytes(disk_buffers),
+            metadata: ByteSize::bytes(metadata),
+            objects,
             ram: ByteSize::bytes(ram),
         })
     }
 
     /// The least memory for which [`Cache::parts`] has an answer, in whole MiB.
-    pub(crate) fn least_memory(fill: &Fill, disks: bool) -> ByteSize {
-        let needed = u64::from(fill.concurrency.get()) * PER_FILL + LEAST_RAM;
-        let with_disks = if disks { (needed * 8).div_ceil(7) } else { needed };
-        ByteSize::bytes(with_disks.next_multiple_of(1 << 20))
+    pub(crate) fn least_memory(&self, fill: &Fill) -> ByteSize {
+        let fixed = self.objects.map_or(0, |objects| objects * PER_OBJECT);
+        let needed = u64::from(fill.concurrency.get()) * PER_FILL + fixed + LEAST_RAM;
+        // Sixteenths of the memory that are not for shares of it.
+        let disks = if self.disks.is_empty() { 0 } else { 2 };
+        let left = 16 - disks - u64::from(self.objects.is_none());
+        ByteSize::bytes((needed * 16).div_ceil(left).next_multiple_of(1 << 20))
+    }
+
+    /// What the memory is too small for, in words.
+    pub(crate) fn shares(&self, fill: &Fill) -> String {
+        let mut words = format!("`fill.concurrency` {} × 1 MiB", fill.concurrency);
+        if !self.disks.is_empty() {
+            words += ", an eighth for disk writes";
+        }
+        words += &match self.objects {
+            Some(objects) => format!(", `cache.objects` {objects} × {PER_OBJECT} B"),
+            None => ", a sixteenth for metadata".to_owned(),
+        };
+        words + " and at least 16 MiB for the RAM tier"
     }
 }
