@@ -41,7 +41,7 @@ pub use self::geometry::SIZE_MIN;
 use self::{
     geometry::{Geometry, PAGE, Slot, head_bytes},
     manifest::Change,
-    media::{Device, Files},
+    media::{Device, Files, Media},
     pool::Pool,
     record::{Head, fingerprint},
     state::{Look, State},
@@ -145,6 +145,13 @@ impl ExtentStore {
     /// reads the manifest, 12 bytes a chunk. The store has threads of its own, and callers may
     /// be on any runtime or none.
     pub fn open(config: ExtentConfig) -> Result<Self, StoreOpenError> {
+        Self::open_on(config, |files| Box::new(files))
+    }
+
+    fn open_on(
+        config: ExtentConfig,
+        media: impl FnOnce(Files) -> Box<dyn Media>,
+    ) -> Result<Self, StoreOpenError> {
         let ExtentConfig { path, size_bytes, buffer_bytes, node, new_disk } = config;
         for (what, given, least) in
             [("disk", size_bytes, SIZE_MIN), ("memory", buffer_bytes, BUFFER_MIN)]
@@ -176,7 +183,7 @@ impl ExtentStore {
         let log = writer::Log::after(loaded, disk);
         let chunks = state.space.counts().chunks;
         let inner = Arc::new(Inner {
-            device: Device::new(path.clone(), Box::new(files)),
+            device: Device::new(path.clone(), media(files)),
             path: path.clone(),
             size_bytes,
             disk,

@@ -80,6 +80,10 @@ impl Entry {
         Self(self.0 & !SPILLED | MAIN)
     }
 
+    pub(super) fn on_probation(self) -> Self {
+        Self(self.0 & !(MAIN | USED))
+    }
+
     pub(super) fn is_spilled(self) -> bool {
         self.0 & SPILLED != 0
     }
@@ -90,6 +94,11 @@ impl Entry {
 
     pub(super) fn with_pinned(self, pinned: bool) -> Self {
         Self(self.0 & !PINNED | if pinned { PINNED } else { 0 })
+    }
+
+    /// As it was when it came, without what eviction noted since.
+    pub(super) fn afresh(self) -> Self {
+        Self(self.0 & !(USED | SPILLED))
     }
 
     /// Whether both are of the same chunk, whatever became of their marks.

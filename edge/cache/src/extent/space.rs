@@ -62,7 +62,7 @@ pub(super) struct Space {
     probation_used: u64,
     probation_chunks: u64,
     spilled: u64,
-    spill_hand: u32,
+    spill_hand: (u32, u32),
     hand: (u32, u32),
     ghosts: Box<[u16]>,
 }
@@ -87,7 +87,7 @@ impl Space {
             probation_used: 0,
             probation_chunks: 0,
             spilled: 0,
-            spill_hand: 0,
+            spill_hand: (0, 0),
             hand: (0, 0),
             ghosts: vec![0; regions].into(),
         }
@@ -347,7 +347,14 @@ impl Space {
         } else {
             self.counts.pinned -= bytes;
         }
-        self.set(slot, entry.with_pinned(pinned));
+        let entry = entry.with_pinned(pinned);
+        if entry.is_main() && !pinned {
+            // Its pin may be all that brought it there: it has to show that it is read.
+            self.set(slot, entry.on_probation());
+            self.put_on_probation(slot, bytes);
+        } else {
+            self.set(slot, entry);
+        }
         self.changed.push(slot);
     }
 
@@ -388,6 +395,7 @@ impl Space {
     /// Does again what the manifest says was done. What cannot be is left out.
     pub(super) fn replay(&mut self, change: Change) {
         let Change { slot, class, entry } = change;
+        let entry = entry.afresh();
         let region = self.geometry.region(slot);
         if region >= self.geometry.regions {
             return;

@@ -105,18 +105,19 @@ impl Space {
     fn pass_spilled(&mut self) -> Option<Slot> {
         let mut regions = 2 * u64::from(self.fresh);
         while self.spilled > 0 && regions > 0 {
-            let first = self.geometry.slot(self.spill_hand, 0);
+            let (region, from) = self.spill_hand;
+            let first = self.geometry.slot(region, 0);
             let slots = self.small(first).map_or(1, |small| small.entries.len() as u32);
-            for place in 0..slots {
-                let slot = self.geometry.slot(self.spill_hand, place);
+            for place in from..slots {
+                let slot = self.geometry.slot(region, place);
                 let entry = self.entry(slot);
                 if entry.is_spilled() && self.judge(slot, entry) {
+                    self.spill_hand.1 = place + 1;
                     return Some(slot);
                 }
             }
             regions -= 1;
-            let next = self.spill_hand + 1;
-            self.spill_hand = if next < self.fresh { next } else { 0 };
+            self.spill_hand = (if region + 1 < self.fresh { region + 1 } else { 0 }, 0);
         }
         None
     }
