@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use weir_edge_cache::{CHUNK_SIZE, Fields, StoredObject};
+use weir_edge_cache::{CHUNK_SIZE, Fields, StoredObject, purge::tags_of};
 use weir_edge_freshness::{
     self as freshness, ContentRange, EntityTag, Exchange, Flags, Freshness, Lifetime, PassReason,
-    RequestControl, Rules, Storability,
+    RequestControl, Rules, Storability, Trouble, Windows,
     vary::{Selecting, selecting},
 };
 
@@ -58,7 +58,7 @@ impl Sent {
     }
 }
 
-/// RFC 9111 §4.3.1: the conditions that a stored response's validators make.
+/// RFC 9111 §4.3.1 [validate.etag, validate.modified]: the conditions that a stored response's validators make.
 fn validators(stored: &HeaderMap) -> impl Iterator<Item = (header::HeaderName, HeaderValue)> {
     let tag = stored.get(header::ETAG).cloned().map(|tag| (header::IF_NONE_MATCH, tag));
     let date = stored.get(header::LAST_MODIFIED).cloned();
@@ -120,7 +120,8 @@ pub(crate) fn meaning(
 ) -> Meaning {
     let (covers, size) = match (response.status, sent) {
         (StatusCode::NOT_MODIFIED, Sent::Conditional) => {
-            // RFC 9111 §4.3.3: a 304 about something else tells nothing of what we have.
+            // RFC 9111 §4.3.4 [freshen.strong]: a 304 about something else tells nothing of what
+            // we have.
             let Some(stale) = stale else { return Meaning::AskWhole };
             let mut headers = stale.headers();
             if !freshness::updates(&headers, &response.headers) {
@@ -152,6 +153,7 @@ pub(crate) fn meaning(
             return Meaning::Unavailable(status);
         }
         _ if ask.method() == Method::HEAD => ((0..0).into(), Some(0)),
+        // RFC 9111 §4.3.3 [validated.full]: also where it was asked whether the old one holds.
         _ => (Covers { start: 0, end: response.content_length }, response.content_length),
     };
     if size.is_some_and(|size| size > OBJECT_MAX) {
@@ -189,7 +191,9 @@ pub(crate) fn meaning(
 }
 
 /// A 206 that can be kept: the bytes that were asked for, of a representation whose size and
-/// strong validator are known, so that others can be joined to them (RFC 9111 §3.4).
+/// strong validator are known, so that others can be joined to them.
+// RFC 9111 §3.3 [partial.ranges]
+// RFC 9111 §3.4 [combine.validator]
 fn partial(
     response: &UpstreamResponse,
     first: u64,
@@ -224,7 +228,7 @@ fn states_lifetime(
     now_millis: u64,
 ) -> bool {
     let lifetime = || freshness::freshness_lifetime(&response.headers, now_millis);
-    !stale.is_some_and(|stale| may_serve_on_error(stale, ask, Trouble::Answered, now_millis))
+    !stale.is_some_and(|stale| may_serve_on_error(stale, ask, Trouble::ServerError, now_millis))
         && lifetime().is_some_and(|millis| millis > 0)
 }
 
@@ -248,17 +252,6 @@ fn lifetime(
     };
     match freshness::storable(&exchange, &rules) {
         Storability::Store(lifetime) => Ok(lifetime),
-        // A missing object is asked for by many at once; a moment's memory spares the origin.
-        Storability::Pass(PassReason::Useless)
-            if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
-                && !ask.policy.negative_ttl.is_zero()
-                && freshness::freshness_lifetime(response, response_millis).is_none() =>
-        {
-            let mut lifetime =
-                Lifetime::of(status, response, request_millis, response_millis, &rules);
-            lifetime.lifetime_millis = millis(ask.policy.negative_ttl);
-            Ok(lifetime)
-        }
         Storability::Pass(reason) => Err(reason),
     }
 }
@@ -270,15 +263,17 @@ fn rules(ask: &Ask, response: &HeaderMap) -> Rules {
         (Selecting::Fields(names), Ok(_)) => names,
         _ => Vec::new(),
     };
-    let default_ttl = Some(policy.default_ttl).filter(|ttl| !ttl.is_zero());
     Rules {
-        default_ttl_millis: default_ttl.map(millis),
+        default_ttl_millis: Some(millis(policy.default_ttl)),
+        negative_ttl_millis: Some(millis(policy.negative_ttl)),
         store_set_cookie: policy.store_set_cookie,
         vary_safe,
         ..Rules::default()
     }
 }
 
+/// RFC 9111 §3.1 [fields.all]: all but those that speak of one message, one connection or one
+/// client.
 fn kept_fields(ask: &Ask, status: StatusCode, response: &HeaderMap) -> HeaderMap {
     let mut kept = response.clone();
     let length = kept.get(header::CONTENT_LENGTH).cloned();
@@ -320,12 +315,13 @@ fn stored(
         initial_age_millis: lifetime.initial_age_millis,
         lifetime_millis: lifetime.lifetime_millis,
         flags: lifetime.flags.0 | variant::mark(ask),
-        tags: Box::default(),
+        tags: tags_of(headers),
+        // Known to who asked.
         epoch: 0,
     }
 }
 
-/// RFC 9111 §4.3.4: the stored response with the fields of a 304.
+/// RFC 9111 §4.3.4 [freshen.update]: the stored response with the fields of a 304.
 pub(crate) fn updated(
     ask: &Ask,
     stale: &StoredObject,
@@ -372,15 +368,6 @@ pub fn age_millis(object: &StoredObject, now_millis: u64) -> u64 {
     kept_lifetime(object).age_millis(now_millis)
 }
 
-/// Why there is no answer to give but a stored one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The upstream answered, with an error.
-    Answered,
-    /// No upstream can be reached.
-    Disconnected,
-}
-
 /// RFC 5861 §4: whether a stale response may stand in for an error; and RFC 9111 §4.2.4:
 /// whether it may while we are disconnected, where nothing forbids it.
 pub(crate) fn may_serve_on_error(
@@ -389,23 +376,9 @@ pub(crate) fn may_serve_on_error(
     trouble: Trouble,
     now_millis: u64,
 ) -> bool {
-    // RFC 9111 §5.2.1.4
-    if ask.control.no_cache {
-        return false;
-    }
-    let by_millis = match kept_lifetime(object).freshness(now_millis) {
-        Freshness::Stale { by_millis } => by_millis,
-        // Fresh, but not as fresh as the client would have it.
-        Freshness::Fresh { .. } => 0,
-        Freshness::MustRevalidate => return false,
-    };
-    let stated = freshness::response_control(&object.headers()).0.stale_if_error;
-    let stated = stated.map(|seconds| seconds.saturating_mul(1000));
-    let window = match trouble {
-        Trouble::Answered => stated,
-        Trouble::Disconnected => stated.or(Some(millis(ask.policy.stale_if_error))),
-    };
-    window.is_some_and(|window| window > 0 && by_millis <= window)
+    let windows = Windows::of(&object.headers(), millis(ask.policy.stale_if_error));
+    let lifetime = kept_lifetime(object);
+    freshness::may_serve_stale(&lifetime, &windows, &ask.control, trouble, now_millis)
 }
 
 /// RFC 5861 §3: whether a stale response may be served while it is revalidated. A request that
@@ -415,14 +388,11 @@ pub(crate) fn may_serve_while_revalidating(
     control: &RequestControl,
     now_millis: u64,
 ) -> bool {
-    if control.no_cache || control.max_age.is_some() || control.min_fresh.is_some() {
-        return false;
-    }
-    let Freshness::Stale { by_millis } = kept_lifetime(object).freshness(now_millis) else {
-        return false;
-    };
-    let window = freshness::response_control(&object.headers()).0.stale_while_revalidate;
-    window.is_some_and(|seconds| by_millis <= seconds.saturating_mul(1000))
+    let lifetime = kept_lifetime(object);
+    let stale = matches!(lifetime.freshness(now_millis), Freshness::Stale { .. });
+    let windows = || Windows::of(&object.headers(), 0);
+    let trouble = Trouble::Revalidating;
+    stale && freshness::may_serve_stale(&lifetime, &windows(), control, trouble, now_millis)
 }
 
 /// Whether a stored object is fresh by itself, whatever a request wants.
@@ -440,7 +410,8 @@ pub(crate) enum HeadMeans {
     Nothing,
 }
 
-/// RFC 9111 §4.3.5, for the stored answer to GET that the HEAD could have been answered with.
+/// RFC 9111 §4.3.5 [head.update, head.match, head.stale, head.fields]: for the stored answer to
+/// GET that the HEAD could have been answered with.
 pub(crate) fn head_means(
     ask: &Ask,
     stored: &StoredObject,

@@ -11,14 +11,14 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use weir_edge_cache::{StoredObject, primary_key};
-use weir_edge_freshness::{Forward, PassReason};
+use weir_edge_freshness::{Forward, PassReason, Trouble};
 
 use crate::{
     answer::{Answer, Found, How, Passed},
     ask::Ask,
     drive,
     engine::{Engine, late},
-    judge::{self, Trouble},
+    judge,
     table::{Head, Resolved, Resolving, Role},
     upstream::{UpBody, UpstreamError, UpstreamResponse},
     variant::{self, Placed},
@@ -218,8 +218,8 @@ impl Engine {
     /// Stale content rather than an error, where origin or service allow it.
     fn instead(&self, turn: &Turn<'_>, error: UpstreamError) -> Result<Answer, UpstreamError> {
         let trouble = match &error {
-            UpstreamError::Status { .. } => Trouble::Answered,
-            _ => Trouble::Disconnected,
+            UpstreamError::Status { .. } => Trouble::ServerError,
+            _ => Trouble::Unreachable,
         };
         let now = self.clock.unix_millis();
         match &turn.stored {

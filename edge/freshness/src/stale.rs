@@ -34,13 +34,13 @@ impl Windows {
     /// serving while disconnected, which needs no word of the origin's.
     pub fn of(stored: &HeaderMap, unreachable_millis: u64) -> Self {
         let (control, _) = response_control(stored);
-        let millis = |seconds: Option<u64>| seconds.unwrap_or(0).saturating_mul(1000);
-        let server_error_millis = millis(control.stale_if_error);
+        let millis = |seconds: u64| seconds.saturating_mul(1000);
+        let on_error = control.stale_if_error.map(millis);
         Self {
-            revalidating_millis: millis(control.stale_while_revalidate),
-            server_error_millis,
-            // A server that is not there is an error, too.
-            unreachable_millis: unreachable_millis.max(server_error_millis),
+            revalidating_millis: control.stale_while_revalidate.map_or(0, millis),
+            server_error_millis: on_error.unwrap_or(0),
+            // A server that is not there is an error, too, and the origin's word goes first.
+            unreachable_millis: on_error.unwrap_or(unreachable_millis),
         }
     }
 
@@ -64,8 +64,8 @@ pub fn may_serve_stale(
     trouble: Trouble,
     now_millis: u64,
 ) -> bool {
-    // A client that asks for something newer gets nothing stale without need.
-    if trouble == Trouble::Revalidating && (request.no_cache || request.bounds_age()) {
+    // §5.2.1.4; and a client that bounds the age gets nothing stale without need.
+    if request.no_cache || (trouble == Trouble::Revalidating && request.bounds_age()) {
         return false;
     }
     match lifetime.freshness(now_millis) {
@@ -79,7 +79,8 @@ pub fn may_serve_stale(
                 Trouble::Revalidating => 0,
                 _ => request.stale_if_error.unwrap_or(0).saturating_mul(1000),
             };
-            by_millis < windows.on(trouble).max(asked)
+            let window = windows.on(trouble).max(asked);
+            window > 0 && by_millis <= window
         }
     }
 }

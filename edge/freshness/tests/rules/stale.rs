@@ -23,8 +23,9 @@ fn check(response: &str, request: &str, trouble: Trouble, age: u64, expected: bo
 #[test]
 fn rfc5861_3_while_it_is_asked_for_anew() {
     use Trouble::Revalidating;
-    check("max-age=1, stale-while-revalidate=2", "", Revalidating, 2999, true);
-    check("max-age=1, stale-while-revalidate=2", "", Revalidating, 3000, false);
+    check("max-age=1, stale-while-revalidate=2", "", Revalidating, 3000, true);
+    check("max-age=1, stale-while-revalidate=2", "", Revalidating, 3001, false);
+    check("max-age=1, stale-while-revalidate=0", "", Revalidating, 1000, false);
     check("max-age=1", "", Revalidating, 1000, false);
     check("max-age=1, stale-if-error=9", "", Revalidating, 1001, false);
     // A client that wants something newer waits for it.
@@ -37,8 +38,8 @@ fn rfc5861_3_while_it_is_asked_for_anew() {
 #[test]
 fn rfc5861_4_instead_of_an_error() {
     use Trouble::{ServerError, Unreachable};
-    check("max-age=1, stale-if-error=2", "", ServerError, 2999, true);
-    check("max-age=1, stale-if-error=2", "", ServerError, 3000, false);
+    check("max-age=1, stale-if-error=2", "", ServerError, 3000, true);
+    check("max-age=1, stale-if-error=2", "", ServerError, 3001, false);
     check("max-age=1", "", ServerError, 1500, false);
     check("max-age=1", "stale-if-error=2", ServerError, 2999, true);
     check("max-age=1, stale-if-error=999", "", Unreachable, 900_000, true);
@@ -48,9 +49,13 @@ fn rfc5861_4_instead_of_an_error() {
 #[test]
 fn rfc9111_4_2_4_disconnected() {
     use Trouble::Unreachable;
-    check("max-age=1", "", Unreachable, 60_999, true);
-    check("max-age=1", "", Unreachable, 61_000, false);
-    check("max-age=1", "no-cache", Unreachable, 900, true);
+    check("max-age=1", "", Unreachable, 61_000, true);
+    check("max-age=1", "", Unreachable, 61_001, false);
+    // The origin's own word goes first.
+    check("max-age=1, stale-if-error=2", "", Unreachable, 3001, false);
+    // Fresh, but not as fresh as the client would have it.
+    check("max-age=9", "max-age=1", Unreachable, 2000, true);
+    check("max-age=9", "no-cache", Unreachable, 2000, false);
 }
 
 // RFC 9111 §4.2.4 [stale.prohibited]
