@@ -1,19 +1,17 @@
 //! `cachectl cache stats | explain | purge`
 
 mod explain;
+mod purge;
 
 use url::form_urlencoded::byte_serialize;
-use weir_config_admin::{
-    CACHE_EXPLAIN, CACHE_PURGE, CACHE_STATS, CacheStats, DiskState, Explain, PurgeRequest,
-    PurgeResult, TierStats,
-};
+use weir_config_admin::{CACHE_EXPLAIN, CACHE_STATS, CacheStats, DiskState, Explain, TierStats};
 use weir_edge_token::redact;
 
+pub(crate) use self::purge::purge;
 use crate::{
-    Answer, World,
-    cli::PurgeCommand,
+    Answer,
     client::Client,
-    failure::{Code, Failure},
+    failure::Failure,
     print::{bytes, count, counted, level, percent, plain, table},
 };
 
@@ -27,57 +25,6 @@ pub(crate) fn explain(client: &Client, url: &str) -> Result<Answer, Failure> {
     let mut explain: Explain = client.get(&format!("{CACHE_EXPLAIN}?url={encoded}"))?;
     explain.url = redact(&explain.url).into_owned();
     Ok(Answer::new(explain::render(&explain), &explain))
-}
-
-pub(crate) fn purge(
-    client: &Client,
-    command: PurgeCommand,
-    world: &mut World<'_>,
-) -> Result<Answer, Failure> {
-    let PurgeCommand::Url { url, dry_run, yes } = command;
-    let ask = |dry_run| {
-        let request = PurgeRequest { url: url.clone(), dry_run };
-        client.post::<PurgeResult>(CACHE_PURGE, &request)
-    };
-    if dry_run || yes {
-        let result = ask(dry_run)?;
-        return Ok(Answer::new(render_purge(&result), &result));
-    }
-    let Some(person) = world.ask.as_deref_mut() else {
-        return Err(Failure::new(Code::Usage, "nobody is there to confirm the purge")
-            .why("stdin or stderr is no terminal")
-            .next("see what would go with --dry-run, then run it with --yes"));
-    };
-    let preview = ask(true)?;
-    let question = format!(
-        "purge {}, {} ({})? [y/N] ",
-        counted(preview.objects, "object"),
-        bytes(preview.bytes),
-        plain(&redact(&url))
-    );
-    let answer = person(&question)
-        .map_err(|error| Failure::new(Code::Failed, "cannot read the answer").why(error))?;
-    if !matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Err(Failure::new(Code::Refused, "not confirmed; nothing changed"));
-    }
-    let result = ask(false)?;
-    Ok(Answer::new(render_purge(&result), &result))
-}
-
-fn render_purge(result: &PurgeResult) -> String {
-    let verb = if result.dry_run { "would purge" } else { "purged" };
-    let mut out = format!("{verb} {}, {}", counted(result.objects, "object"), bytes(result.bytes));
-    if !result.dry_run {
-        out.push_str(&format!(" (purge epoch {})", result.epoch));
-    }
-    out.push('\n');
-    for key in &result.sample {
-        out.push_str(&format!("  {}\n", plain(key)));
-    }
-    if result.dry_run {
-        out.push_str("nothing changed. run again without --dry-run.\n");
-    }
-    out
 }
 
 fn render_stats(stats: &CacheStats) -> String {

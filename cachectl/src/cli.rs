@@ -50,24 +50,71 @@ pub(crate) enum CacheCommand {
         /// As a client asks for it, with or without its token.
         url: String,
     },
-    /// Remove from the cache.
+    /// Remove from the cache, or make stale.
     #[command(subcommand)]
     Purge(PurgeCommand),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PurgeCommand {
-    /// Remove the object of one URL.
+    /// The object of one URL, and every variant of it.
     Url {
         /// As a client asks for it, with or without its token.
         url: String,
-        /// Only tell what would go.
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        flags: PurgeFlags,
     },
+    /// Every object whose URL begins so.
+    Prefix {
+        /// The beginning of a URL, with scheme and host.
+        #[arg(value_name = "URL")]
+        prefix: String,
+        #[command(flatten)]
+        flags: PurgeFlags,
+    },
+    /// Every object that an upstream tagged so (Surrogate-Key, Cache-Tag).
+    Tag {
+        /// One tag; upper and lower case are the same.
+        tag: String,
+        #[command(flatten)]
+        flags: PurgeFlags,
+    },
+    /// Every object of a service.
+    Service {
+        /// Its id in the server's configuration.
+        id: String,
+        #[command(flatten)]
+        flags: PurgeFlags,
+    },
+    /// Everything.
+    All {
+        #[command(flatten)]
+        flags: PurgeFlags,
+    },
+    /// Purges that stand, and how far their space is reclaimed.
+    Ls,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PurgeFlags {
+    /// Keep it, but ask the upstream whether it still holds.
+    #[arg(long)]
+    pub(crate) soft: bool,
+    /// Only tell what would go.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Come back when the space is reclaimed; the purge holds before.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// The number of objects, for a purge of more than a tenth of all bytes.
+    #[arg(long, value_name = "OBJECTS")]
+    pub(crate) i_know: Option<u64>,
+    /// Do not look how much it is, and refuse nothing: for programs that purge often.
+    #[arg(long, requires = "yes", conflicts_with = "dry_run")]
+    pub(crate) no_count: bool,
 }
 
 #[derive(Debug, Subcommand)]

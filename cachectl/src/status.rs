@@ -70,6 +70,13 @@ fn render(status: &Status) -> String {
     if cache.disk_limit > 0 {
         rows.push(row("", format!("disk {}", level(cache.disk_bytes, cache.disk_limit))));
     }
+    if cache.purge_epoch > 0 {
+        let behind = match cache.purge_reclaimed_epoch < cache.purge_epoch {
+            true => ", space is being reclaimed",
+            false => "",
+        };
+        rows.push(row("", format!("purge epoch {}{behind}", count(cache.purge_epoch))));
+    }
     if cache.fills > 0 {
         rows.push(row("", format!("{} under way", counted(cache.fills, "fill"))));
     }

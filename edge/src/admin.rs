@@ -2,6 +2,7 @@
 //! metrics on the management address. Both are read from the node; nothing is kept here.
 
 mod cache;
+mod purge;
 mod status;
 
 use std::sync::Arc;
@@ -32,12 +33,22 @@ impl Handler for Admin {
                 .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
             (&Method::POST, api::CACHE_PURGE) => {
                 let purged = match cache::body(request.into_body()).await {
-                    Ok(body) => cache::purge(&self.node, &body).await,
+                    Ok(body) => purge::purge(&self.node, &body).await,
                     Err(failure) => Err(failure),
                 };
                 purged.map_or_else(Failure::answer, |done| json(StatusCode::OK, &done))
             }
-            (_, api::STATUS | api::CACHE_STATS | api::CACHE_EXPLAIN | api::CACHE_PURGE) => {
+            (&Method::GET, api::CACHE_PURGES) => purge::purges(&self.node, &query)
+                .await
+                .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
+            (
+                _,
+                api::CACHE_PURGES
+                | api::STATUS
+                | api::CACHE_STATS
+                | api::CACHE_EXPLAIN
+                | api::CACHE_PURGE,
+            ) => {
                 let status = StatusCode::METHOD_NOT_ALLOWED;
                 Failure::new(status, format!("{method} is not offered at {path}")).answer()
             }
@@ -61,6 +72,11 @@ impl Failure {
 
     pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
         self.body.why = Some(why.into());
+        self
+    }
+
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.body.next = Some(next.into());
         self
     }
 

@@ -101,7 +101,7 @@ fn authority(request: &Request) -> Option<String> {
 }
 
 /// The host in lower case, without port, user or brackets.
-fn host_of(authority: &str) -> String {
+pub(crate) fn host_of(authority: &str) -> String {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = match host.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),

@@ -6,7 +6,7 @@ mod upstreams;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Weak, atomic::AtomicU64},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -113,6 +113,7 @@ pub async fn node(
     let concurrency = usize::from(config.fill.concurrency.get());
     let cache = Arc::new(cache);
     fills.spawn(tick(Arc::downgrade(&cache), Arc::clone(&clock)));
+    fills.spawn(Cache::reclaim(Arc::downgrade(&cache)));
     let engine = Engine::new(cache, Arc::clone(&clock), fills, concurrency);
     Ok(Arc::new(Node {
         name: config.node.name.clone(),
@@ -126,7 +127,6 @@ pub async fn node(
         metrics,
         access,
         readiness,
-        purges: AtomicU64::new(0),
         disk,
     }))
 }

@@ -7,6 +7,7 @@ use prometheus::{
     Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
 use weir_config_telemetry::{Metrics as Registry, families::edge as families};
+use weir_edge_cache::{Mode, PurgeStats};
 use weir_edge_http::Protocol;
 use weir_edge_token::Reject;
 
@@ -70,6 +71,7 @@ pub struct Metrics {
     pub aborted: IntCounter,
     rejects: IntCounterVec,
     errors: IntCounterVec,
+    purges: IntCounterVec,
     /// Seconds the cache took to open.
     pub recovery: Gauge,
     pub origin_bytes: IntCounterVec,
@@ -95,7 +97,29 @@ struct Gauges {
     disk_written: IntCounterVec,
     evictions: IntCounterVec,
     log_dropped: IntCounter,
+    purges: Purges,
     shed: IntCounterVec,
+}
+
+/// What purging did and has to do.
+#[derive(Debug)]
+struct Purges {
+    epoch: IntGauge,
+    reclaimed: IntGauge,
+    standing: IntGauge,
+    objects: IntCounterVec,
+    bytes: IntCounter,
+}
+
+impl Purges {
+    fn read(&self, stats: &PurgeStats) {
+        self.epoch.set(signed(stats.epoch));
+        self.reclaimed.set(signed(stats.reclaimed_epoch));
+        self.standing.set(signed(stats.orders));
+        raise(&self.objects.with_label_values(&["hard"]), stats.objects);
+        raise(&self.objects.with_label_values(&["soft"]), stats.stale);
+        raise(&self.bytes, stats.bytes);
+    }
 }
 
 impl Metrics {
@@ -119,6 +143,7 @@ impl Metrics {
             aborted: registry.counter(&families::ABORTED),
             rejects: registry.counters(&families::TOKEN_REJECTS),
             errors: registry.counters(&families::REQUEST_ERRORS),
+            purges: registry.counters(&families::PURGES),
             recovery: registry.ratio(&families::CACHE_RECOVERY),
             origin_bytes: registry.counters(&families::ORIGIN_RECEIVED_BYTES),
             origin_requests: registry.counters(&families::ORIGIN_REQUESTS),
@@ -138,10 +163,26 @@ impl Metrics {
                 disk_written: registry.counters(&families::DISK_WRITTEN_BYTES),
                 evictions: registry.counters(&families::CACHE_EVICTIONS),
                 log_dropped: registry.counter(&families::ACCESS_LOG_DROPPED),
+                purges: Purges {
+                    epoch: registry.gauge(&families::PURGE_EPOCH),
+                    reclaimed: registry.gauge(&families::PURGE_RECLAIMED_EPOCH),
+                    standing: registry.gauge(&families::PURGES_STANDING),
+                    objects: registry.counters(&families::PURGED_OBJECTS),
+                    bytes: registry.counter(&families::PURGED_BYTES),
+                },
                 shed: registry.counters(&families::SHED_REQUESTS),
             },
             registry,
         }
+    }
+
+    /// Counts one purge that was ordered.
+    pub fn purged(&self, mode: Mode) {
+        let mode = match mode {
+            Mode::Hard => "hard",
+            Mode::Soft => "soft",
+        };
+        self.purges.with_label_values(&[mode]).inc();
     }
 
     /// Counts one answered request.
@@ -257,6 +298,7 @@ impl Gauges {
             raise(&self.disk_errors.with_label_values(&[disk, "any"]), store.io_errors);
             raise(&self.disk_written.with_label_values(&[disk]), store.device_written_bytes);
         }
+        self.purges.read(&node.engine.cache().purge_stats());
         if let Some(access) = &node.access {
             raise(&self.log_dropped, access.dropped());
         }

@@ -1,6 +1,6 @@
 //! What the phases of a request share: one node, for as long as the process lives.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
@@ -27,8 +27,6 @@ pub struct Node {
     /// None where the configuration turns it off.
     pub access: Option<AccessLog>,
     pub readiness: Readiness,
-    /// Purges since start.
-    pub purges: AtomicU64,
     /// Folder of the disk tier, where there is one.
     pub disk: Option<String>,
 }

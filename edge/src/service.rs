@@ -9,6 +9,10 @@ pub use weir_config::edge::Preset;
 use weir_edge_fill::{Policy, upstream::Upstream};
 use weir_edge_token::{Memo, Reject, Verifier};
 
+/// Fields by which an upstream tags its responses, see `weir_edge_cache::purge::tags_of`.
+static TAGS: [HeaderName; 2] =
+    [HeaderName::from_static("surrogate-key"), HeaderName::from_static("cache-tag")];
+
 /// Cross-origin rules of a service.
 #[derive(Debug, Clone)]
 pub struct Cors {
@@ -130,6 +134,10 @@ fn under(path: &str, prefix: &str) -> bool {
 impl Service {
     /// Header rules of the service, on a response.
     pub fn shape(&self, headers: &mut HeaderMap) {
+        // For caches only, and those behind a proxy may be caches too.
+        if self.preset == Preset::Media {
+            TAGS.iter().for_each(|name| drop(headers.remove(name)));
+        }
         for name in &self.remove_headers {
             headers.remove(name);
         }

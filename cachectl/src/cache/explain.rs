@@ -4,7 +4,7 @@ use weir_config_admin::{CacheVerdict, Explain, Tier};
 
 use crate::{
     print::{bytes, count, plain, table},
-    time::span,
+    time::{span, utc},
 };
 
 pub(super) fn render(explain: &Explain) -> String {
@@ -17,6 +17,17 @@ pub(super) fn render(explain: &Explain) -> String {
     rows.push(row("place", place(explain)));
     if let Some(fresh) = fresh(explain) {
         rows.push(row("fresh", fresh));
+    }
+    if let Some(order) = &explain.purge {
+        let mode = if order.soft { "softly" } else { "hard" };
+        let what = format!("{} {}", plain(&order.kind), plain(&order.what));
+        let purge = format!(
+            "{mode} by {}, epoch {}, {}",
+            what.trim_end(),
+            count(order.epoch),
+            utc(order.at)
+        );
+        rows.push(row("purged", purge));
     }
     if let Some(upstream) = &explain.upstream {
         rows.push(row("upstream", plain(upstream)));

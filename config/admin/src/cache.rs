@@ -1,6 +1,8 @@
-//! What the cache holds, why an object is served as it is, and its removal.
+//! What the cache holds, and why an object is served as it is.
 
 use serde::{Deserialize, Serialize};
+
+use crate::PurgeOrder;
 
 /// Answer to `GET /v1/cache/stats`. Counters run from the start of the process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -141,54 +143,18 @@ pub struct Explain {
     pub verdict: Verdict,
     /// Why, in a line.
     pub why: String,
+    /// The purge that decides over what is stored, while it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge: Option<PurgeOrder>,
     /// The headers that are kept, in order.
     pub stored_headers: Vec<(String, String)>,
     /// Id of the upstream that sent it, or would be asked first.
     pub upstream: Option<String>,
 }
 
-/// Body of `POST /v1/cache/purge`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PurgeRequest {
-    /// The URL to remove, as a client would ask for it, with or without its token.
-    pub url: String,
-    /// Only tell what would go. Without the field nothing is removed by accident.
-    #[serde(default = "dry")]
-    pub dry_run: bool,
-}
-
-fn dry() -> bool {
-    true
-}
-
-/// Answer to `POST /v1/cache/purge`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PurgeResult {
-    /// Objects removed, or that would be.
-    pub objects: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Whether nothing was changed.
-    pub dry_run: bool,
-    /// The purge epoch after it.
-    pub epoch: u64,
-    /// The keys, at most ten.
-    #[serde(default)]
-    pub sample: Vec<String>,
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Disk, DiskState, PurgeRequest, TierStats};
-
-    /// A body without `dry_run` must not remove anything.
-    #[test]
-    fn purge_is_dry_unless_told() {
-        let read: PurgeRequest = serde_json::from_str(r#"{"url":"https://h/a"}"#).unwrap();
-        assert!(read.dry_run);
-        assert!(serde_json::from_str::<PurgeRequest>(r#"{"url":"a","dryrun":false}"#).is_err());
-    }
+    use super::{Disk, DiskState, TierStats};
 
     #[test]
     fn a_disk_is_one_flat_object() {

@@ -7,17 +7,19 @@
 //! | `GET /v1/cache/stats` | [`CacheStats`] |
 //! | `GET /v1/cache/explain?url=…` | [`Explain`] |
 //! | `POST /v1/cache/purge` with [`PurgeRequest`] | [`PurgeResult`] |
+//! | `GET /v1/cache/purges` | [`Purges`] |
 //!
 //! Every status of 400 and above carries an [`ErrorBody`]. Fields are only ever added, so a
 //! newer server can be asked by an older cachectl; a reader ignores what it does not know.
 
 mod cache;
+mod purge;
 mod status;
 
 pub use cache::{
-    CacheStats, ChunkCount, Disk, DiskState, Explain, PurgeRequest, PurgeResult, Tier, TierStats,
-    Verdict as CacheVerdict,
+    CacheStats, ChunkCount, Disk, DiskState, Explain, Tier, TierStats, Verdict as CacheVerdict,
 };
+pub use purge::{PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges};
 pub use status::{CacheSummary, Protocol, Reason, State, Status, Upstream, UpstreamState, Verdict};
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,8 @@ pub const CACHE_STATS: &str = "/v1/cache/stats";
 pub const CACHE_EXPLAIN: &str = "/v1/cache/explain";
 /// Path of [`PurgeResult`].
 pub const CACHE_PURGE: &str = "/v1/cache/purge";
+/// Path of [`Purges`].
+pub const CACHE_PURGES: &str = "/v1/cache/purges";
 
 /// What every answer of status 400 and above carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -103,6 +103,12 @@ pub struct CacheSummary {
     pub disk_limit: u64,
     /// Fills under way.
     pub fills: u64,
+    /// Number of the last purge ever.
+    #[serde(default)]
+    pub purge_epoch: u64,
+    /// What was purged up to this number takes no place any more.
+    #[serde(default)]
+    pub purge_reclaimed_epoch: u64,
 }
 
 /// Whether an upstream answers.

@@ -27,7 +27,7 @@ macro_rules! families {
 ///
 /// Label values: `proto` h1, h2, h3; `class` segment, manifest, init, key, other; `result` hit_mem,
 /// hit_disk, revalidated, stale, collapsed, miss, bypass, own, error; `reason` of errors client,
-/// upstream; `code` 2xx, 3xx, 4xx, 5xx; `tier` mem, disk;
+/// upstream; `code` 2xx, 3xx, 4xx, 5xx; `tier` mem, disk; `mode` of purges hard, soft;
 /// `origin` and `disk` ids of the configuration.
 pub mod edge {
     use super::{Family, Kind, LATENCY};
@@ -81,6 +81,18 @@ pub mod edge {
             "Bytes that fills brought.";
         FILLS = Kind::Counter, "edge_fills_total" ["result"]
             "Fills that ended, by how.";
+        PURGES = Kind::Counter, "edge_purges_total" ["mode"]
+            "Purges that were ordered.";
+        PURGE_EPOCH = Kind::Gauge, "edge_purge_epoch" []
+            "Number of the last purge ever; survives restarts.";
+        PURGE_RECLAIMED_EPOCH = Kind::Gauge, "edge_purge_reclaimed_epoch" []
+            "What was purged up to this number takes no place any more.";
+        PURGES_STANDING = Kind::Gauge, "edge_purges_standing" []
+            "Purges whose objects are being reclaimed, or might still come.";
+        PURGED_OBJECTS = Kind::Counter, "edge_purge_objects_total" ["mode"]
+            "Objects that purges removed or made stale.";
+        PURGED_BYTES = Kind::Counter, "edge_purge_reclaimed_bytes_total" []
+            "Body bytes of the objects that purges removed.";
         TOKEN_REJECTS = Kind::Counter, "edge_token_rejects_total" ["reason"]
             "Requests refused for their token.";
         ACCESS_LOG_DROPPED = Kind::Counter, "edge_access_log_dropped_lines_total" []

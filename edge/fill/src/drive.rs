@@ -6,7 +6,7 @@ use std::sync::{Arc, atomic::Ordering};
 use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::OwnedSemaphorePermit;
-use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject};
+use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject, Ticket};
 
 use crate::{
     ask::Ask,
@@ -24,14 +24,9 @@ const BATCH: usize = 16;
 const ALONE_FOR: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Finds out what an object is now and brings its body.
-pub(crate) async fn resolve(
-    engine: Arc<Engine>,
-    ask: Ask,
-    stale: Option<Arc<StoredObject>>,
-    resolving: Arc<Resolving>,
-) {
+pub(crate) async fn resolve(engine: Arc<Engine>, ask: Ask, resolving: Arc<Resolving>) {
     let publish = Publish { engine: &engine, ask: &ask, resolving: &resolving };
-    let (head, body) = match ask_head(&engine, &ask, stale.as_deref(), &resolving).await {
+    let (head, body) = match ask_head(&engine, &ask, &resolving).await {
         Ok(opened) => opened,
         Err(error) => {
             engine.counters.failed.fetch_add(1, Ordering::Relaxed);
@@ -93,17 +88,21 @@ struct Opened {
     /// Where the body must end; none when the upstream declared no length.
     end: Option<u64>,
     /// What goes into the table when the body's size is known only at its end.
-    late_object: Option<StoredObject>,
+    late_object: Option<(StoredObject, Ticket)>,
 }
 
 /// The head of the object, and its body where one is on its way.
 async fn ask_head(
     engine: &Arc<Engine>,
     ask: &Ask,
-    stale: Option<&StoredObject>,
     resolving: &Resolving,
 ) -> Result<(Head, Option<Opened>), UpstreamError> {
     let permit = slot(engine, ask).await?;
+    // In this order: what was purged before is not looked at, and what is purged from now on
+    // is not kept, however its upstream answers.
+    let ticket = engine.cache.begin();
+    let stale = engine.cache.object(&ask.id, &ask.key);
+    let stale = stale.as_deref();
     let mut sent = Sent::first(ask, stale);
     loop {
         let request_millis = engine.clock.unix_millis();
@@ -112,16 +111,19 @@ async fn ask_head(
         let response_millis = engine.clock.unix_millis();
         let times = (request_millis, response_millis);
         let generation = || engine.cache.next_generation();
-        if let Some(head) = updated_by_head(engine, ask, &response, times) {
+        if let Some(head) = updated_by_head(engine, ask, &response, times, &ticket) {
             return Ok((head, None));
         }
         match judge::meaning(ask, &sent, stale, &response, times, generation) {
-            Meaning::Store(stored) => {
-                return Ok(open(engine, ask, *stored, response, permit, resolving));
+            Meaning::Store(mut stored) => {
+                stored.object.epoch = ticket.epoch();
+                return Ok(open(engine, ask, *stored, response, (permit, ticket), resolving));
             }
             Meaning::Unchanged => {
                 let stale = stale.expect("only a stored object is asked about");
+                let epoch = ticket.epoch();
                 let updated = judge::updated(ask, stale, &response, times);
+                let updated = StoredObject { epoch, ..updated };
                 let object = if resolving.purged.load(Ordering::SeqCst) {
                     Arc::new(updated)
                 } else {
@@ -203,16 +205,19 @@ fn updated_by_head(
     ask: &Ask,
     response: &UpstreamResponse,
     times: (u64, u64),
+    ticket: &Ticket,
 ) -> Option<Head> {
     let get = ask.get()?;
     let placed = variant::place(engine, &get)?;
     match judge::head_means(&placed.ask, &*placed.stored?, response, times) {
-        HeadMeans::Updated(object) => {
+        HeadMeans::Updated(mut object) => {
+            object.epoch = ticket.epoch();
             let object = engine.cache.put_object(*object);
             let (size, upstream_status) = (Some(object.size), response.status.as_u16());
             Some(Head::Object(Resolved { object, size, body: None, upstream_status }))
         }
-        HeadMeans::Outdated(object) => {
+        HeadMeans::Outdated(mut object) => {
+            object.epoch = ticket.epoch();
             engine.cache.put_object(*object);
             None
         }
@@ -225,7 +230,7 @@ fn open(
     ask: &Ask,
     stored: Stored,
     response: UpstreamResponse,
-    permit: OwnedSemaphorePermit,
+    (permit, ticket): (OwnedSemaphorePermit, Ticket),
     resolving: &Resolving,
 ) -> (Head, Option<Opened>) {
     let upstream_status = response.status.as_u16();
@@ -252,7 +257,7 @@ fn open(
             engine.cache.put_object(object);
             None
         }
-        None => Some(object),
+        None => Some((object, ticket)),
     };
     if !purged() {
         plan.done(engine);
@@ -300,7 +305,7 @@ impl Opened {
         drop(permit);
         match &result {
             Ok(end) => {
-                if let Some(mut object) = late_object
+                if let Some((mut object, _ticket)) = late_object
                     && !fill.purged.load(Ordering::SeqCst)
                 {
                     object.size = *end;

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout_at};
 use weir_config_lifecycle::Clock;
-use weir_edge_cache::{CHUNK_SIZE, Cache, ObjectId, Purged, StoredObject, VARIANT_MARK};
+use weir_edge_cache::{
+    CHUNK_SIZE, Cache, Mode, ObjectId, PurgeError, Purged, Selector, StoredObject, VARIANT_MARK,
+};
 use weir_edge_freshness::RequestControl;
 
 use crate::{
@@ -158,7 +160,18 @@ impl Engine {
         Ok(reader)
     }
 
-    /// Forgets the responses of a URL, variants and answers to HEAD too. What is on its way
+    /// Purges by order: holds from now on, and survives a kill when it returns `Ok`. What is on
+    /// its way reaches those who already wait for it and is not kept. Gives the purge epoch.
+    pub async fn order(&self, selectors: &[Selector], mode: Mode) -> Result<u64, PurgeError> {
+        for selector in selectors {
+            if let Selector::Key(key) = selector {
+                self.table.together(ObjectId::of(key));
+            }
+        }
+        self.cache.order(selectors, mode, self.clock.unix_millis()).await
+    }
+
+    /// Forgets the responses of a URL without an order, variants and answers to HEAD too. What is on its way
     /// reaches those who already wait for it and is not kept; whoever asks from now on is
     /// answered anew.
     pub fn purge(&self, place: &Place) -> Option<Purged> {

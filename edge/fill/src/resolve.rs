@@ -10,7 +10,7 @@ use tokio::{
     sync::{oneshot, watch},
     time::{Instant, timeout_at},
 };
-use weir_edge_cache::{StoredObject, primary_key};
+use weir_edge_cache::{StoredObject, Subject, primary_key};
 use weir_edge_freshness::{Forward, PassReason, Trouble};
 
 use crate::{
@@ -35,6 +35,8 @@ struct Turn<'a> {
     /// Why the cache does not answer by itself.
     fwd: Forward,
     due: Instant,
+    /// Purge epoch when the request came.
+    since: u64,
 }
 
 impl Engine {
@@ -51,6 +53,7 @@ impl Engine {
         due: Instant,
     ) -> Result<Answer, UpstreamError> {
         let mut fwd = Forward::UriMiss;
+        let since = self.cache.purge_epoch();
         for _ in 0..TURNS {
             // RFC 9111 §4: what answers GET answers HEAD.
             if let Some(object) = ask.get().and_then(|get| self.fresh_for(&get)) {
@@ -75,31 +78,42 @@ impl Engine {
             if ask.control.no_store {
                 return self.alone(&ask, due, fwd, Some(PassReason::RequestNoStore)).await;
             }
-            if let Some(answer) = self.turn(Turn { ask, stored, fwd, due }).await? {
+            if let Some(answer) = self.turn(Turn { ask, stored, fwd, due, since }).await? {
                 return Ok(answer);
             }
         }
         self.alone(ask, due, fwd, Some(PassReason::Vary)).await
     }
 
-    /// One turn at one place. `None` where the answer turned out to be of another variant.
+    /// One turn at one place. `None` where the answer turned out to be of another variant, or
+    /// was purged before the request came.
     async fn turn(self: &Arc<Self>, turn: Turn<'_>) -> Result<Option<Answer>, UpstreamError> {
-        let Turn { ask, stored, fwd, due } = &turn;
+        let Turn { ask, stored, fwd, due, since } = &turn;
         let now = self.clock.unix_millis();
         if let Some(object) = stored
             && judge::may_serve_while_revalidating(object, &ask.control, now)
         {
-            if let Role::Leader(resolving, _) = self.table.resolve(ask.id, |_| false) {
-                self.spawn(ask, stored, resolving);
+            let began = self.cache.purge_epoch();
+            if let Role::Leader(resolving, _) =
+                self.table.resolve(ask.id, began, |_| true, |_| false)
+            {
+                self.spawn(ask, resolving);
             }
             self.counters.stale_while_revalidate.fetch_add(1, Ordering::Relaxed);
             let found = Found::stored(Arc::clone(object), How::StaleWhileRevalidate, *due);
             return Ok(Some(Answer::Object(found)));
         }
         let usable = |growing: &Resolved| {
-            is_of(growing, ask) && judge::usable(&growing.object, &ask.control, now)
+            is_of(growing, ask)
+                && judge::usable(&growing.object, &ask.control, now)
+                && self.cache.answers(&(&*growing.object).into(), *since)
         };
-        match self.table.resolve(ask.id, usable) {
+        // Its tags are not known yet; when they are, they are looked at.
+        let answers = |epoch| {
+            let (key, id, service) = (&*ask.key, ask.id, &*ask.service);
+            self.cache.answers(&Subject { key, id, service, tags: &[], epoch }, *since)
+        };
+        match self.table.resolve(ask.id, *since, answers, usable) {
             Role::Alone(reason) => self.alone(ask, *due, *fwd, reason).await.map(Some),
             Role::Growing(resolved) => Ok(Some(Answer::Object(self.joined(resolved, &turn)))),
             Role::Leader(resolving, response) => {
@@ -113,6 +127,11 @@ impl Engine {
                 self.lead(&turn, resolving, response).await.map(Some)
             }
             Role::Follower(head) => match self.wait(ask, *due, head).await {
+                Ok(Head::Object(resolved))
+                    if !self.cache.answers(&(&*resolved.object).into(), *since) =>
+                {
+                    Ok(None)
+                }
                 Ok(Head::Object(resolved)) if is_of(&resolved, ask) => {
                     Ok(Some(Answer::Object(self.joined(resolved, &turn))))
                 }
@@ -143,14 +162,9 @@ impl Engine {
         Ok(Answer::Passed(Passed { response, fwd, reason }))
     }
 
-    fn spawn(
-        self: &Arc<Self>,
-        ask: &Ask,
-        stored: &Option<Arc<StoredObject>>,
-        resolving: Arc<Resolving>,
-    ) {
+    fn spawn(self: &Arc<Self>, ask: &Ask, resolving: Arc<Resolving>) {
         let engine = Arc::clone(self);
-        self.runtime.spawn(drive::resolve(engine, ask.clone(), stored.clone(), resolving));
+        self.runtime.spawn(drive::resolve(engine, ask.clone(), resolving));
     }
 
     async fn lead(
@@ -159,13 +173,13 @@ impl Engine {
         resolving: Arc<Resolving>,
         mut response: oneshot::Receiver<UpstreamResponse>,
     ) -> Result<Answer, UpstreamError> {
-        let Turn { ask, stored, fwd, due } = turn;
+        let Turn { ask, stored, fwd, due, .. } = turn;
         let head = resolving.head.subscribe();
         let had = match ask.get() {
             Some(get) => variant::place(self, &get).and_then(|placed| placed.stored),
             None => stored.clone(),
         };
-        self.spawn(ask, stored, resolving);
+        self.spawn(ask, resolving);
         let passed = |response, reason| Answer::Passed(Passed { response, fwd: *fwd, reason });
         match self.wait(ask, *due, head).await {
             Ok(Head::Object(resolved)) => {
@@ -225,7 +239,12 @@ impl Engine {
         match &turn.stored {
             Some(object) if judge::may_serve_on_error(object, &turn.ask, trouble, now) => {
                 self.counters.stale_if_error.fetch_add(1, Ordering::Relaxed);
-                let found = Found::stored(Arc::clone(object), How::StaleOnError, turn.due);
+                let how = How::StaleOnError;
+                let mut found = Found::stored(Arc::clone(object), how, turn.due);
+                if let UpstreamError::Status { status, .. } = &error {
+                    found.resolved.upstream_status = status.as_u16();
+                }
+                found.fwd = turn.fwd;
                 Ok(Answer::Object(found))
             }
             _ => Err(error),

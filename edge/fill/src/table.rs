@@ -78,6 +78,8 @@ pub(crate) struct Resolving {
     pub leader: Mutex<Option<oneshot::Sender<UpstreamResponse>>>,
     /// As [`BodyFill::purged`].
     pub purged: AtomicBool,
+    /// Purge epoch when it began.
+    pub epoch: u64,
 }
 
 /// What the waiters of a [`Resolving`] learn.
@@ -139,9 +141,16 @@ impl Table {
         &self.shards[(id.0 as usize) % SHARDS]
     }
 
-    /// Joins the request that resolves `id`, or becomes it. `usable` says whether what is
-    /// being sent will do for this request.
-    pub(crate) fn resolve(&self, id: ObjectId, usable: impl FnOnce(&Resolved) -> bool) -> Role {
+    /// Joins the request that resolves `id`, or becomes it. `answers` says whether one that
+    /// began at that purge epoch may answer this request, `usable` whether what is being sent
+    /// will do for it.
+    pub(crate) fn resolve(
+        &self,
+        id: ObjectId,
+        epoch: u64,
+        answers: impl FnOnce(u64) -> bool,
+        usable: impl FnOnce(&Resolved) -> bool,
+    ) -> Role {
         let mut shard = self.shard(id).lock();
         if let Some((until, reason)) = shard.alone.get(&id) {
             if *until > Instant::now() {
@@ -150,7 +159,10 @@ impl Table {
             shard.alone.remove(&id);
         }
         let entry = shard.entries.entry(id).or_default();
-        if let Some(resolving) = &entry.resolving {
+        // One that does not goes on for those who wait for it.
+        if let Some(resolving) = &entry.resolving
+            && answers(resolving.epoch)
+        {
             return Role::Follower(resolving.head.subscribe());
         }
         if let Some(growing) = entry.growing.as_ref().filter(|growing| usable(growing)) {
@@ -161,6 +173,7 @@ impl Table {
             head: watch::Sender::new(Head::Waiting),
             leader: Mutex::new(Some(leader)),
             purged: AtomicBool::new(false),
+            epoch,
         });
         entry.resolving = Some(Arc::clone(&resolving));
         Role::Leader(resolving, response)
@@ -237,6 +250,12 @@ impl Table {
         let fill = Arc::new(make());
         entry.bodies.push(Arc::clone(&fill));
         (fill, true)
+    }
+
+    /// Responses for `id` may be shared again: who purges may have put right what kept them
+    /// from it.
+    pub(crate) fn together(&self, id: ObjectId) {
+        self.shard(id).lock().alone.remove(&id);
     }
 
     /// What is under way for `id` is for those who wait for it; whoever comes next asks anew.

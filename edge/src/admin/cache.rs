@@ -5,11 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use futures::TryStreamExt;
 use http::{HeaderName, StatusCode, Uri};
 use weir_config_admin::{
-    CacheStats, CacheVerdict, ChunkCount, Disk, DiskState, Explain, PurgeRequest, PurgeResult,
-    Tier, TierStats,
+    CacheStats, CacheVerdict, ChunkCount, Disk, DiskState, Explain, Tier, TierStats,
 };
 use weir_edge_cache::{ObjectId, StoredObject, Tier as CacheTier};
-use weir_edge_fill::{Place, variant};
+use weir_edge_fill::variant;
 use weir_edge_freshness::RequestControl;
 use weir_edge_http::RequestBody;
 
@@ -58,7 +57,7 @@ pub(super) fn stats(node: &Node) -> CacheStats {
         bypasses: count(&[Outcome::Bypass]),
         fill_bytes: fills.upstream_bytes.load(Relaxed),
         checksum_failures: stats.store.map_or(0, |store| store.checksum_failures),
-        purge_epoch: node.purges.load(Relaxed),
+        purge_epoch: node.engine.cache().purge_epoch(),
     }
 }
 
@@ -69,14 +68,17 @@ pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
         .ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "the query key `url` is missing"))?;
     let url = decode(url)?;
     let asked = Asked::of(node, &url)?;
-    let Some(object) = node.engine.cache().object(&asked.id, &asked.key) else {
-        return Ok(asked.explain(
-            None,
-            Tier::None,
-            ChunkCount::default(),
-            CacheVerdict::Miss,
-            "nothing is stored under this key: the next request asks the upstream".into(),
-        ));
+    let cache = node.engine.cache();
+    let order = cache.inspect(&asked.id, &asked.key).and_then(|(_, order)| order);
+    let order = order.as_ref().map(super::purge::shown);
+    let Some(object) = cache.object(&asked.id, &asked.key) else {
+        let nothing = ChunkCount::default();
+        let why = match &order {
+            Some(_) => "what is stored was purged: the next request asks the upstream",
+            None => "nothing is stored under this key: the next request asks the upstream",
+        };
+        let found = asked.explain(None, Tier::None, nothing, CacheVerdict::Miss, why.into());
+        return Ok(Explain { purge: order, ..found });
     };
     if variant::is_record(&object) {
         let (names, variants) = variant::selects(&object);
@@ -108,6 +110,7 @@ pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
     let mut found = asked.explain(Some(&object), tier, chunks, verdict, why);
     found.age_s = Some(age / 1000);
     found.ttl_s = Some(ttl);
+    found.purge = order;
     Ok(found)
 }
 
@@ -130,36 +133,6 @@ fn places(node: &Node, object: &StoredObject) -> (ChunkCount, Tier) {
     (ChunkCount { total, ram, disk }, tier)
 }
 
-/// Removes an object. Answers when the removal would survive a kill.
-pub(super) async fn purge(node: &Node, body: &[u8]) -> Result<PurgeResult, Failure> {
-    let request: PurgeRequest = serde_json::from_slice(body).map_err(|error| {
-        Failure::new(StatusCode::BAD_REQUEST, "the body is no purge request").why(error.to_string())
-    })?;
-    let asked = Asked::of(node, &request.url)?;
-    let held = node.engine.cache().object(&asked.id, &asked.key);
-    let bytes = held.as_ref().map_or(0, |object| object.size);
-    let objects = u64::from(held.is_some());
-    let sample = held.iter().map(|object| object.key.to_string()).collect();
-    let epoch = if request.dry_run {
-        node.purges.load(Relaxed)
-    } else {
-        let errors = || node.engine.cache().stats().state.map_or(0, |state| state.errors);
-        let before = errors();
-        node.engine.purge(&Place { id: asked.id, key: asked.key.as_str().into() });
-        node.engine.cache().flush().await;
-        if errors() > before {
-            let why = "the state file cannot be written: the object is gone now, but may be \
-                       back after a restart";
-            return Err(
-                Failure::new(StatusCode::INSUFFICIENT_STORAGE, "the purge is not durable").why(why)
-            );
-        }
-        tracing::info!(key = %asked.key, objects, bytes, "purged");
-        node.purges.fetch_add(1, Relaxed) + 1
-    };
-    Ok(PurgeResult { objects, bytes, dry_run: request.dry_run, epoch, sample })
-}
-
 /// A bounded body.
 pub(super) async fn body(body: RequestBody) -> Result<Vec<u8>, Failure> {
     let refused =
@@ -176,9 +149,9 @@ pub(super) async fn body(body: RequestBody) -> Result<Vec<u8>, Failure> {
 }
 
 /// A URL that an operator asks about, and where it leads.
-struct Asked {
+pub(super) struct Asked {
     url: String,
-    key: String,
+    pub(super) key: String,
     id: ObjectId,
     dropped: Vec<String>,
     service: String,
@@ -187,7 +160,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(node: &Node, url: &str) -> Result<Self, Failure> {
+    pub(super) fn of(node: &Node, url: &str) -> Result<Self, Failure> {
         let bad = |why: String| {
             Failure::new(
                 StatusCode::BAD_REQUEST,
@@ -241,6 +214,7 @@ impl Asked {
                 .map(|(name, value)| (name.to_string(), text(value)))
                 .collect(),
             upstream: Some(self.upstream),
+            purge: None,
         }
     }
 }

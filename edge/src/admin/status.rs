@@ -60,6 +60,7 @@ fn protocol(node: &Node, protocol: Protocol) -> ProtocolLine {
 fn summary(node: &Node) -> CacheSummary {
     let stats = node.engine.cache().stats();
     let store = stats.store.unwrap_or_default();
+    let purges = node.engine.cache().purge_stats();
     CacheSummary {
         objects: stats.objects,
         memory_bytes: stats.ram_used_bytes,
@@ -67,6 +68,8 @@ fn summary(node: &Node) -> CacheSummary {
         disk_bytes: store.accepted_bytes.min(store.capacity_bytes),
         disk_limit: store.capacity_bytes,
         fills: node.engine.under_way() as u64,
+        purge_epoch: purges.epoch,
+        purge_reclaimed_epoch: purges.reclaimed_epoch,
     }
 }
 
