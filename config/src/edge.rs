@@ -160,16 +160,28 @@ pub struct Cache {
     pub objects: Option<u64>,
     /// Metadata of cached objects. Default `state/metadata.redb`.
     pub state: PathBuf,
+    /// What of that which is filled on demand goes to the disks. Default by second hit.
+    pub admission: Admission,
     /// None: RAM only.
     pub disks: Vec<Disk>,
+}
+
+/// What goes to the disks of that which clients ask for. What is pinned or warmed always does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Admission {
+    /// What was asked for a second time, lately.
+    #[default]
+    SecondHit,
+    /// Everything.
+    Always,
 }
 
 /// One disk of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// Folder; made when missing.
+    /// Folder; made when missing. None is inside another, or holds `cache.state`.
     pub path: PathBuf,
-    /// How much of the disk is used, at least 256 MiB.
+    /// How much of the disk is used, at least 256 MiB; its weight among the disks, too.
     pub size: ByteSize,
 }
 

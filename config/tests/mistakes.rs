@@ -560,6 +560,43 @@ log.access = false
 }
 
 #[test]
+fn folders_of_disks() {
+    let text = format!(
+        "{GOOD}[cache]\nadmission = \"twice\"\nstate = \"d/s/metadata.redb\"\n\
+         [[cache.disk]]\npath = \"d\"\nsize = \"1 GiB\"\n\
+         [[cache.disk]]\npath = \"e\"\nsize = \"1 GiB\"\n\
+         [[cache.disk]]\npath = \"e\"\nsize = \"1 GiB\"\n"
+    );
+    edge(
+        &text,
+        &[],
+        &expect![[r#"
+        error: `cache.admission` must be one of "second-hit", "always"
+          --> DIR/a.toml:14:13
+           |
+        14 | admission = "twice"
+           |             ^^^^^^^
+           = example: admission = "second-hit"
+
+        error: `cache.disk[0].path` holds `cache.state`: DIR/d
+          --> DIR/a.toml:17:8
+           |
+        17 | path = "d"
+           |        ^^^ a disk has a folder of its own
+           = example: path = "/var/cache/weir/disk0"
+
+        error: `cache.disk[2].path` is the same folder as that of the disk at line 19: DIR/e
+          --> DIR/a.toml:23:8
+           |
+        23 | path = "e"
+           |        ^^^
+           = example: path = "/var/cache/weir/disk0"
+
+        3 mistakes in DIR/a.toml; nothing was changed"#]],
+    );
+}
+
+#[test]
 fn sums_that_cannot_be() {
     let text = format!("{GOOD}[cache]\nmemory = \"64 MiB\"\n[fill]\nconcurrency = 200\n");
     edge(

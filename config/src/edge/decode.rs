@@ -5,13 +5,15 @@ mod upstream;
 
 use std::{
     num::{NonZeroU16, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use weir_config_units::ByteSize;
 
-use super::{Admin, Cache, Certificate, Disk, EdgeConfig, Fill, Listen, Node, Tls, TlsVersion};
+use super::{
+    Admin, Admission, Cache, Certificate, Disk, EdgeConfig, Fill, Listen, Node, Tls, TlsVersion,
+};
 use crate::{
     common::{self, Address, days, duration},
     judge::Judge,
@@ -19,6 +21,9 @@ use crate::{
     table::Table,
     value::{Value, flawed},
 };
+
+/// Some hundred drives are more than a host takes.
+const DISKS_MAX: usize = 64;
 
 pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
     let node = node(root);
@@ -194,10 +199,18 @@ fn cache(root: &Table<'_>, fill: Option<&Fill>) -> Option<Cache> {
     });
     let default = root.sheet.resolve("state/metadata.redb");
     let state = table.or("state", "\"state/metadata.redb\"", default, |v| v.path());
+    let choices = [("second-hit", Admission::SecondHit), ("always", Admission::Always)];
+    let admission =
+        table.or("admission", "\"second-hit\"", Admission::default(), |v| v.choice(&choices));
     let written = table.tables("disk");
-    let disks = disks(&written);
+    if written.len() > DISKS_MAX {
+        let finding = format!("there are {} `[[cache.disk]]`", written.len());
+        table.wrong(Finding::new(finding).help(format!("a node has at most {DISKS_MAX}")));
+    }
+    let disks = disks(&written, state.as_deref());
     table.finish();
-    let cache = Cache { memory: memory?, objects: objects?, state: state?, disks: disks? };
+    let (memory, objects, state) = (memory?, objects?, state?);
+    let cache = Cache { memory, objects, state, admission: admission?, disks: disks? };
     match fill {
         Some(fill) if cache.parts(fill).is_none() => {
             let least = cache.least_memory(fill);
@@ -220,7 +233,7 @@ fn cache(root: &Table<'_>, fill: Option<&Fill>) -> Option<Cache> {
     }
 }
 
-fn disks(written: &[Table<'_>]) -> Option<Vec<Disk>> {
+fn disks(written: &[Table<'_>], state: Option<&Path>) -> Option<Vec<Disk>> {
     let mut seen: Vec<(PathBuf, usize)> = Vec::new();
     let mut disk = |table: &Table<'_>| {
         let most = ByteSize::bytes(1 << 60);
@@ -237,6 +250,10 @@ fn disks(written: &[Table<'_>]) -> Option<Vec<Disk>> {
                     v.path,
                     other.display()
                 )));
+            }
+            if state.is_some_and(|state| state.starts_with(&path)) {
+                let what = format!("`{}` holds `cache.state`: {}", v.path, path.display());
+                return v.refuse(Finding::new(what).help("a disk has a folder of its own"));
             }
             seen.push((path.clone(), table.line()));
             Some(path)

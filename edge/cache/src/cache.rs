@@ -10,6 +10,8 @@ use std::{
 
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId, chunks_of},
+    disks::point,
+    doorkeeper::Doorkeeper,
     generation::Generations,
     object::StoredObject,
     purge::{Ledger, Standing, sweep::Counts},
@@ -106,6 +108,8 @@ pub struct CacheStats {
     pub ram: TierStats,
     /// Disk tier; evictions are the store's business and not counted here.
     pub disk: TierStats,
+    /// Chunk bytes that came for the first time and were not offered to the store.
+    pub not_admitted_bytes: u64,
     /// The store's own counters; `None` without a disk tier.
     pub store: Option<StoreStats>,
     /// The state file; `None` without one.
@@ -126,6 +130,9 @@ pub struct Cache {
     disk_hits: AtomicU64,
     disk_misses: AtomicU64,
     generations: Arc<Generations>,
+    /// None lets everything onto the disks.
+    doorkeeper: Option<Doorkeeper>,
+    not_admitted: AtomicU64,
 }
 
 impl Cache {
@@ -168,7 +175,17 @@ impl Cache {
             disk_hits: AtomicU64::new(0),
             disk_misses: AtomicU64::new(0),
             generations,
+            doorkeeper: None,
+            not_admitted: AtomicU64::new(0),
         })
+    }
+
+    /// Offers the store only what is wanted twice: a chunk that is hit in RAM, or filled again
+    /// while it is remembered. `chunks` is how many chunks to remember, as many as the disks
+    /// hold. Without it everything is offered.
+    pub fn second_hit(mut self, chunks: u64) -> Self {
+        self.doorkeeper = Some(Doorkeeper::new(chunks));
+        self
     }
 
     /// The object of this id; `None` also when another key has the same hash, and for what
@@ -247,8 +264,18 @@ impl Cache {
         self.generations.next()
     }
 
-    /// A chunk from RAM. The hot path: one lock of one foyer shard.
+    /// A chunk from RAM. The hot path: one lock of one foyer shard. Being wanted again lets
+    /// it onto the disks.
     pub fn ram_chunk(&self, key: &ChunkKey) -> Option<Chunk> {
+        let (chunk, first) = self.ram.get_again(key)?;
+        if first && let Some(store) = &self.store {
+            let _ = store.offer(*key, chunk.clone());
+        }
+        Some(chunk)
+    }
+
+    /// The same for whoever it was filled for: that it is read then is no second hit.
+    pub fn ram_chunk_awaited(&self, key: &ChunkKey) -> Option<Chunk> {
         self.ram.get(key)
     }
 
@@ -257,20 +284,34 @@ impl Cache {
     pub async fn disk_chunk(&self, key: &ChunkKey) -> Option<Chunk> {
         let store = self.store.as_ref()?;
         let (ram, landing) = (self.ram.clone(), *key);
-        let read = self.reads.read(*key, store, move |chunk| ram.insert(landing, chunk.clone()));
+        let read = self.reads.read(*key, store, move |chunk| {
+            ram.insert(landing, chunk.clone(), true);
+        });
         let chunk = read.await;
         let counter = if chunk.is_some() { &self.disk_hits } else { &self.disk_misses };
         counter.fetch_add(1, Ordering::Relaxed);
         chunk
     }
 
-    /// Puts a chunk into RAM and offers it to the store.
+    /// Puts a chunk that somebody asked for into RAM, and offers it to the store where it was
+    /// asked for before.
     pub fn insert_chunk(&self, key: ChunkKey, chunk: Chunk) {
+        let admitted = self.doorkeeper.as_ref().is_none_or(|known| known.seen(point(&key)));
+        if admitted {
+            return self.insert_kept(key, chunk);
+        }
+        self.not_admitted.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
+        self.ram.insert(key, chunk, false);
+    }
+
+    /// Puts a chunk into RAM and offers it to the store: what is pinned or warmed need not be
+    /// asked for first.
+    pub fn insert_kept(&self, key: ChunkKey, chunk: Chunk) {
         if let Some(store) = &self.store {
             // What it refuses it counts; the chunk can be fetched again.
             let _ = store.offer(key, chunk.clone());
         }
-        self.ram.insert(key, chunk);
+        self.ram.insert(key, chunk, true);
     }
 
     /// Where a chunk is, without reading or counting it.
@@ -328,6 +369,7 @@ impl Cache {
                 misses: self.disk_misses.load(Ordering::Relaxed),
                 evictions: 0,
             },
+            not_admitted_bytes: self.not_admitted.load(Ordering::Relaxed),
             store: self.store.as_ref().map(|store| store.stats()),
             state: self.state.as_ref().map(State::stats),
         }

@@ -58,6 +58,7 @@ pub use drive::Drive;
 pub use folder::{Folder, StoreOpener};
 pub use operate::{DiskState, DiskView, OperateError};
 pub use rendezvous::DiskId;
+pub(crate) use rendezvous::point;
 pub use rule::{Rule, Space};
 pub use wear::Wear;
 
@@ -276,7 +277,7 @@ impl Inner {
     }
 
     /// Closes a store that nobody uses any more, and lets go of its disk.
-    fn let_go(self: &Arc<Self>, index: usize, store: Arc<dyn ChunkStore>) {
+    fn let_go(&self, index: usize, store: Arc<dyn ChunkStore>) {
         let drive = Arc::clone(&self.members[index].drive);
         let closed = self.handle.spawn(async move {
             // It may hang on a dead disk for as long as the kernel does.
@@ -361,10 +362,10 @@ impl Inner {
 
 impl Inner {
     /// The disks in use, in the order in which they are asked for a chunk.
-    fn ranked(&self, key: &ChunkKey) -> Vec<(&Member, Arc<Live>)> {
-        let live = self.members.iter().filter_map(|member| Some((member, member.live()?)));
-        let of = |(member, live): &(&Member, Arc<Live>)| (live.id, member.size);
-        rendezvous::order(rendezvous::point(key), live, of)
+    fn ranked(&self, key: &ChunkKey) -> Vec<(usize, Arc<Live>)> {
+        let online = self.online().map(|(index, _, live)| (index, live));
+        let of = |(index, live): &(usize, Arc<Live>)| (live.id, self.members[*index].size);
+        rendezvous::order(rendezvous::point(key), online, of)
     }
 
     fn online(&self) -> impl Iterator<Item = (usize, &Member, Arc<Live>)> {
@@ -373,23 +374,30 @@ impl Inner {
     }
 
     /// A call to the best disk that has the chunk. `None` where none has it, or the disk does
-    /// not give it.
-    async fn of_holder<T: Send>(
-        &self,
+    /// not give it. It runs to its end or to the deadline also when nobody waits any more:
+    /// how a disk does is learned from those who gave up, too.
+    async fn of_holder<T: Send + 'static>(
+        self: &Arc<Self>,
         key: &ChunkKey,
-        call: impl for<'a> Fn(&'a dyn ChunkStore, &'a ChunkKey) -> BoxFuture<'a, Option<T>> + Send,
+        call: impl for<'a> Fn(&'a dyn ChunkStore, &'a ChunkKey) -> BoxFuture<'a, Option<T>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Option<T> {
         let mut ranked = self.ranked(key).into_iter();
-        let (member, live) = ranked.find(|(_, live)| live.store.contains(key))?;
-        let found = member.call(true, call(&*live.store, key)).await;
-        if !matches!(found, Some(Some(_))) {
-            // Not there after all, rotten, or a call that failed. A place that cannot be read
-            // would fail each reader anew; the next fill writes the chunk elsewhere.
-            let (store, key) = (Arc::clone(&live.store), *key);
-            self.handle.spawn(async move { store.remove(&key) });
-            self.nudge.notify_one();
-        }
-        found.flatten()
+        let (index, live) = ranked.find(|(_, live)| live.store.contains(key))?;
+        let (inner, key) = (Arc::clone(self), *key);
+        let called = self.handle.spawn(async move {
+            let found = inner.members[index].call(true, call(&*live.store, &key)).await.flatten();
+            if found.is_none() {
+                // Not there after all, rotten, or a call that failed. A place that cannot be
+                // read would fail each reader anew; the next fill writes the chunk elsewhere.
+                live.store.remove(&key);
+                inner.nudge.notify_one();
+            }
+            found
+        });
+        called.await.ok().flatten()
     }
 }
 
@@ -407,14 +415,14 @@ impl ChunkStore for Disks {
     }
 
     fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission {
-        for (member, live) in self.inner.ranked(&key) {
+        for (index, live) in self.inner.ranked(&key) {
             if live.full.load(Ordering::Relaxed) {
                 continue;
             }
             match live.store.offer(key, chunk.clone()) {
                 Admission::Unavailable => self.inner.nudge.notify_one(),
                 Admission::Busy => {
-                    member.busy.store(true, Ordering::Relaxed);
+                    self.inner.members[index].busy.store(true, Ordering::Relaxed);
                     return Admission::Busy;
                 }
                 Admission::Accepted => return Admission::Accepted,

@@ -9,6 +9,7 @@ pub mod chunk;
 mod counter;
 pub mod disk;
 pub mod disks;
+mod doorkeeper;
 pub mod extent;
 mod fields;
 mod generation;

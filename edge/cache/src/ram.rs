@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use foyer::{CacheBuilder, Event, EventListener, S3FifoConfig};
@@ -19,6 +19,13 @@ const OVERHEAD: usize = 320;
 const SHARD_BYTES_MIN: u64 = 32 << 20;
 const SHARDS_MAX: u64 = 64;
 
+/// A chunk, and whether the disk tier was offered it.
+#[derive(Debug)]
+struct Held {
+    chunk: Chunk,
+    offered: AtomicBool,
+}
+
 #[derive(Debug)]
 struct Leavers {
     evicted: Arc<AtomicU64>,
@@ -26,9 +33,9 @@ struct Leavers {
 
 impl EventListener for Leavers {
     type Key = ChunkKey;
-    type Value = Chunk;
+    type Value = Held;
 
-    fn on_leave(&self, reason: Event, _: &ChunkKey, _: &Chunk) {
+    fn on_leave(&self, reason: Event, _: &ChunkKey, _: &Held) {
         if reason == Event::Evict {
             self.evicted.fetch_add(1, Ordering::Relaxed);
         }
@@ -37,7 +44,7 @@ impl EventListener for Leavers {
 
 #[derive(Debug)]
 pub(crate) struct Ram {
-    chunks: foyer::Cache<ChunkKey, Chunk>,
+    chunks: foyer::Cache<ChunkKey, Held>,
     evicted: Arc<AtomicU64>,
     written: AtomicU64,
     hits: Counter,
@@ -52,7 +59,7 @@ impl Ram {
             .with_shards(1 << shards.ilog2())
             // Scan resistant: a film watched once leaves by the small queue.
             .with_eviction_config(S3FifoConfig::default())
-            .with_weighter(|_: &ChunkKey, chunk: &Chunk| chunk.data().len() + OVERHEAD)
+            .with_weighter(|_: &ChunkKey, held: &Held| held.chunk.data().len() + OVERHEAD)
             .with_event_listener(Arc::new(Leavers { evicted: evicted.clone() }))
             .build();
         let (hits, misses) = (Counter::default(), Counter::default());
@@ -60,7 +67,22 @@ impl Ram {
     }
 
     pub(crate) fn get(&self, key: &ChunkKey) -> Option<Chunk> {
-        let found = self.chunks.get(key).map(|entry| entry.value().clone());
+        self.look(key, |held| held.chunk.clone())
+    }
+
+    /// The same for somebody who asks for it anew; and whether the disk tier has not been
+    /// offered it, which is said once.
+    pub(crate) fn get_again(&self, key: &ChunkKey) -> Option<(Chunk, bool)> {
+        self.look(key, |held| {
+            // Read first: a hit writes to no line that others read.
+            let first = !held.offered.load(Ordering::Relaxed)
+                && !held.offered.swap(true, Ordering::Relaxed);
+            (held.chunk.clone(), first)
+        })
+    }
+
+    fn look<T>(&self, key: &ChunkKey, take: impl FnOnce(&Held) -> T) -> Option<T> {
+        let found = self.chunks.get(key).map(|entry| take(entry.value()));
         if found.is_some() {
             self.hits.add(1);
         } else {
@@ -74,9 +96,10 @@ impl Ram {
         self.chunks.contains(key)
     }
 
-    pub(crate) fn insert(&self, key: ChunkKey, chunk: Chunk) {
+    /// `offered`: whether the disk tier has it, or had the choice.
+    pub(crate) fn insert(&self, key: ChunkKey, chunk: Chunk, offered: bool) {
         self.written.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
-        self.chunks.insert(key, chunk);
+        self.chunks.insert(key, Held { chunk, offered: AtomicBool::new(offered) });
     }
 
     pub(crate) fn remove(&self, key: &ChunkKey) {

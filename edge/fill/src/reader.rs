@@ -160,7 +160,13 @@ impl Reader {
                 continue;
             }
             let key = self.chunk_key(index);
-            if let Some(chunk) = self.engine.cache.ram_chunk(&key) {
+            let cache = &self.engine.cache;
+            // Whoever waits for a fill may be too slow for it and read its chunks here.
+            let chunk = match &self.resolved.body {
+                Some(_) => cache.ram_chunk_awaited(&key),
+                None => cache.ram_chunk(&key),
+            };
+            if let Some(chunk) = chunk {
                 return self.slice(chunk.data(), offset, Tier::Ram).map(Some);
             }
             let near = self.patience <= Instant::now() && drive::can_refill(&self.resolved);

@@ -217,9 +217,7 @@ impl Member {
         };
         let _leave = Leave { number, member: self };
         // It may have gone between the look and the entry, and then nobody clears it.
-        if self.live().is_none() {
-            return None;
-        }
+        self.live()?;
         match select(call, released).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(_) => None,

@@ -34,7 +34,7 @@ impl DiskId {
 
 /// Where a chunk stands in the hash space. The generation is left out: what is filled again
 /// goes where it was.
-pub(super) fn point(key: &ChunkKey) -> u64 {
+pub(crate) fn point(key: &ChunkKey) -> u64 {
     let mut bytes = [0; 20];
     bytes[..16].copy_from_slice(&key.object.0.to_le_bytes());
     bytes[16..].copy_from_slice(&key.index.to_le_bytes());
