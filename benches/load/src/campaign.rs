@@ -8,6 +8,7 @@ pub mod ats;
 pub mod careless;
 pub mod cells;
 pub mod cpu;
+pub mod device;
 pub mod edge;
 mod error;
 pub mod fault;

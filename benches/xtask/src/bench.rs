@@ -24,6 +24,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("fuzz", "cargo-fuzz on what reads bytes from outside, --minutes N for all targets together"),
     ("metadata", "RAM an object of the metadata table, and what a kill costs of it"),
     ("fill-storm", "200 cold clients: the peak of resident memory over the budget"),
+    ("disk-hot", "CPU seconds per GB from the device, against nginx, each in a memory group"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];

@@ -104,10 +104,13 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
 }
 
 /// Campaigns in a form of seconds; their long forms are `cargo xtask bench`.
-const SHORT_FORMS: [(&str, &str); 4] = [
+const SHORT_FORMS: &[(&str, &str)] = &[
     ("bad origin, short", "bench-bad-origin"),
     ("collapse, short", "bench-collapse"),
     ("hot, short", "bench-hot"),
+    ("kill, short", "bench-kill"),
+    ("rot, short", "bench-rot"),
+    ("fill storm, short", "bench-fill-storm"),
     ("cache tests, short", "bench-cache-tests"),
 ];
 

@@ -98,14 +98,8 @@ async fn measure(options: &Options, network: &network::Network) -> Result<bool, 
     let requests = if options.quick { REQUESTS.1 } else { REQUESTS.0 };
 
     let start = |buffer: &str| -> Result<(Nginx, Subject), CampaignError> {
-        let nginx = Nginx::start(
-            place.path(),
-            origin.address(),
-            edge.certificates(),
-            SERVER_CORE,
-            buffer,
-            None,
-        )?;
+        let nginx =
+            Nginx::start(place.path(), origin.address(), edge.certificates(), SERVER_CORE, buffer)?;
         let servers = [Protocol::H1, Protocol::H2]
             .map(|protocol| Ok((protocol, nginx.server(protocol)?)))
             .into_iter()

@@ -35,7 +35,7 @@ fn ticks(stat: &str) -> Option<u32> {
     user.checked_add(system)
 }
 
-fn descendants(root: u32) -> Vec<u32> {
+pub(super) fn descendants(root: u32) -> Vec<u32> {
     let children = format!("/proc/{root}/task/{root}/children");
     let text = fs::read_to_string(children).unwrap_or_default();
     let mut all: Vec<u32> = text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();

@@ -24,6 +24,25 @@ use crate::{
 const TEMPLATE: &str = include_str!("../../../testbed/nginx/hot.conf");
 const START: Duration = Duration::from_secs(10);
 
+/// How nginx reads files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aio {
+    /// In its one worker, which waits for the device.
+    Off,
+    /// In a pool of threads.
+    Threads,
+}
+
+impl Aio {
+    /// As its configuration writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Threads => "threads",
+        }
+    }
+}
+
 /// A running nginx.
 #[derive(Debug)]
 pub struct Nginx {
@@ -33,14 +52,25 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it on one core, with the edge's certificate and a cache of its own in `place`;
-    /// in a memory group, if there is one.
+    /// Starts it on one core, with the edge's certificate and a cache of its own in `place`.
     pub fn start(
         place: &Path,
         origin: SocketAddr,
         certificates: &ca::Files,
         core: usize,
         ssl_buffer: &str,
+    ) -> Result<Self, CampaignError> {
+        Self::start_in(place, origin, certificates, core, (ssl_buffer, Aio::Off), None)
+    }
+
+    /// The same, reading files as `aio` says, in a memory group if there is one. What an
+    /// earlier one in `place` has cached is there.
+    pub fn start_in(
+        place: &Path,
+        origin: SocketAddr,
+        certificates: &ca::Files,
+        core: usize,
+        (ssl_buffer, aio): (&str, Aio),
         group: Option<&Path>,
     ) -> Result<Self, CampaignError> {
         let directory = place.join("nginx");
@@ -56,6 +86,7 @@ impl Nginx {
             .replace("@LISTEN@", &address.to_string())
             .replace("@CHAIN@", &certificates.chain.display().to_string())
             .replace("@KEY@", &certificates.key.display().to_string())
+            .replace("@AIO@", aio.as_str())
             .replace("@SSL_BUFFER@", ssl_buffer);
         let path = directory.join("nginx.conf");
         fs::write(&path, config).map_err(file(&path))?;

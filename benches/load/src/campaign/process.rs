@@ -12,6 +12,8 @@ use super::error::CampaignError;
 
 /// Between two looks at a process that starts or ends.
 const LOOK: Duration = Duration::from_millis(20);
+/// For a process that is not wanted any more to end by itself.
+const LAST: Duration = Duration::from_secs(1);
 /// Of the log, in an error.
 const WORDS: usize = 3000;
 
@@ -115,6 +117,12 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
+            // A killed master would leave its workers behind.
+            self.terminate();
+            let begun = Instant::now();
+            while begun.elapsed() < LAST && matches!(self.child.try_wait(), Ok(None)) {
+                pause();
+            }
             drop(self.child.kill());
             drop(self.child.wait());
         }
