@@ -6,14 +6,14 @@ use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 use weir_edge_cache::{ObjectId, StoredObject};
 use weir_edge_fill::{Answer, Ask, Found, Passed, Place, upstream::UpstreamError};
-use weir_edge_freshness::{CacheStatus, Forward, PassReason};
+use weir_edge_freshness::{self as freshness, CacheStatus, Forward, PassReason};
 use weir_edge_http::{ConnectionInfo, Handler, Request, RequestBody, Response, ResponseBody};
 
 use crate::{
     admit::{self, Admitted},
     authorize,
     deliver::{self, Portion, Story},
-    invalidate, lookup,
+    lookup,
     node::Node,
     parts,
     record::{Outcome, Record},
@@ -127,6 +127,7 @@ impl Edge {
         if head.method == Method::OPTIONS && admitted.service.preset == Preset::Media {
             return Ok(options());
         }
+        // RFC 9111 §4 [reuse.method, reuse.unsafe]
         if head.method != Method::GET && head.method != Method::HEAD {
             return self.forward(record, admitted, head, body).await;
         }
@@ -148,6 +149,7 @@ impl Edge {
         }
         let ask = if head.method == Method::HEAD { ask.head() } else { ask };
         fresh = fresh.or_else(|| engine.fresh_for(&ask));
+        // RFC 9111 §5.2.1.7 [request.only-if-cached]
         if control.only_if_cached && fresh.is_none() {
             return Err(Refusal::OnlyIfCached);
         }
@@ -311,19 +313,13 @@ impl Edge {
         let due = body.is_none().then(|| Instant::now() + ask.policy.deadline);
         let sent = self.node.engine.pass_by(&ask, head.method.clone(), body, due).await;
         let response = sent.map_err(Refusal::Upstream)?;
-        // RFC 9111 §4.4: what an unsafe method changed is not served from the cache. An error
-        // changed nothing.
-        let failed = response.status.is_client_error() || response.status.is_server_error();
-        if !head.method.is_safe() && !failed {
+        // RFC 9111 §4.4: what an unsafe method changed is not served from the cache.
+        if freshness::invalidates(&head.method, response.status) {
             self.node.engine.purge(&place);
-            let named = invalidate::named(
-                record.scheme(),
-                &admitted.authority,
-                &head.uri,
-                &response.headers,
-            );
-            for uri in named {
-                self.invalidate(admitted, &uri);
+            let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+            let (scheme, authority) = (record.scheme(), &admitted.authority);
+            for path in freshness::also_invalid(scheme, authority, target, &response.headers) {
+                self.invalidate(admitted, &path);
             }
         }
         record.outcome = Outcome::Bypass;
@@ -332,11 +328,12 @@ impl Edge {
         Ok(response)
     }
 
-    /// Forgets what lies under another URL of the same authority.
-    fn invalidate(&self, admitted: &Admitted, uri: &http::Uri) {
+    /// Forgets what lies under another path of the same authority.
+    fn invalidate(&self, admitted: &Admitted, path: &str) {
         let services = self.node.services.load();
+        let Ok(uri) = path.parse() else { return };
         // A path that no service of ours answers has nothing in the cache.
-        if let Ok(other) = admit::admit_url(&services, &admitted.authority, uri) {
+        if let Ok(other) = admit::admit_url(&services, &admitted.authority, &uri) {
             self.node.engine.purge(&Place::of(lookup::key(&other)));
         }
     }

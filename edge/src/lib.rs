@@ -9,7 +9,6 @@ pub mod authorize;
 pub mod cors;
 pub mod deliver;
 pub mod handler;
-mod invalidate;
 pub mod judge;
 pub mod lookup;
 pub mod metrics;

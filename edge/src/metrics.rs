@@ -90,6 +90,8 @@ struct Gauges {
     collapsed: IntCounter,
     fill_bytes: IntCounter,
     fills: IntCounterVec,
+    stale_served: IntCounterVec,
+    variants: IntCounter,
     admitted: IntCounter,
     refused: IntCounter,
     checksum_failures: IntCounterVec,
@@ -156,6 +158,8 @@ impl Metrics {
                 collapsed: registry.counter(&families::COALESCED_REQUESTS),
                 fill_bytes: registry.counter(&families::FILL_BYTES),
                 fills: registry.counters(&families::FILLS),
+                stale_served: registry.counters(&families::STALE_SERVED),
+                variants: registry.counter(&families::VARIANTS),
                 admitted: registry.counter(&families::ADMITTED_BYTES),
                 refused: registry.counter(&families::REFUSED_BYTES),
                 checksum_failures: registry.counters(&families::CACHE_CHECKSUM_FAILURES),
@@ -290,6 +294,14 @@ impl Gauges {
         for (result, count) in ended {
             raise(&self.fills.with_label_values(&[result]), count);
         }
+        let stale = [
+            ("revalidating", fills.stale_while_revalidate.load(Relaxed)),
+            ("error", fills.stale_if_error.load(Relaxed)),
+        ];
+        for (why, count) in stale {
+            raise(&self.stale_served.with_label_values(&[why]), count);
+        }
+        raise(&self.variants, fills.variants.load(Relaxed));
         if let Some(store) = stats.store {
             let disk = node.disk.as_deref().unwrap_or_default();
             raise(&self.admitted, store.accepted_bytes);

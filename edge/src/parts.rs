@@ -9,12 +9,12 @@ use weir_edge_freshness::{ByteRange, Multipart};
 use weir_edge_http::{BodyError, ResponseBody};
 
 /// The offsets of a range.
-pub fn offsets(range: &ByteRange) -> Range<u64> {
+pub(crate) fn offsets(range: &ByteRange) -> Range<u64> {
     range.first..range.end()
 }
 
 /// A body whose parts are all at hand: `pieces` of each range.
-pub fn at_hand(frame: &Multipart<'_>, pieces: Vec<Vec<Bytes>>) -> ResponseBody {
+pub(crate) fn at_hand(frame: &Multipart<'_>, pieces: Vec<Vec<Bytes>>) -> ResponseBody {
     let mut all: Vec<Bytes> = Vec::new();
     for (range, pieces) in frame.ranges.iter().zip(pieces) {
         all.push(frame.head(*range).into());
@@ -41,7 +41,7 @@ enum Step {
 
 /// A body whose parts are read one after the other. The first one is open when this returns, so
 /// that a failure up to there can still be answered with a status.
-pub async fn open(
+pub(crate) async fn open(
     engine: &Arc<Engine>,
     ask: &Ask,
     found: &Found,

@@ -3,6 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "requests/caching.rs"]
+mod caching;
+#[path = "requests/rfc9111.rs"]
+mod rfc9111;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -66,10 +71,22 @@ impl Upstream for Origin {
         let slow = request.path_and_query.starts_with("/slow");
         let fields: Vec<_> = request.headers.keys().map(|name| name.as_str()).collect();
         headers.insert("x-fields", fields.join(",").parse().unwrap());
+        // A test tells the origin in fields what to answer.
+        for (name, value) in &request.headers {
+            if let Some(name) = name.as_str().strip_prefix("x-answer-") {
+                headers.insert(name.parse::<header::HeaderName>().unwrap(), value.clone());
+            }
+        }
+        let asked = request.headers.get("x-status").map(|code| code.to_str().unwrap());
+        let holds = request.headers.get(header::IF_NONE_MATCH) == headers.get(header::ETAG);
         let status = match request.path_and_query.as_str() {
             "/missing" => StatusCode::NOT_FOUND,
-            _ => StatusCode::OK,
+            _ if holds && !request.headers.contains_key("x-changed") && asked.is_none() => {
+                StatusCode::NOT_MODIFIED
+            }
+            _ => asked.map_or(StatusCode::OK, |code| code.parse().unwrap()),
         };
+        let empty = matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
         async move {
             if slow {
                 std::future::pending::<()>().await;
@@ -81,9 +98,13 @@ impl Upstream for Origin {
                 }
                 None => Bytes::from_static(BODY),
             };
-            let content_length = Some(got.len() as u64);
+            let mut headers = headers;
             let head = request.method == Method::HEAD;
-            let body = futures::stream::iter((!head).then_some(Ok(got))).boxed();
+            if head {
+                headers.insert(header::CONTENT_LENGTH, got.len().into());
+            }
+            let content_length = Some(if head || empty { 0 } else { got.len() as u64 });
+            let body = futures::stream::iter((!head && !empty).then_some(Ok(got))).boxed();
             Ok(UpstreamResponse { status, headers, content_length, body })
         }
         .boxed()
@@ -91,6 +112,7 @@ impl Upstream for Origin {
 }
 
 struct World {
+    clock: Arc<ManualClock>,
     edge: Edge,
     node: Arc<Node>,
     origin: Arc<Origin>,
@@ -141,6 +163,8 @@ impl World {
         let mut film = service("film", "/vod/", Preset::Media, upstream());
         film.token = Some(TokenRule::new(true, "film".into(), verifier, 1));
         let open = service("open", "/open/", Preset::Media, upstream());
+        let mut timed = service("timed", "/timed/", Preset::Media, upstream());
+        timed.server_timing = true;
         let site = service("site", "/", Preset::Proxy, upstream());
         let readiness = Readiness::default();
         readiness.advance(Phase::Serving);
@@ -148,18 +172,17 @@ impl World {
             name: "edge-1".into(),
             site: "test".into(),
             started: tokio::time::Instant::now(),
-            clock,
-            services: arc_swap::ArcSwap::from_pointee(Services::new(vec![film, open, site])),
+            clock: Arc::clone(&clock) as _,
+            services: arc_swap::ArcSwap::from_pointee(Services::new(vec![film, open, timed, site])),
             engine,
             upstreams: Vec::new(),
             connections: Arc::default(),
             metrics: Metrics::new(Registry::new()),
             access: Some(AccessLog::open(&log, AccessOptions::default()).unwrap()),
             readiness,
-            purges: Default::default(),
             disk: None,
         });
-        Self { edge: Edge::new(Arc::clone(&node)), node, origin, key, log, _folder: folder }
+        Self { clock, edge: Edge::new(Arc::clone(&node)), node, origin, key, log, _folder: folder }
     }
 
     fn token(&self, prefix: &str, expires_in: i64) -> String {
@@ -200,6 +223,10 @@ impl World {
 
     async fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.send(Method::GET, path, fields).await
+    }
+
+    async fn get_owned(&self, path: &str, fields: Vec<(&str, &str)>) -> Answer {
+        self.get(path, &fields).await
     }
 
     fn requests(&self) -> usize {
@@ -262,6 +289,7 @@ async fn what_belongs_to_the_key() {
     assert_eq!(world.requests(), 2);
 }
 
+// RFC 9111 §3.3 [partial.marked]
 #[tokio::test]
 async fn ranges_conditions_and_head() {
     let world = World::new();
@@ -388,6 +416,7 @@ async fn a_missing_object() {
 }
 
 /// RFC 9111 §5.2.1.7.
+// RFC 9111 §5.2.1.7 [request.only-if-cached]
 #[tokio::test]
 async fn only_if_cached() {
     let world = World::new();
@@ -520,6 +549,7 @@ async fn cross_origin_rules_of_the_origin_do_not_count() {
 
 /// Head, first byte and every further try share the service's deadline; and a client that is
 /// gone by then has its line in the log.
+// RFC 9111 §5.2.2.2 [must-revalidate.status]
 #[tokio::test(start_paused = true)]
 async fn an_answer_within_the_deadline() {
     let world = World::new();

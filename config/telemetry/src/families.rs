@@ -81,6 +81,10 @@ pub mod edge {
             "Bytes that fills brought.";
         FILLS = Kind::Counter, "edge_fills_total" ["result"]
             "Fills that ended, by how.";
+        STALE_SERVED = Kind::Counter, "edge_stale_served_total" ["why"]
+            "Stale responses served while they are revalidated, or instead of an error.";
+        VARIANTS = Kind::Counter, "edge_variants_total" []
+            "Responses stored beside others of their URL.";
         PURGES = Kind::Counter, "edge_purges_total" ["mode"]
             "Purges that were ordered.";
         PURGE_EPOCH = Kind::Gauge, "edge_purge_epoch" []

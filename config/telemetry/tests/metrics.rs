@@ -66,6 +66,8 @@ fn names_of_the_edge() {
         edge_refused_bytes_total []
         edge_fill_bytes_total []
         edge_fills_total ["result"]
+        edge_stale_served_total ["why"]
+        edge_variants_total []
         edge_purges_total ["mode"]
         edge_purge_epoch []
         edge_purge_reclaimed_epoch []

@@ -4,8 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod faults;
+mod heads;
 mod model;
 mod script;
+mod stale;
+mod variants;
 
 use std::{sync::Arc, time::Duration};
 
@@ -87,6 +90,8 @@ async fn a_second_request_is_a_hit_until_it_is_stale() {
 }
 
 /// A changed object is a new generation; none of the old bytes are served with the new.
+// RFC 9111 §4 [reuse.newest]
+// RFC 9111 §4.3.3 [validated.full]
 #[tokio::test(start_paused = true)]
 async fn a_stale_object_is_replaced() {
     let new = FILM.at_version(2);
@@ -106,6 +111,8 @@ async fn a_stale_object_is_replaced() {
 }
 
 /// A range of a cold object fetches the chunks it touches, and only those.
+// RFC 9111 §3.3 [partial.ranges]
+// RFC 9111 §3.4 [combine.validator]
 #[tokio::test(start_paused = true)]
 async fn a_cold_range_fetches_its_chunks() {
     let world = World::new(Origin::new(|_, seen| Ok(good(&FILM, seen))));
@@ -184,6 +191,7 @@ async fn a_silent_body_is_resumed() {
 }
 
 /// Without a strong validator nothing is spliced: followers are reset, and nothing stays.
+// RFC 9111 §3.3 [partial.answer]
 #[tokio::test(start_paused = true)]
 async fn a_broken_body_without_validator_resets_its_followers() {
     let origin = Origin::new(|index, seen| {

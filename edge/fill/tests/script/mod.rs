@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
 use weir_benches_content::{Checker, Content, Expected};
 use weir_config_lifecycle::clock::ManualClock;
@@ -38,6 +38,8 @@ pub(crate) enum Step {
 /// A request as the origin saw it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    pub method: Method,
+    pub headers: HeaderMap,
     pub path: String,
     pub range: Option<String>,
     pub if_match: Option<String>,
@@ -87,6 +89,8 @@ impl Upstream for Origin {
             request.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
         };
         let seen = Seen {
+            method: request.method.clone(),
+            headers: request.headers.clone(),
             path: request.path_and_query.clone(),
             range: field(header::RANGE),
             if_match: field(header::IF_MATCH),
@@ -228,6 +232,19 @@ impl World {
             control: RequestControl::default(),
             facet: Facet::default(),
         }
+    }
+
+    /// For a client that sends these fields, which go upstream.
+    pub(crate) fn ask_with(&self, path: &str, fields: &[(&str, &str)]) -> Ask {
+        let headers = Arc::new(headers(fields));
+        Ask { alone_headers: Arc::clone(&headers), headers, ..self.ask(path) }
+    }
+
+    /// Under other rules.
+    pub(crate) fn ask_under(&self, path: &str, rules: impl FnOnce(&mut Policy)) -> Ask {
+        let mut ask = self.ask(path);
+        rules(Arc::make_mut(&mut ask.policy));
+        ask
     }
 
     /// Purges what an ask is about.
