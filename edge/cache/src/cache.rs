@@ -14,7 +14,7 @@ use crate::{
     doorkeeper::Doorkeeper,
     generation::Generations,
     object::StoredObject,
-    purge::{Ledger, Standing, sweep::Counts},
+    purge::{Ledger, guard, sweep::Counts},
     ram::Ram,
     reads::Reads,
     state::{self, Opener, State, StateStats},
@@ -193,27 +193,14 @@ impl Cache {
     pub fn object(&self, id: &ObjectId, key: &str) -> Option<Arc<StoredObject>> {
         let object = self.table.get(*id).or_else(|| self.recall(id));
         let object = object.filter(|object| *object.key == *key)?;
-        match self.ledger.judge(&(&*object).into()) {
-            Standing::Valid => Some(object),
-            Standing::Stale { since_millis } => {
-                Some(Arc::new(object.stale(since_millis, object.epoch)))
-            }
-            Standing::Gone => None,
-        }
+        guard::found(&self.ledger, object)
     }
 
     /// Inserts or replaces the object of this id, unless it was purged since its fill began
     /// (its epoch, see [`Cache::begin`]). Chunks of a replaced generation become unreachable
     /// and leave RAM.
     pub fn put_object(&self, object: StoredObject) -> Arc<StoredObject> {
-        let mut object = Arc::new(object);
-        let subject = object.clone();
-        let displaced = self.ledger.admit(&(&*subject).into(), |standing, epoch| {
-            if let Standing::Stale { since_millis } = standing {
-                object = Arc::new(object.stale(since_millis, epoch));
-            }
-            self.table.insert(object.clone())
-        });
+        let (object, displaced) = guard::put(&self.ledger, &*self.table, object);
         let Some(displaced) = displaced else { return object };
         self.mark(&object.id);
         if let Some(old) = displaced.replaced.filter(|old| old.generation != object.generation) {

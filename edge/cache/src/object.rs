@@ -70,6 +70,13 @@ impl StoredObject {
         self.fields.get(name)
     }
 
+    /// The same, stale since a moment (Unix milliseconds): as if its lifetime had ended then.
+    pub fn stale(&self, since_millis: u64, epoch: u64) -> Self {
+        let resident = since_millis.saturating_sub(self.response_millis);
+        let age = self.initial_age_millis.saturating_add(resident);
+        Self { lifetime_millis: self.lifetime_millis.min(age), epoch, ..self.clone() }
+    }
+
     /// How many chunks the body has.
     pub fn chunks(&self) -> u32 {
         chunks_of(self.size)

@@ -6,6 +6,7 @@
 //! between them, and costs the same for one object and for all. Space is reclaimed behind it
 //! ([`sweep`]); what the sweep has finished leaves the ledger.
 
+pub(crate) mod guard;
 mod index;
 mod ledger;
 pub(crate) mod record;
@@ -126,7 +127,7 @@ impl<'a> From<&'a StoredObject> for Subject<'a> {
 
 impl Selector {
     /// Whether it can match anything, and fits.
-    pub(crate) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         match self {
             Self::Key(text) | Self::Prefix(text) | Self::Tag(text) | Self::Service(text) => {
                 !text.is_empty() && text.len() <= SELECTOR_MAX
@@ -136,7 +137,7 @@ impl Selector {
     }
 
     /// Whether it means more objects than can be named.
-    pub(crate) fn is_wide(&self) -> bool {
+    pub fn is_wide(&self) -> bool {
         matches!(self, Self::Prefix(_) | Self::Service(_) | Self::All)
     }
 

@@ -14,6 +14,7 @@ mod progress;
 mod reader;
 mod resolve;
 mod resume;
+mod sync;
 mod table;
 pub mod upstream;
 pub mod variant;

@@ -6,11 +6,10 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::Mutex;
 use tokio::sync::watch;
 use weir_edge_cache::{CHUNK_SIZE, Chunk};
 
-use crate::upstream::UpstreamError;
+use crate::{sync::Mutex, upstream::UpstreamError};
 
 /// Finished chunks a fill keeps for followers that are a little behind. Those further behind
 /// find them in the cache.

@@ -104,6 +104,7 @@ impl Reader {
     }
 
     /// The pieces in order. Ends early only with an error.
+    // RFC 9111 §3.3 [partial.answer]: what is missing is asked for, and is never left out.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, UpstreamError>> + Send {
         futures::stream::unfold(Some(self), |reader| async move {
             let mut reader = reader?;
@@ -172,6 +173,10 @@ impl Reader {
             let near = self.patience <= Instant::now() && drive::can_refill(&self.resolved);
             if let Some(fill) = self.under_way(key.generation, index, near) {
                 self.follow(fill);
+                continue;
+            }
+            // It may have come and its fill have ended between the two looks.
+            if self.engine.cache.has_chunk(&key) == Some(weir_edge_cache::Tier::Ram) {
                 continue;
             }
             // A disk that takes longer than this is slower than asking again.

@@ -1,16 +1,8 @@
 //! What is under way: one entry an object that is being resolved or filled, so that whoever
 //! asks next joins instead of asking upstream again. An entry lives as long as its work.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::{
     sync::{oneshot, watch},
     time::Instant,
@@ -20,6 +12,7 @@ use weir_edge_freshness::PassReason;
 
 use crate::{
     progress::Progress,
+    sync::{AtomicBool, Mutex, Ordering},
     upstream::{UpstreamError, UpstreamResponse},
 };
 

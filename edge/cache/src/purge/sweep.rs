@@ -9,12 +9,17 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Mode, Order, PurgeError, Selector, Standing, Subject, Ticket, index::Index};
+use super::{
+    Mode, Order, PurgeError, Selector, Standing, Subject, Ticket,
+    guard::{self, Objects, Settled},
+    index::Index,
+};
 use crate::{
     cache::Cache,
     chunk::{ChunkKey, ObjectId},
     object::StoredObject,
     sync::AtomicU64,
+    table::{Displaced, Table},
 };
 
 /// Objects looked at, or chunks forgotten, before others get their turn: about 0.2 ms.
@@ -276,29 +281,20 @@ impl Cache {
     /// Does to an object of the table what was ordered, if it is still this one. Gives how
     /// many chunks of it are to be forgotten.
     fn settle(&self, object: &Arc<StoredObject>) -> u32 {
-        let subject = Subject::from(&**object);
-        if self.ledger.judge(&subject) == Standing::Valid {
-            return 0;
-        }
-        let same =
-            |now: &StoredObject| (now.generation, now.epoch) == (object.generation, object.epoch);
-        self.ledger.settled(&subject, |standing, _, epoch| match standing {
-            Standing::Valid => 0,
-            Standing::Stale { since_millis } => {
-                if self.table.replace_if(Arc::new(object.stale(since_millis, epoch)), same) {
-                    self.mark(&object.id);
-                    self.swept.stale.fetch_add(1, Ordering::Relaxed);
-                }
+        match guard::settle(&self.ledger, &*self.table, object) {
+            Settled::Kept => 0,
+            Settled::Stale => {
+                self.mark(&object.id);
+                self.swept.stale.fetch_add(1, Ordering::Relaxed);
                 0
             }
-            Standing::Gone => {
-                let Some(gone) = self.table.remove_if(object.id, same) else { return 0 };
+            Settled::Gone(gone) => {
                 self.mark(&gone.id);
                 self.swept.objects.fetch_add(1, Ordering::Relaxed);
                 self.swept.bytes.fetch_add(gone.size, Ordering::Relaxed);
                 gone.chunks()
             }
-        })
+        }
     }
 
     fn forget_chunks(&self, object: &StoredObject, chunks: std::ops::Range<u32>) {
@@ -319,12 +315,27 @@ async fn pause(work: &mut usize) {
     }
 }
 
-impl StoredObject {
-    /// The same, stale since a moment: as if its lifetime had ended then.
-    pub(crate) fn stale(&self, since_millis: u64, epoch: u64) -> Self {
-        let resident = since_millis.saturating_sub(self.response_millis);
-        let age = self.initial_age_millis.saturating_add(resident);
-        Self { lifetime_millis: self.lifetime_millis.min(age), epoch, ..self.clone() }
+impl Objects for Table {
+    type Displaced = Displaced;
+
+    fn insert(&self, object: Arc<StoredObject>) -> Displaced {
+        Self::insert(self, object)
+    }
+
+    fn remove_if(
+        &self,
+        object: &StoredObject,
+        same: impl FnOnce(&StoredObject) -> bool,
+    ) -> Option<Arc<StoredObject>> {
+        Self::remove_if(self, object.id, same)
+    }
+
+    fn replace_if(
+        &self,
+        object: Arc<StoredObject>,
+        same: impl FnOnce(&StoredObject) -> bool,
+    ) -> bool {
+        Self::replace_if(self, object, same)
     }
 }
 

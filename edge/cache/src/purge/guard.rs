@@ -1,0 +1,87 @@
+//! Where the ledger and the metadata table meet: every step in which a decision of the one and
+//! a change of the other must not come apart. The interleaving tests run this very file.
+
+use std::sync::Arc;
+
+use super::{Ledger, Standing, Subject};
+use crate::object::StoredObject;
+
+/// What the table must be able to do; each at once for whoever looks.
+pub(crate) trait Objects {
+    /// What an insertion pushed out.
+    type Displaced;
+    fn insert(&self, object: Arc<StoredObject>) -> Self::Displaced;
+    fn remove_if(
+        &self,
+        object: &StoredObject,
+        same: impl FnOnce(&StoredObject) -> bool,
+    ) -> Option<Arc<StoredObject>>;
+    fn replace_if(
+        &self,
+        object: Arc<StoredObject>,
+        same: impl FnOnce(&StoredObject) -> bool,
+    ) -> bool;
+}
+
+/// What became of an object that was looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// It is not meant, or not there any more.
+    Kept,
+    /// It is stale from now on.
+    Stale,
+    /// It is out of the table.
+    Gone(Arc<StoredObject>),
+}
+
+/// What was found, as it may be used: not at all, or as stale since it was purged softly.
+pub(crate) fn found(ledger: &Ledger, object: Arc<StoredObject>) -> Option<Arc<StoredObject>> {
+    match ledger.judge(&Subject::from(&*object)) {
+        Standing::Valid => Some(object),
+        Standing::Stale { since_millis } => {
+            Some(Arc::new(object.stale(since_millis, object.epoch)))
+        }
+        Standing::Gone => None,
+    }
+}
+
+/// Puts an object into the table, unless it was purged since its fill began. One purged softly
+/// goes in as stale: the order may have been let go when it is looked up.
+pub(crate) fn put<T: Objects>(
+    ledger: &Ledger,
+    table: &T,
+    object: StoredObject,
+) -> (Arc<StoredObject>, Option<T::Displaced>) {
+    let object = Arc::new(object);
+    let put = ledger.admit(&Subject::from(&*object), |standing, epoch| {
+        let object = match standing {
+            Standing::Stale { since_millis } => Arc::new(object.stale(since_millis, epoch)),
+            _ => Arc::clone(&object),
+        };
+        (Arc::clone(&object), table.insert(object))
+    });
+    match put {
+        Some((object, displaced)) => (object, Some(displaced)),
+        None => (object, None),
+    }
+}
+
+/// Does to an object of the table what was ordered, if it is still this one.
+pub(crate) fn settle<T: Objects>(
+    ledger: &Ledger,
+    table: &T,
+    object: &Arc<StoredObject>,
+) -> Settled {
+    let same =
+        |now: &StoredObject| (now.generation, now.epoch) == (object.generation, object.epoch);
+    ledger.settled(&Subject::from(&**object), |standing, _, epoch| match standing {
+        Standing::Valid => Settled::Kept,
+        Standing::Stale { since_millis } => {
+            match table.replace_if(Arc::new(object.stale(since_millis, epoch)), same) {
+                true => Settled::Stale,
+                false => Settled::Kept,
+            }
+        }
+        Standing::Gone => table.remove_if(object, same).map_or(Settled::Kept, Settled::Gone),
+    })
+}
