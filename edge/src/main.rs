@@ -6,7 +6,11 @@ use clap::Parser;
 use weir_config::{LogFormat, edge::EdgeConfig};
 use weir_config_lifecycle::{Clock, Shutdown, Signals, SystemClock};
 use weir_config_telemetry::logging::{self, Logging};
-use weir_edge::{assemble, run};
+use weir_edge::{
+    assemble,
+    judge::{Contents, chain},
+    run,
+};
 use weir_edge_transport::sockets::{Passed, passed_by_systemd};
 
 /// The edge server: HLS and DASH segments over HTTP/1.1, HTTP/2 and HTTP/3.
@@ -16,14 +20,16 @@ struct Args {
     /// The configuration; every key is in config/examples/edge.toml.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Only read and check the configuration.
+    /// Only read and check the configuration, and every file it names. Status 0: sound.
     #[arg(long)]
     check: bool,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let config = match EdgeConfig::load(&args.config) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let contents = Contents { now: args.check.then(|| clock.unix_seconds()) };
+    let config = match EdgeConfig::load_judged(&args.config, &contents) {
         Ok(config) => config,
         Err(report) => {
             eprintln!("{report}");
@@ -42,7 +48,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match serve(&config, passed) {
+    match serve(&config, passed, clock) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", chain(error.as_ref()));
@@ -51,7 +57,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: &EdgeConfig, passed: Passed) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(
+    config: &EdgeConfig,
+    passed: Passed,
+    clock: Arc<dyn Clock>,
+) -> Result<(), Box<dyn std::error::Error>> {
     let filter = std::env::var("WEIR_LOG").ok();
     logging::init(Logging {
         level: config.log.level.as_str().parse()?,
@@ -67,7 +77,6 @@ fn serve(config: &EdgeConfig, passed: Passed) -> Result<(), Box<dyn std::error::
     fills.block_on(async {
         let shutdown = Shutdown::new();
         let signals = Signals::listen()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tls = assemble::tls(config, &clock)?;
         let handle = tokio::runtime::Handle::current();
         let readiness = shutdown.readiness().clone();
@@ -85,19 +94,4 @@ fn serve(config: &EdgeConfig, passed: Passed) -> Result<(), Box<dyn std::error::
         }
         served.map_err(Into::into)
     })
-}
-
-/// An error and everything behind it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }
