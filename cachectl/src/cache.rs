@@ -69,6 +69,8 @@ fn render_stats(stats: &CacheStats) -> String {
     for disk in &stats.disks {
         let state = match disk.state {
             DiskState::Online => "online".to_owned(),
+            DiskState::Full => "FULL".to_owned(),
+            DiskState::Opening => "opening".to_owned(),
             DiskState::Offline => format!("OFFLINE after {}", counted(disk.errors, "error")),
         };
         tiers.push(tier(&plain(&disk.path), &state, &disk.tier));

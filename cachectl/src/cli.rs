@@ -34,6 +34,9 @@ pub(crate) enum Command {
     /// What the cache holds, and why.
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// The disks of the cache, each a failure domain of its own.
+    #[command(subcommand)]
+    Disks(DisksCommand),
     /// Signing keys and playback tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -115,6 +118,50 @@ pub(crate) struct PurgeFlags {
     /// Do not look how much it is, and refuse nothing: for programs that purge often.
     #[arg(long, requires = "yes", conflicts_with = "dry_run")]
     pub(crate) no_count: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DisksCommand {
+    /// Every disk: state, fill level, share and failures.
+    Ls,
+    /// All about one disk, and what to do about it.
+    Show {
+        /// Its folder, the folder's last name, or at least four digits of its identity.
+        disk: String,
+    },
+    /// Take a disk out of use, over restarts too.
+    Offline {
+        /// Its folder, the folder's last name, or at least four digits of its identity.
+        disk: String,
+        #[command(flatten)]
+        flags: OrderFlags,
+    },
+    /// Take a disk into use again.
+    Online {
+        /// Its folder, the folder's last name, or at least four digits of its identity.
+        disk: String,
+        #[command(flatten)]
+        flags: OrderFlags,
+    },
+    /// Forget what a disk held and begin anew with what is in its folder's place.
+    Replace {
+        /// Its folder, the folder's last name, or at least four digits of its identity.
+        disk: String,
+        #[command(flatten)]
+        flags: OrderFlags,
+    },
+    /// What was written to each disk, in all and a day.
+    Wear,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OrderFlags {
+    /// Only tell what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

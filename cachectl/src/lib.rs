@@ -6,6 +6,7 @@
 mod cache;
 mod cli;
 mod client;
+mod disks;
 mod failure;
 mod keys;
 mod print;
@@ -112,6 +113,7 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
         Command::Cache(CacheCommand::Stats) => cache::stats(&client),
         Command::Cache(CacheCommand::Explain { url }) => cache::explain(&client, &url),
         Command::Cache(CacheCommand::Purge(purge)) => cache::purge(&client, purge, world),
+        Command::Disks(command) => disks::disks(&client, command, world),
         Command::Keys(KeysCommand::New(new)) => keys::new(&new, world),
         Command::Keys(KeysCommand::MintUrl(mint)) => keys::mint_url(&mint, world.now),
         Command::Keys(KeysCommand::ExplainToken(explain)) => {

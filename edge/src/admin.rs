@@ -2,6 +2,7 @@
 //! metrics on the management address. Both are read from the node; nothing is kept here.
 
 mod cache;
+mod disks;
 mod purge;
 mod status;
 
@@ -41,9 +42,20 @@ impl Handler for Admin {
             (&Method::GET, api::CACHE_PURGES) => purge::purges(&self.node, &query)
                 .await
                 .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
+            (&Method::GET, api::DISKS) => disks::disks(&self.node, &query)
+                .await
+                .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
+            (&Method::POST, api::DISKS) => {
+                let done = match cache::body(request.into_body()).await {
+                    Ok(body) => disks::order(&self.node, &body).await,
+                    Err(failure) => Err(failure),
+                };
+                done.map_or_else(Failure::answer, |done| json(StatusCode::OK, &done))
+            }
             (
                 _,
-                api::CACHE_PURGES
+                api::DISKS
+                | api::CACHE_PURGES
                 | api::STATUS
                 | api::CACHE_STATS
                 | api::CACHE_EXPLAIN

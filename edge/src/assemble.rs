@@ -1,6 +1,7 @@
 //! From a configuration to a node that can serve: everything that can fail at the start fails
 //! here, before a socket is open to clients.
 
+pub mod disks;
 mod services;
 mod upstreams;
 
@@ -12,10 +13,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, time::Instant};
-use weir_config::edge::{EdgeConfig, PER_OBJECT, TlsVersion};
+use weir_config::edge::{Admission, EdgeConfig, PER_OBJECT, TlsVersion};
 use weir_config_lifecycle::{Clock, Readiness};
 use weir_config_telemetry::{AccessLog, AccessOptions, Metrics as Registry};
-use weir_edge_cache::{Cache, CacheConfig, ChunkStore, FoyerConfig, FoyerStore, OBJECT_BYTES};
+use weir_edge_cache::{CHUNK_SIZE, Cache, CacheConfig, ChunkStore, OBJECT_BYTES};
 use weir_edge_fill::Engine;
 use weir_edge_http::Counters;
 use weir_edge_transport::{
@@ -33,14 +34,6 @@ const WORKERS_MAX: usize = 256;
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot open the disk tier in {path}")]
-    Disk {
-        path: PathBuf,
-        #[source]
-        source: weir_edge_cache::StoreOpenError,
-    },
-    #[error("[[cache.disk]] stands {0} times; this version keeps its chunks on one disk")]
-    Disks(usize),
     #[error("cannot open the cache")]
     Cache(#[source] weir_edge_cache::OpenError),
     #[error("cannot use the certificates")]
@@ -93,7 +86,9 @@ pub async fn node(
     folder_of(&config.cache.state)?;
     // Last, since these have work under way of their own, which an error would cut off.
     let opening = Instant::now();
-    let (store, disk) = disk(config, parts.disk_buffers.as_u64(), &fills).await?;
+    let buffers = parts.disk_buffers.as_u64();
+    let disks = disks::disks(config, buffers, &clock, &fills).await;
+    let store = disks.clone().map(|disks| disks as Arc<dyn ChunkStore>);
     let cache_config = CacheConfig {
         memory_bytes: parts.ram.as_u64(),
         state: Some(config.cache.state.clone()),
@@ -107,6 +102,13 @@ pub async fn node(
                 store.close().await;
             }
             return Err(StartError::Cache(error));
+        }
+    };
+    let cache = match config.cache.admission {
+        Admission::Always => cache,
+        Admission::SecondHit => {
+            let room: u64 = config.cache.disks.iter().map(|disk| disk.size.as_u64()).sum();
+            cache.second_hit(room / CHUNK_SIZE as u64)
         }
     };
     metrics.recovery.set(opening.elapsed().as_secs_f64());
@@ -127,7 +129,7 @@ pub async fn node(
         metrics,
         access,
         readiness,
-        disk,
+        disks,
     }))
 }
 
@@ -138,28 +140,6 @@ async fn tick(cache: Weak<Cache>, clock: Arc<dyn Clock>) {
         seconds.tick().await;
         let Some(cache) = cache.upgrade() else { return };
         cache.tick(clock.unix_millis());
-    }
-}
-
-type Disk = (Option<Arc<dyn ChunkStore>>, Option<String>);
-
-async fn disk(config: &EdgeConfig, buffers: u64, fills: &Handle) -> Result<Disk, StartError> {
-    match config.cache.disks.as_slice() {
-        [] => Ok((None, None)),
-        [disk] => {
-            let path = disk.path.clone();
-            let store = FoyerConfig {
-                path: path.clone(),
-                size_bytes: disk.size.as_u64(),
-                buffer_bytes: buffers,
-            };
-            let shown = path.display().to_string();
-            let store = FoyerStore::open(store, fills.clone())
-                .await
-                .map_err(|source| StartError::Disk { path, source })?;
-            Ok((Some(Arc::new(store)), Some(shown)))
-        }
-        disks => Err(StartError::Disks(disks.len())),
     }
 }
 

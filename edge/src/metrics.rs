@@ -7,6 +7,7 @@ use prometheus::{
     Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
 use weir_config_telemetry::{Metrics as Registry, families::edge as families};
+use weir_edge_cache::disks::{DiskState, DiskView};
 use weir_edge_cache::{Mode, PurgeStats};
 use weir_edge_http::Protocol;
 use weir_edge_token::Reject;
@@ -94,7 +95,13 @@ struct Gauges {
     variants: IntCounter,
     admitted: IntCounter,
     refused: IntCounter,
+    not_admitted: IntCounter,
     checksum_failures: IntCounterVec,
+    disk_online: IntGaugeVec,
+    disk_full: IntGaugeVec,
+    disk_bytes: IntGaugeVec,
+    disk_reads: IntCounterVec,
+    disk_read_bytes: IntCounterVec,
     disk_errors: IntCounterVec,
     disk_written: IntCounterVec,
     evictions: IntCounterVec,
@@ -162,7 +169,13 @@ impl Metrics {
                 variants: registry.counter(&families::VARIANTS),
                 admitted: registry.counter(&families::ADMITTED_BYTES),
                 refused: registry.counter(&families::REFUSED_BYTES),
+                not_admitted: registry.counter(&families::NOT_ADMITTED_BYTES),
                 checksum_failures: registry.counters(&families::CACHE_CHECKSUM_FAILURES),
+                disk_online: registry.gauges(&families::DISK_ONLINE),
+                disk_full: registry.gauges(&families::DISK_FULL),
+                disk_bytes: registry.gauges(&families::DISK_BYTES),
+                disk_reads: registry.counters(&families::DISK_READS),
+                disk_read_bytes: registry.counters(&families::DISK_READ_BYTES),
                 disk_errors: registry.counters(&families::DISK_ERRORS),
                 disk_written: registry.counters(&families::DISK_WRITTEN_BYTES),
                 evictions: registry.counters(&families::CACHE_EVICTIONS),
@@ -302,17 +315,40 @@ impl Gauges {
             raise(&self.stale_served.with_label_values(&[why]), count);
         }
         raise(&self.variants, fills.variants.load(Relaxed));
+        raise(&self.not_admitted, stats.not_admitted_bytes);
         if let Some(store) = stats.store {
-            let disk = node.disk.as_deref().unwrap_or_default();
             raise(&self.admitted, store.accepted_bytes);
             raise(&self.refused, store.refused_bytes);
-            raise(&self.checksum_failures.with_label_values(&[disk]), store.checksum_failures);
-            raise(&self.disk_errors.with_label_values(&[disk, "any"]), store.io_errors);
-            raise(&self.disk_written.with_label_values(&[disk]), store.device_written_bytes);
+            self.cache_bytes
+                .with_label_values(&["disk"])
+                .set(signed(store.used_bytes.unwrap_or(0)));
+            self.evict("disk", store.evicted_chunks.unwrap_or(0));
         }
         self.purges.read(&node.engine.cache().purge_stats());
+        for disk in node.disks.iter().flat_map(|disks| disks.views()) {
+            self.disk(&disk);
+        }
         if let Some(access) = &node.access {
             raise(&self.log_dropped, access.dropped());
+        }
+    }
+
+    fn disk(&self, disk: &DiskView) {
+        let (path, stats) = (disk.path.to_string_lossy(), &disk.stats);
+        let (full, online) = (disk.state == DiskState::Full, disk.state == DiskState::Online);
+        let gauge = |family: &IntGaugeVec, value| family.with_label_values(&[&path]).set(value);
+        gauge(&self.disk_online, i64::from(online || full));
+        gauge(&self.disk_full, i64::from(full));
+        gauge(&self.disk_bytes, signed(stats.used_bytes.unwrap_or(0)));
+        let count = |family: &IntCounterVec, to| raise(&family.with_label_values(&[&path]), to);
+        count(&self.checksum_failures, stats.checksum_failures);
+        count(&self.disk_written, stats.device_written_bytes);
+        count(&self.disk_read_bytes, stats.read_bytes);
+        count(&self.disk_reads, stats.read_hits);
+        let failures =
+            [("call", stats.io_errors), ("overdue", disk.overdue), ("lost", stats.lost_chunks)];
+        for (op, failed) in failures {
+            raise(&self.disk_errors.with_label_values(&[&path, op]), failed);
         }
     }
 

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use weir_config_lifecycle::{Clock, Readiness};
 use weir_config_telemetry::AccessLog;
+use weir_edge_cache::disks::Disks;
 use weir_edge_fill::Engine;
 use weir_edge_http::Counters;
 
@@ -27,6 +28,6 @@ pub struct Node {
     /// None where the configuration turns it off.
     pub access: Option<AccessLog>,
     pub readiness: Readiness,
-    /// Folder of the disk tier, where there is one.
-    pub disk: Option<String>,
+    /// The disks, where there are any.
+    pub disks: Option<Arc<Disks>>,
 }

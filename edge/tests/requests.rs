@@ -180,7 +180,7 @@ impl World {
             metrics: Metrics::new(Registry::new()),
             access: Some(AccessLog::open(&log, AccessOptions::default()).unwrap()),
             readiness,
-            disk: None,
+            disks: None,
         });
         Self { clock, edge: Edge::new(Arc::clone(&node)), node, origin, key, log, _folder: folder }
     }

@@ -1,6 +1,7 @@
 //! cachectl as a person meets it: what it prints, and how it ends.
 
 mod asking;
+mod disks;
 mod keys;
 mod usage;
 mod world;

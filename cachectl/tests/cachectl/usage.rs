@@ -12,28 +12,29 @@ fn help() {
     check(
         &["--help"],
         &expect![[r#"
-        Asks and commands a Weir server
+            Asks and commands a Weir server
 
-        Usage: cachectl [OPTIONS] <COMMAND>
+            Usage: cachectl [OPTIONS] <COMMAND>
 
-        Commands:
-          status   One verdict, its reasons, and what to do about them
-          cache    What the cache holds, and why
-          keys     Signing keys and playback tokens
-          version  The version of this program
-          help     Print this message or the help of the given subcommand(s)
+            Commands:
+              status   One verdict, its reasons, and what to do about them
+              cache    What the cache holds, and why
+              disks    The disks of the cache, each a failure domain of its own
+              keys     Signing keys and playback tokens
+              version  The version of this program
+              help     Print this message or the help of the given subcommand(s)
 
-        Options:
-              --json           Print JSON ("schema": "cachectl/v1") instead of text
-              --socket <PATH>  The server's admin socket [default: $WEIR_ADMIN_SOCKET, then
-                               /run/weir/admin.sock]
-          -h, --help           Print help
-          -V, --version        Print version
+            Options:
+                  --json           Print JSON ("schema": "cachectl/v1") instead of text
+                  --socket <PATH>  The server's admin socket [default: $WEIR_ADMIN_SOCKET, then
+                                   /run/weir/admin.sock]
+              -h, --help           Print help
+              -V, --version        Print version
 
-        Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 partial, 5 unhealthy, 6 refused, 7 conflict, 75
-        try again later.
-        --- exit 0
-    "#]],
+            Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 partial, 5 unhealthy, 6 refused, 7 conflict, 75
+            try again later.
+            --- exit 0
+        "#]],
     );
     check(
         &["keys", "mint-url", "--help"],

@@ -56,7 +56,11 @@ pub struct TierStats {
 pub enum DiskState {
     /// In use.
     Online,
-    /// Set aside after errors; what it held is a miss.
+    /// Read and not written: its file system has no room.
+    Full,
+    /// Being taken into use.
+    Opening,
+    /// Not in use; what it held is a miss.
     Offline,
 }
 

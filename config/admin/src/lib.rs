@@ -8,17 +8,21 @@
 //! | `GET /v1/cache/explain?url=…` | [`Explain`] |
 //! | `POST /v1/cache/purge` with [`PurgeRequest`] | [`PurgeResult`] |
 //! | `GET /v1/cache/purges` | [`Purges`] |
+//! | `GET /v1/disks` | [`Disks`] |
+//! | `POST /v1/disks` with [`DiskOrder`] | [`DiskResult`] |
 //!
 //! Every status of 400 and above carries an [`ErrorBody`]. Fields are only ever added, so a
 //! newer server can be asked by an older cachectl; a reader ignores what it does not know.
 
 mod cache;
+mod disks;
 mod purge;
 mod status;
 
 pub use cache::{
     CacheStats, ChunkCount, Disk, DiskState, Explain, Tier, TierStats, Verdict as CacheVerdict,
 };
+pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
 pub use purge::{PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges};
 pub use status::{CacheSummary, Protocol, Reason, State, Status, Upstream, UpstreamState, Verdict};
 
@@ -34,6 +38,9 @@ pub const CACHE_EXPLAIN: &str = "/v1/cache/explain";
 pub const CACHE_PURGE: &str = "/v1/cache/purge";
 /// Path of [`Purges`].
 pub const CACHE_PURGES: &str = "/v1/cache/purges";
+
+/// Path of [`Disks`] and [`DiskResult`].
+pub const DISKS: &str = "/v1/disks";
 
 /// What every answer of status 400 and above carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

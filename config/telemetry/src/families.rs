@@ -69,14 +69,26 @@ pub mod edge {
             "Chunks found damaged, refused and fetched again.";
         CACHE_RECOVERY = Kind::Ratio, "edge_cache_recovery_seconds" []
             "How long the cache took to open at the start.";
+        DISK_ONLINE = Kind::Gauge, "edge_disk_online" ["disk"]
+            "1 where a disk is in use, else 0.";
+        DISK_FULL = Kind::Gauge, "edge_disk_full" ["disk"]
+            "1 where a disk is read and not written for want of room, else 0.";
+        DISK_BYTES = Kind::Gauge, "edge_disk_bytes" ["disk"]
+            "Bytes held on disks, also of before the start.";
+        DISK_READ_BYTES = Kind::Counter, "edge_disk_read_bytes_total" ["disk"]
+            "Chunk bytes read from disks.";
+        DISK_READS = Kind::Counter, "edge_disk_reads_total" ["disk"]
+            "Chunks read from disks.";
         DISK_ERRORS = Kind::Counter, "edge_disk_errors_total" ["disk", "op"]
-            "Errors of disks.";
+            "Failures of disks: `op` call, overdue (a read given up), lost (a chunk not written).";
         DISK_WRITTEN_BYTES = Kind::Counter, "edge_disk_written_bytes_total" ["disk"]
             "Bytes written to disks.";
         ADMITTED_BYTES = Kind::Counter, "edge_admitted_bytes_total" []
             "Bytes that were admitted to disks.";
         REFUSED_BYTES = Kind::Counter, "edge_refused_bytes_total" []
             "Bytes that disks could not take in time.";
+        NOT_ADMITTED_BYTES = Kind::Counter, "edge_not_admitted_bytes_total" []
+            "Bytes that were filled for the first time and kept in RAM only.";
         FILL_BYTES = Kind::Counter, "edge_fill_bytes_total" []
             "Bytes that fills brought.";
         FILLS = Kind::Counter, "edge_fills_total" ["result"]

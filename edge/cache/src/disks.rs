@@ -13,6 +13,7 @@
 
 pub mod cause;
 pub mod claim;
+mod doubts;
 pub mod drive;
 mod folder;
 mod member;
@@ -29,7 +30,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -54,6 +55,7 @@ use crate::{
 };
 
 pub use cause::{Cause, Offline};
+pub use doubts::doubts;
 pub use drive::Drive;
 pub use folder::{Folder, StoreOpener};
 pub use operate::{DiskState, DiskView, OperateError};
@@ -108,13 +110,13 @@ struct Inner {
     members: Vec<Member>,
     /// As it was found at the start; of disks that are not configured any more, too.
     found: Option<Register>,
-    /// Held while it is written: the last to write has seen the last change.
-    writing: Mutex<()>,
+    /// Held while it is written: the last to write has seen the last change. What keeps other
+    /// processes off it, until the disks are closed.
+    writing: Mutex<Option<std::fs::File>>,
     /// Something failed: the watch shall look now.
     nudge: Notify,
     refused_chunks: AtomicU64,
     refused_bytes: AtomicU64,
-    closed: AtomicBool,
 }
 
 impl Disks {
@@ -125,7 +127,19 @@ impl Disks {
         drives: Vec<(Arc<dyn Drive>, u64)>,
         handle: Handle,
     ) -> Self {
+        let mut config = config;
         let found = config.register.as_deref().map(register::read);
+        let lock = config.register.as_deref().and_then(|path| match register::lock(path) {
+            Ok(lock) => lock,
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the register of disks cannot \
+                    be locked: nothing is written down in it");
+                None
+            }
+        });
+        if lock.is_none() {
+            config.register = None;
+        }
         let found = found.and_then(|found| match found {
             register::Found::Written(register) => Some(register),
             register::Found::Nothing => None,
@@ -140,11 +154,10 @@ impl Disks {
             handle: handle.clone(),
             members,
             found,
-            writing: Mutex::new(()),
+            writing: Mutex::new(lock),
             nudge: Notify::new(),
             refused_chunks: AtomicU64::new(0),
             refused_bytes: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
         });
         let starts = (0..inner.members.len()).map(|index| {
             let inner = Arc::clone(&inner);
@@ -297,7 +310,10 @@ impl Inner {
 
     fn save_now(&self) {
         let Some(path) = &self.config.register else { return };
-        let _writing = self.writing.lock();
+        let writing = self.writing.lock();
+        if writing.is_none() {
+            return;
+        }
         let mut register = Register::default();
         for member in &self.members {
             let Some(id) = member.id() else { continue };
@@ -472,7 +488,6 @@ impl ChunkStore for Disks {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async move {
-            self.inner.closed.store(true, Ordering::Relaxed);
             self.watch.abort();
             let now = self.inner.clock.unix_millis();
             let online: Vec<_> = self.inner.online().collect();
@@ -487,7 +502,11 @@ impl ChunkStore for Disks {
             });
             join_all(closes).await;
             let inner = Arc::clone(&self.inner);
-            drop(self.inner.handle.spawn_blocking(move || inner.save_now()).await);
+            let saved = self.inner.handle.spawn_blocking(move || {
+                inner.save_now();
+                *inner.writing.lock() = None;
+            });
+            drop(saved.await);
         }
         .boxed()
     }

@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use futures::TryStreamExt;
 use http::{HeaderName, StatusCode, Uri};
-use weir_config_admin::{
-    CacheStats, CacheVerdict, ChunkCount, Disk, DiskState, Explain, Tier, TierStats,
-};
+use weir_config_admin::{CacheStats, CacheVerdict, ChunkCount, Explain, Tier, TierStats};
 use weir_edge_cache::{ObjectId, StoredObject, Tier as CacheTier};
 use weir_edge_fill::variant;
 use weir_edge_freshness::RequestControl;
@@ -24,22 +22,9 @@ pub(super) fn stats(node: &Node) -> CacheStats {
         node.metrics.totals(|_, outcome, code| code < 4 && wanted.contains(&outcome)).0
     };
     let fills = node.engine.counters();
-    let disks = stats.store.iter().map(|store| Disk {
-        path: node.disk.clone().unwrap_or_default(),
-        state: if store.online { DiskState::Online } else { DiskState::Offline },
-        errors: store.io_errors,
-        tier: TierStats {
-            chunks: store.accepted_chunks,
-            bytes: store.accepted_bytes.min(store.capacity_bytes),
-            limit: store.capacity_bytes,
-            evictions: 0,
-            written_bytes: store.device_written_bytes,
-            refused_bytes: store.refused_bytes,
-        },
-    });
     CacheStats {
         objects: stats.objects,
-        disks: disks.collect(),
+        disks: super::disks::tiers(node),
         memory: TierStats {
             bytes: stats.ram_used_bytes,
             limit: stats.ram_capacity_bytes,
@@ -220,7 +205,7 @@ impl Asked {
 }
 
 /// Percent-decoding of a query value.
-fn decode(text: &str) -> Result<String, Failure> {
+pub(super) fn decode(text: &str) -> Result<String, Failure> {
     let bad = || Failure::new(StatusCode::BAD_REQUEST, "the query key `url` is badly encoded");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

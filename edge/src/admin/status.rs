@@ -65,7 +65,7 @@ fn summary(node: &Node) -> CacheSummary {
         objects: stats.objects,
         memory_bytes: stats.ram_used_bytes,
         memory_limit: stats.ram_capacity_bytes,
-        disk_bytes: store.accepted_bytes.min(store.capacity_bytes),
+        disk_bytes: store.used_bytes.unwrap_or(0),
         disk_limit: store.capacity_bytes,
         fills: node.engine.under_way() as u64,
         purge_epoch: purges.epoch,
@@ -105,21 +105,7 @@ fn reasons(node: &Node) -> Vec<Reason> {
             reasons.push(Reason { verdict: Verdict::Degraded, what, next: None });
         }
     }
-    let Some(store) = node.engine.cache().stats().store else { return reasons };
-    if !store.online {
-        let disk = node.disk.as_deref().unwrap_or_default();
-        let what = format!("the disk tier in {disk} is offline: the node serves from RAM only");
-        let next = Some("cachectl cache stats".into());
-        reasons.push(Reason { verdict: Verdict::Degraded, what, next });
-    }
-    if store.io_errors > 0 || store.checksum_failures > 0 {
-        let what = format!(
-            "the disk tier had {} I/O errors and {} damaged chunks",
-            store.io_errors, store.checksum_failures
-        );
-        let next = Some("cachectl cache stats".into());
-        reasons.push(Reason { verdict: Verdict::Degraded, what, next });
-    }
+    reasons.extend(super::disks::reasons(node));
     reasons
 }
 

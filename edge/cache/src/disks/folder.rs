@@ -282,7 +282,7 @@ impl Page {
 }
 
 /// Device of a path, or of what is there of the path to it.
-fn device(path: &Path) -> io::Result<u64> {
+pub(super) fn device(path: &Path) -> io::Result<u64> {
     let mut path = path;
     loop {
         match fs::metadata(if path.as_os_str().is_empty() { Path::new(".") } else { path }) {

@@ -138,6 +138,14 @@ impl Member {
         *self.written.lock() = Written { wear, counted: 0 };
     }
 
+    /// Another disk has its place from now on.
+    pub(super) fn forget(&self, id: DiskId, wear: Wear) {
+        self.name(id, wear);
+        *self.retired.lock() = StoreStats::default();
+        *self.space.lock() = None;
+        self.overdue.store(0, Ordering::Relaxed);
+    }
+
     pub(super) fn opens(&self) {
         *self.seat.write() = Seat::Opening;
     }

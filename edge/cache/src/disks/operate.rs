@@ -133,39 +133,48 @@ impl Disks {
         }
         {
             let _acting = acting(member)?;
-            closed(member).await?;
-            member.pardoned.store(true, Ordering::Relaxed);
             member.opens();
+            self.closed(index).await?;
+            member.pardoned.store(true, Ordering::Relaxed);
         }
         self.inner.start(index).await;
         self.inner.saved().await;
         done(member)
     }
 
-    /// Takes a disk out of use, forgets what it held, and begins anew with what is in its
-    /// folder's place now.
+    /// Takes a disk out of use, forgets what it held and counted, and begins anew with what
+    /// is in its folder's place now.
     pub async fn replace(&self, index: usize) -> Result<DiskView, OperateError> {
         let inner = &self.inner;
         let member = &inner.members[index];
         let _acting = acting(member)?;
-        let offline = Offline {
-            cause: Cause::Operator,
-            what: "it is being replaced".into(),
-            since_unix_ms: inner.clock.unix_millis(),
-        };
-        inner.take_offline(index, None, offline);
-        closed(member).await?;
-        member.pardoned.store(true, Ordering::Relaxed);
         let now = inner.clock.unix_millis();
+        let what = "it is being replaced".into();
+        let offline = Offline { cause: Cause::Operator, what, since_unix_ms: now };
+        inner.take_offline(index, None, offline);
+        member.opens();
+        self.closed(index).await?;
+        member.pardoned.store(true, Ordering::Relaxed);
         // Its place in the hash space stays: no other disk's chunks move.
         let id = member.id().unwrap_or_else(|| DiskId((inner.config.draw)()));
-        member.name(id, Wear::new(now));
-        member.opens();
+        member.forget(id, Wear::new(now));
         if let Err((cause, what)) = inner.use_it(index, id, true).await {
             inner.leave(index, cause, what);
         }
         inner.saved().await;
         done(member)
+    }
+
+    /// Waits until the store that was taken offline has let go of the disk.
+    async fn closed(&self, index: usize) -> Result<(), OperateError> {
+        let member = &self.inner.members[index];
+        let closing = member.closing.lock().clone();
+        let Some(closing) = closing else { return Ok(()) };
+        if timeout(CLOSE, closing).await.is_ok() {
+            return Ok(());
+        }
+        self.inner.leave(index, Cause::Slow, "calls to it hang and do not end".into());
+        Err(OperateError::Hangs { path: shown(member) })
     }
 }
 
@@ -179,16 +188,6 @@ impl Inner {
 
 fn acting(member: &Member) -> Result<tokio::sync::MutexGuard<'_, ()>, OperateError> {
     member.acting.try_lock().map_err(|_| OperateError::Acting { path: shown(member) })
-}
-
-/// Waits until the store that was taken offline has let go of the disk.
-async fn closed(member: &Member) -> Result<(), OperateError> {
-    let closing = member.closing.lock().clone();
-    let Some(closing) = closing else { return Ok(()) };
-    match timeout(CLOSE, closing).await {
-        Ok(()) => Ok(()),
-        Err(_) => Err(OperateError::Hangs { path: shown(member) }),
-    }
 }
 
 fn done(member: &Member) -> Result<DiskView, OperateError> {

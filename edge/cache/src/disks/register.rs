@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -161,11 +161,26 @@ pub(super) fn read(path: &Path) -> Found {
     }
 }
 
+/// Takes it for this process: another one's disks are not to be written down here. `None`
+/// where another process has it.
+pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file = File::create(beside(path, ".lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// Writes it so that a crash leaves the old one or this one.
 pub(super) fn write(path: &Path, register: &Register) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
+    let new = beside(path, ".new");
     let mut file = File::create(&new)?;
     file.write_all(register.render().as_bytes())?;
     file.sync_all()?;
@@ -207,6 +222,8 @@ mod tests {
         assert!(matches!(read(&path), Found::Nothing));
         write(&path, &Register::default()).unwrap();
         write(&path, &register()).unwrap();
+        let held = lock(&path).unwrap();
+        assert!(held.is_some() && lock(&path).unwrap().is_none());
         let Found::Written(found) = read(&path) else { panic!("it was written") };
         assert_eq!(found, register());
         assert_eq!(found.at(Path::new("cache/disk1")).unwrap().0, DiskId(1));

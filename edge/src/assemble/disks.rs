@@ -1,0 +1,79 @@
+//! The disks of a configuration, opened: what cannot be used is offline with a reason, and no
+//! reason not to start.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures::FutureExt;
+use tokio::runtime::Handle;
+use weir_config::edge::EdgeConfig;
+use weir_config_lifecycle::Clock;
+use weir_edge_cache::{
+    ChunkStore, FoyerConfig, FoyerStore,
+    disks::{Disks, DisksConfig, Drive, Folder, Rule, StoreOpener, doubts},
+};
+
+use crate::judge::chain;
+
+/// Opens all of them; nothing where there are none. `buffers` are for all together.
+pub(super) async fn disks(
+    config: &EdgeConfig,
+    buffers: u64,
+    clock: &Arc<dyn Clock>,
+    fills: &Handle,
+) -> Option<Arc<Disks>> {
+    let disks = &config.cache.disks;
+    if disks.is_empty() {
+        return None;
+    }
+    for doubt in odd(config) {
+        tracing::warn!("{doubt}");
+    }
+    let each = buffers / disks.len() as u64;
+    let register = register(&config.cache.state);
+    let beside = register.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let beside = beside.unwrap_or(Path::new(".")).to_owned();
+    let drives = disks.iter().map(|disk| {
+        let opener = opener(disk.size.as_u64(), each, fills.clone());
+        let folder = Folder::new(disk.path.clone(), beside.clone(), opener, fills.clone());
+        (Arc::new(folder) as Arc<dyn Drive>, disk.size.as_u64())
+    });
+    let drives = drives.collect();
+    let config = DisksConfig {
+        node: config.node.name.clone(),
+        register: Some(register),
+        rule: Rule::default(),
+        clock: Arc::clone(clock),
+        // Each `RandomState` has its own keys, from the system's random source.
+        draw: Box::new(|| RandomState::new().hash_one(0)),
+    };
+    Some(Arc::new(Disks::open(config, drives, fills.clone()).await))
+}
+
+/// What is odd about the disks of a configuration, though no mistake.
+pub fn odd(config: &EdgeConfig) -> Vec<String> {
+    let disks = config.cache.disks.iter().map(|disk| (disk.path.clone(), disk.size.as_u64()));
+    doubts(&disks.collect::<Vec<_>>())
+}
+
+/// Beside the state file, and of its name: nodes that share a folder share neither.
+fn register(state: &Path) -> PathBuf {
+    state.with_extension("disks")
+}
+
+/// Opens the store of one disk.
+fn opener(size_bytes: u64, buffer_bytes: u64, fills: Handle) -> Arc<StoreOpener> {
+    Arc::new(move |path: PathBuf| {
+        let config = FoyerConfig { path, size_bytes, buffer_bytes };
+        let fills = fills.clone();
+        async move {
+            let store = FoyerStore::open(config, fills).await.map_err(|error| chain(&error))?;
+            Ok(Arc::new(store) as Arc<dyn ChunkStore>)
+        }
+        .boxed()
+    })
+}
