@@ -22,7 +22,7 @@ enum Layer {
     Bench,
 }
 
-const LAYERS: [(&str, Layer); 23] = [
+const LAYERS: [(&str, Layer); 24] = [
     ("weir-config-units", Layer::Pure),
     ("weir-edge-freshness", Layer::Pure),
     ("weir-edge-token", Layer::Pure),
@@ -43,6 +43,7 @@ const LAYERS: [(&str, Layer); 23] = [
     ("weir-cachectl", Layer::Process),
     ("weir-benches", Layer::Bench),
     ("weir-benches-content", Layer::Bench),
+    ("weir-benches-interleavings", Layer::Bench),
     ("weir-benches-load", Layer::Bench),
     ("weir-benches-testbed", Layer::Bench),
     ("weir-edge-fuzz", Layer::Bench),

@@ -191,9 +191,10 @@ impl Cache {
     /// The object of this id; `None` also when another key has the same hash, and for what
     /// was purged. What was purged softly is stale since then.
     pub fn object(&self, id: &ObjectId, key: &str) -> Option<Arc<StoredObject>> {
-        let object = self.table.get(*id).or_else(|| self.recall(id));
-        let object = object.filter(|object| *object.key == *key)?;
-        guard::found(&self.ledger, object)
+        guard::find(&self.ledger, || {
+            let object = self.table.get(*id).or_else(|| self.recall(id));
+            object.filter(|object| *object.key == *key)
+        })
     }
 
     /// Inserts or replaces the object of this id, unless it was purged since its fill began

@@ -34,14 +34,24 @@ pub(crate) enum Settled {
     Gone(Arc<StoredObject>),
 }
 
-/// What was found, as it may be used: not at all, or as stale since it was purged softly.
-pub(crate) fn found(ledger: &Ledger, object: Arc<StoredObject>) -> Option<Arc<StoredObject>> {
-    match ledger.judge(&Subject::from(&*object)) {
-        Standing::Valid => Some(object),
-        Standing::Stale { since_millis } => {
-            Some(Arc::new(object.stale(since_millis, object.epoch)))
+/// What `look` finds in the table, as it may be used: not at all, or as stale since it was
+/// purged softly. An order may be let go between the look and the judgement; the object that it
+/// meant left the table before, so that another look does not find it.
+pub(crate) fn find(
+    ledger: &Ledger,
+    look: impl Fn() -> Option<Arc<StoredObject>>,
+) -> Option<Arc<StoredObject>> {
+    loop {
+        let before = ledger.before();
+        let object = look()?;
+        match ledger.judge_since(before, &Subject::from(&*object)) {
+            Some(Standing::Valid) => return Some(object),
+            Some(Standing::Stale { since_millis }) => {
+                return Some(Arc::new(object.stale(since_millis, object.epoch)));
+            }
+            Some(Standing::Gone) => return None,
+            None => {}
         }
-        Standing::Gone => None,
     }
 }
 

@@ -26,6 +26,8 @@ const PRESSURE: usize = ORDERS_MAX / 4 * 3;
 pub(crate) struct Ledger {
     /// Epoch of the newest order that stands; 0 when none does.
     newest: AtomicU64,
+    /// Newest order that was let go.
+    floor: AtomicU64,
     /// Number of the last purge ever.
     epoch: AtomicU64,
     entries: RwLock<Entries>,
@@ -54,6 +56,13 @@ struct Entries {
     writing: BTreeSet<u64>,
     unforgotten: BTreeSet<u64>,
     epoch_unwritten: bool,
+}
+
+/// How the ledger was before an object was looked up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    newest: u64,
+    floor: u64,
 }
 
 /// How far the state file follows.
@@ -140,6 +149,7 @@ impl Ledger {
         }
         Self {
             newest: AtomicU64::new(entries.newest()),
+            floor: AtomicU64::new(0),
             epoch: AtomicU64::new(epoch),
             entries: RwLock::new(entries),
             tickets: Mutex::default(),
@@ -175,12 +185,26 @@ impl Ledger {
         Ticket { ledger: self.clone(), epoch }
     }
 
-    /// What the orders mean for an object. One atomic load where none came since it was
-    /// asked for.
-    pub(crate) fn judge(&self, subject: &Subject<'_>) -> Standing {
-        if subject.epoch >= self.newest.load(Ordering::Acquire) {
-            return Standing::Valid;
+    /// To be called before an object is looked up that is judged then. One atomic load where
+    /// no order stands.
+    pub(crate) fn before(&self) -> Before {
+        let newest = self.newest.load(Ordering::Acquire);
+        let floor = if newest == 0 { 0 } else { self.floor.load(Ordering::Acquire) };
+        Before { newest, floor }
+    }
+
+    /// What the orders mean for an object that was looked up since then. `None` when some of
+    /// them were let go meanwhile: look again.
+    pub(crate) fn judge_since(&self, before: Before, subject: &Subject<'_>) -> Option<Standing> {
+        if subject.epoch >= before.newest {
+            return Some(Standing::Valid);
         }
+        let entries = self.entries.read();
+        (entries.floor == before.floor).then(|| entries.index.judge(subject))
+    }
+
+    /// What the orders that stand mean for an object.
+    pub(crate) fn judge(&self, subject: &Subject<'_>) -> Standing {
         self.entries.read().index.judge(subject)
     }
 
@@ -265,9 +289,10 @@ impl Ledger {
             entries.take(Order { epoch, at_millis, mode, selector: selector.clone() });
         }
         entries.epoch_unwritten = true;
-        // Who begins from here on is not meant; who looks from here on must look closer.
-        self.epoch.store(epoch, Ordering::Release);
+        // In this order: who begins from the second on is not meant, and what it looks at must
+        // have been looked at closely from the first on.
         self.newest.store(epoch, Ordering::Release);
+        self.epoch.store(epoch, Ordering::Release);
         drop(entries);
         self.changed.notify_one();
         Ok(epoch)
@@ -298,6 +323,7 @@ impl Ledger {
         };
         let upto = entries.swept.min(oldest);
         entries.drop_upto(upto);
+        self.floor.store(entries.floor, Ordering::Release);
         self.newest.store(entries.newest(), Ordering::Release);
     }
 
