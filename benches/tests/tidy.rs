@@ -5,4 +5,5 @@ mod tidy {
     mod arrows;
     mod files;
     mod house;
+    mod rfc9111;
 }

@@ -101,7 +101,9 @@ pub fn head(
 ) -> Response {
     let mut response = Response::new(ResponseBody::empty());
     let headers = &mut stored;
+    // RFC 9111 §4 [reuse.age]
     headers.insert(header::AGE, freshness::age_value(age_millis));
+    // RFC 9111 §5.2 [directives.pass]: the stored ones go out, but for what an operator sets.
     service.shape(headers);
     *response.status_mut() = match portion {
         Portion::NotModified => {
@@ -120,6 +122,7 @@ pub fn head(
             }
             object.status
         }
+        // RFC 9111 §3.3 [partial.marked]
         Portion::Part(range) => {
             let place = ContentRange::Bytes { range: *range, size };
             headers.insert(header::CONTENT_RANGE, place.value());
@@ -161,6 +164,7 @@ fn boundary() -> String {
 }
 
 /// The body of a reader. A failure in its middle resets the stream.
+// RFC 9111 §5.2.2.6 [no-transform]: no byte is ever changed, whatever it says.
 pub fn body(reader: Reader, length: Option<u64>) -> ResponseBody {
     use futures::TryStreamExt;
     match reader.into_single() {

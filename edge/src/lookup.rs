@@ -99,6 +99,9 @@ pub fn control(service: &Service, headers: &HeaderMap) -> RequestControl {
 
 /// A media origin sees none of the client's fields; a proxy's sees all but its conditions
 /// (RFC 9110 §7.6.3 wants `via` on them).
+/// RFC 9111 §5.2 [directives.pass]
+/// RFC 9111 §4.3.2 [conditional.stored, conditional.other]: conditions are held against what
+/// comes back, for each client its own; upstream are sent ours.
 fn passed_on(service: &Service, headers: &HeaderMap) -> HeaderMap {
     if service.preset == Preset::Media {
         return HeaderMap::new();

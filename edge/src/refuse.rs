@@ -69,6 +69,7 @@ impl Refusal {
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
+            // RFC 9111 §5.2.2.2 [must-revalidate.status]: 504, unless another fits better.
             Self::Upstream(UpstreamError::Silent { .. }) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(UpstreamError::Refused { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(UpstreamError::Status { status, .. }) => *status,

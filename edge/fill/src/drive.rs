@@ -253,6 +253,7 @@ fn open(
     let purged = || fill.purged.load(Ordering::SeqCst);
     let late_object = match size {
         Some(_) if purged() => None,
+        // RFC 9111 §4 [reuse.newest]: a place holds one response, the last that came.
         Some(_) => {
             engine.cache.put_object(object);
             None

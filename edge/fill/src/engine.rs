@@ -109,6 +109,7 @@ impl Engine {
         key: &str,
         control: &RequestControl,
     ) -> Option<Arc<StoredObject>> {
+        // RFC 9111 §4 [reuse.uri]: the table compares the key, not its hash alone.
         let object = self.cache.object(id, key)?;
         let usable = judge::usable(&object, control, self.clock.unix_millis());
         (usable && !variant::is_record(&object)).then_some(object)

@@ -180,6 +180,8 @@ pub(crate) fn meaning(
             );
             Meaning::Store(Box::new(Stored { object, names, size, covers, etag }))
         }
+        // RFC 9111 §5.2.2.5 [no-store.use, no-store.disk, no-store.memory]: what may not be kept
+        // is streamed to who asked and touches neither the table nor a tier.
         Err(reason) => {
             // What a client says of itself, and an error that is about it or about the moment,
             // says nothing of the next one's answer.

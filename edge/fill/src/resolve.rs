@@ -74,7 +74,8 @@ impl Engine {
                 Some(object) if judge::fresh(object, now) => Forward::Request,
                 Some(_) => Forward::Stale,
             };
-            // RFC 9111 §5.2.1.5: what such a request brings could not be kept for the others.
+            // RFC 9111 §5.2.1.5 [request.no-store-disk, request.no-store-memory]: what such a
+            // request brings goes to it alone, and by no tier.
             if ask.control.no_store {
                 return self.alone(&ask, due, fwd, Some(PassReason::RequestNoStore)).await;
             }
@@ -230,6 +231,7 @@ impl Engine {
     }
 
     /// Stale content rather than an error, where origin or service allow it.
+    // RFC 9111 §5.2.2.2 [must-revalidate.disconnected]: where they do not, the error.
     fn instead(&self, turn: &Turn<'_>, error: UpstreamError) -> Result<Answer, UpstreamError> {
         let trouble = match &error {
             UpstreamError::Status { .. } => Trouble::ServerError,

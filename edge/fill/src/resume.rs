@@ -147,7 +147,7 @@ impl Resumable {
         Ok(response.body)
     }
 
-    /// Whether the answer continues what was sent so far.
+    /// RFC 9111 §3.4 [combine.validator]: whether the answer continues what was sent so far.
     fn same(&self, response: &UpstreamResponse) -> Result<(), UpstreamError> {
         let wanted = format!("bytes {}-{}/{}", self.at, self.end - 1, self.size);
         let got = response.headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);

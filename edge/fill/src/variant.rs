@@ -93,6 +93,7 @@ pub(crate) struct Placed<'a> {
 }
 
 /// Finds the place of an ask for a URL. `None` where its fields select nothing that is kept.
+// RFC 9111 §4 [reuse.vary]
 pub(crate) fn place<'a>(engine: &Engine, ask: &'a Ask) -> Option<Placed<'a>> {
     let stored = engine.cache.object(&ask.id, &ask.key);
     let Some(record) = stored.as_ref().filter(|object| is_record(object)) else {

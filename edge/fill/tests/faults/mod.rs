@@ -248,6 +248,7 @@ async fn absurd_ranges() {
 }
 
 /// Two keys of one hash are two objects, on their way too.
+// RFC 9111 §4 [reuse.uri]
 #[tokio::test(start_paused = true)]
 async fn keys_of_one_hash() {
     let other = Content::new(77, 1, 50_000);

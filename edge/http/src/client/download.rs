@@ -134,7 +134,8 @@ impl Download {
 
     /// Takes one frame in; `Some` when there is something to hand out.
     fn take(&mut self, frame: Frame<Bytes>) -> Option<Result<Bytes, ClientError>> {
-        // RFC 9110 §6.5.1: trailers may be dropped; nothing here knows any of them.
+        // RFC 9111 §3.1 [fields.trailers]: they are dropped, as RFC 9110 §6.5.1 allows; nothing
+        // here knows any of them.
         let piece = frame.into_data().ok().filter(|piece| !piece.is_empty())?;
         if self.held.is_some() {
             return Some(Err(ClientError::Overlong { got: self.got }));

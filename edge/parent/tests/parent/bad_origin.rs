@@ -19,6 +19,7 @@ fn name(error: &UpstreamError) -> String {
         UpstreamError::Contradiction { .. } => "contradiction".into(),
         UpstreamError::Protocol { .. } => "protocol".into(),
         UpstreamError::Refused { .. } => "refused".into(),
+        UpstreamError::Status { status, .. } => format!("status {status}"),
     }
 }
 
@@ -42,6 +43,7 @@ async fn one_answer_each() {
     check("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Ok((200, ""))).await;
     check("HTTP/1.1 200 OK\r\n\r\nhello", Ok((200, "hello"))).await;
     check("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello", Ok((200, "hello"))).await;
+    // RFC 9111 §3.1 [fields.trailers]: the one here is gone.
     check(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nt: 1\r\n\r\n",
         Ok((200, "hello")),
