@@ -185,8 +185,11 @@ impl Engine {
         match self.wait(ask, *due, head).await {
             Ok(Head::Object(resolved)) => {
                 let how = led(&resolved, had.as_deref());
-                // An answer to HEAD is about what is stored of the one to GET.
-                let fwd = if how == How::Revalidated { Forward::Stale } else { *fwd };
+                // A HEAD that finds nothing of its own may have asked about a stale answer to GET.
+                let fwd = match (how, *fwd) {
+                    (How::Revalidated, Forward::UriMiss | Forward::VaryMiss) => Forward::Stale,
+                    (_, fwd) => fwd,
+                };
                 Ok(Answer::Object(Found { resolved, how, fwd, due: *due }))
             }
             Ok(Head::Alone(reason)) => match response.try_recv() {
