@@ -248,6 +248,8 @@ fn damage(
     cut.sort_by(|a, b| a.file.cmp(&b.file));
     cut.shuffle(rng);
     cut.truncate(CUTS);
+    // They come first, while their objects are untouched.
+    targets.sort_by_key(|(_, run)| cut.contains(run));
     let mut at = targets.len();
     while at > 0 {
         at -= 1;

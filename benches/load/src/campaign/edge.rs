@@ -254,6 +254,8 @@ key = "tls/edge.key"
 
 [cache]
 memory = "{memory}"
+# Campaigns count what the disk tier holds: it is offered everything.
+admission = "always"
 state = "state/metadata.redb"
 
 {disk}
