@@ -192,7 +192,7 @@ impl Cache {
     /// was purged. What was purged softly is stale since then.
     pub fn object(&self, id: &ObjectId, key: &str) -> Option<Arc<StoredObject>> {
         guard::find(&self.ledger, || {
-            let object = self.table.get(*id).or_else(|| self.recall(id));
+            let object = self.known(id, |table| table.get(*id));
             object.filter(|object| *object.key == *key)
         })
     }
@@ -393,18 +393,29 @@ impl Cache {
         }
     }
 
-    /// An object that the state file has and the table does not have yet.
+    /// Looks an object up, in the state file too where that was not read yet.
+    pub(crate) fn known(
+        &self,
+        id: &ObjectId,
+        look: impl Fn(&Table) -> Option<Arc<StoredObject>>,
+    ) -> Option<Arc<StoredObject>> {
+        // Asked first: an object that is loaded between a look and the question is in neither.
+        let loading = self.table.is_loading();
+        look(&self.table)
+            .or_else(|| loading.then(|| self.recall(id)).and_then(|()| look(&self.table)))
+    }
+
+    /// Brings an object into the table that the state file has and the table does not have
+    /// yet.
     #[cold]
-    pub(crate) fn recall(&self, id: &ObjectId) -> Option<Arc<StoredObject>> {
+    fn recall(&self, id: &ObjectId) {
         if !self.table.awaits(*id) {
-            return None;
+            return;
         }
-        let object = self.state.as_ref()?.recall(*id)?;
+        let Some(object) = self.state.as_ref().and_then(|state| state.recall(*id)) else { return };
         if let Load::Taken(displaced) = self.table.load(Arc::new(object), true) {
             self.forget_evicted(&displaced.evicted);
         }
-        // Whoever was faster, or removed it.
-        self.table.get(*id)
     }
 
     /// Takes an object out of table and state file, provided that `condition` holds for it.
@@ -439,5 +450,7 @@ impl Cache {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

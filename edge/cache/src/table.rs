@@ -120,10 +120,6 @@ impl View<'_> {
         self.parsed.tags()
     }
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.parsed.generation
-    }
-
     pub(crate) fn size(&self) -> u64 {
         self.parsed.size
     }

@@ -312,6 +312,14 @@ impl Ledger {
         entries.search > entries.swept || entries.orders.len() > PRESSURE
     }
 
+    /// Somebody waits for orders up to here.
+    pub(crate) fn hurry(&self, epoch: u64) {
+        let mut entries = self.entries.write();
+        entries.search = entries.search.max(epoch.min(entries.newest()));
+        drop(entries);
+        self.changed.notify_one();
+    }
+
     /// Lets orders up to `swept` go, whose objects are out of the table: all but those that a
     /// fill under way began before.
     pub(crate) fn let_go(&self, swept: u64) {
@@ -383,13 +391,20 @@ impl Ledger {
     }
 
     /// Resolves when the state file has every order up to `epoch`, or could not be written.
-    pub(crate) async fn durable(&self, epoch: u64) -> Result<(), PurgeError> {
+    /// Counts failures from the call on, not from the first poll.
+    pub(crate) fn durable(
+        &self,
+        epoch: u64,
+    ) -> impl Future<Output = Result<(), PurgeError>> + use<'_> {
         let mut durable = self.durable.subscribe();
         let failures = durable.borrow().failures;
-        let settled = |now: &Durable| now.epoch >= epoch || now.failures > failures || now.closed;
-        // The sender is ours: it is there as long as we are.
-        let reached = durable.wait_for(settled).await.is_ok_and(|now| now.epoch >= epoch);
-        if reached { Ok(()) } else { Err(PurgeError::NotDurable { epoch }) }
+        async move {
+            let settled =
+                |now: &Durable| now.epoch >= epoch || now.failures > failures || now.closed;
+            // The sender is ours: it is there as long as we are.
+            let reached = durable.wait_for(settled).await.is_ok_and(|now| now.epoch >= epoch);
+            if reached { Ok(()) } else { Err(PurgeError::NotDurable { epoch }) }
+        }
     }
 
     /// The orders that stand, oldest first, at most `max`.

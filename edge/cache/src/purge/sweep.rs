@@ -99,7 +99,7 @@ impl Cache {
 
     /// The object of this id whatever was ordered, and the order that decides over it.
     pub fn inspect(&self, id: &ObjectId, key: &str) -> Option<(Arc<StoredObject>, Option<Order>)> {
-        let object = self.table.peek(*id).or_else(|| self.recall(id));
+        let object = self.known(id, |table| table.peek(*id));
         let object = object.filter(|object| *object.key == *key)?;
         let order = self.ledger.decisive(&(&*object).into());
         Some((object, order))
@@ -120,8 +120,10 @@ impl Cache {
         unix_millis: u64,
     ) -> Result<u64, PurgeError> {
         let epoch = self.ledger.order(selectors, mode, unix_millis)?;
+        // Taken before the file is written: a failure that came first would be waited for again.
+        let durable = self.ledger.durable(epoch);
         self.orders_changed();
-        self.ledger.durable(epoch).await?;
+        durable.await?;
         for selector in selectors {
             // What has a name is found without a search.
             if let Selector::Key(key) = selector
@@ -173,6 +175,11 @@ impl Cache {
             });
         });
         seen
+    }
+
+    /// Somebody waits until everything up to this purge is reclaimed.
+    pub fn hurry(&self, epoch: u64) {
+        self.ledger.hurry(epoch);
     }
 
     /// What purging did and has to do.
