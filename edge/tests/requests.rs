@@ -5,6 +5,8 @@
 
 #[path = "requests/caching.rs"]
 mod caching;
+#[path = "requests/purge.rs"]
+mod purge;
 #[path = "requests/rfc9111.rs"]
 mod rfc9111;
 
@@ -67,6 +69,10 @@ impl Upstream for Origin {
         if request.headers.contains_key("x-echo") {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".parse().unwrap());
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true".parse().unwrap());
+        }
+        if request.path_and_query == "/tagged" {
+            headers.insert("surrogate-key", "a".parse().unwrap());
+            headers.insert("cache-tag", "b".parse().unwrap());
         }
         let slow = request.path_and_query.starts_with("/slow");
         let fields: Vec<_> = request.headers.keys().map(|name| name.as_str()).collect();

@@ -4,7 +4,11 @@
 pub(crate) mod guard;
 #[path = "../../../edge/cache/src/purge/index.rs"]
 mod index;
-#[expect(dead_code, reason = "there is no state file here")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "there is no state file here, and what is public is so in its own crate"
+)]
 #[path = "../../../edge/cache/src/purge/ledger.rs"]
 mod ledger;
 

@@ -3,5 +3,6 @@
 mod asking;
 mod disks;
 mod keys;
+mod purge;
 mod usage;
 mod world;

@@ -99,6 +99,8 @@ pub(crate) struct Resolved {
 #[derive(Debug, Default)]
 struct Entry {
     resolving: Option<Arc<Resolving>>,
+    /// Those that nobody joins any more, since they began before a purge.
+    outdated: Vec<Arc<Resolving>>,
     /// What is being sent without a length: it is in the cache only when it has ended.
     growing: Option<Resolved>,
     bodies: Vec<Arc<BodyFill>>,
@@ -152,11 +154,14 @@ impl Table {
             shard.alone.remove(&id);
         }
         let entry = shard.entries.entry(id).or_default();
-        // One that does not goes on for those who wait for it.
-        if let Some(resolving) = &entry.resolving
-            && answers(resolving.epoch)
-        {
-            return Role::Follower(resolving.head.subscribe());
+        if let Some(resolving) = entry.resolving.take() {
+            if answers(resolving.epoch) {
+                let head = resolving.head.subscribe();
+                entry.resolving = Some(resolving);
+                return Role::Follower(head);
+            }
+            // It goes on for those who wait for it.
+            entry.outdated.push(resolving);
         }
         if let Some(growing) = entry.growing.as_ref().filter(|growing| usable(growing)) {
             return Role::Growing(growing.clone());
@@ -179,6 +184,7 @@ impl Table {
             if let Some(entry) = shard.entries.get_mut(&id) {
                 // After a purge the place may belong to another one.
                 entry.resolving.take_if(|now| Arc::ptr_eq(now, resolving));
+                entry.outdated.retain(|other| !Arc::ptr_eq(other, resolving));
             }
             shard.tidy(id);
         }
@@ -255,7 +261,7 @@ impl Table {
     pub(crate) fn purge(&self, id: ObjectId) {
         let mut shard = self.shard(id).lock();
         if let Some(entry) = shard.entries.get_mut(&id) {
-            if let Some(resolving) = entry.resolving.take() {
+            for resolving in entry.resolving.take().into_iter().chain(entry.outdated.drain(..)) {
                 resolving.purged.store(true, Ordering::SeqCst);
             }
             for fill in entry.bodies.drain(..) {
@@ -287,7 +293,9 @@ impl Table {
             .iter()
             .map(|shard| {
                 let shard = shard.lock();
-                let count = |e: &Entry| e.bodies.len() + usize::from(e.resolving.is_some());
+                let count = |e: &Entry| {
+                    e.bodies.len() + e.outdated.len() + usize::from(e.resolving.is_some())
+                };
                 shard.entries.values().map(count).sum::<usize>()
             })
             .sum()
@@ -305,7 +313,9 @@ impl Entry {
 
 impl Shard {
     fn tidy(&mut self, id: ObjectId) {
-        if self.entries.get(&id).is_some_and(|e| e.resolving.is_none() && e.bodies.is_empty()) {
+        let idle =
+            |e: &Entry| e.resolving.is_none() && e.outdated.is_empty() && e.bodies.is_empty();
+        if self.entries.get(&id).is_some_and(idle) {
             self.entries.remove(&id);
         }
     }

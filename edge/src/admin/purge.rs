@@ -128,6 +128,7 @@ pub(super) async fn purges(node: &Node, query: &str) -> Result<Purges, Failure> 
         let epoch: u64 = epoch.parse().map_err(|_| {
             Failure::new(StatusCode::BAD_REQUEST, "the query key `reclaimed` is no number")
         })?;
+        cache.hurry(epoch);
         let until = Instant::now() + RECLAIM;
         while cache.purge_stats().reclaimed_epoch < epoch && Instant::now() < until {
             sleep(LOOK).await;

@@ -5,5 +5,6 @@
 mod conformance;
 mod disk;
 mod kill;
+mod purge;
 mod state;
 mod support;
