@@ -1,6 +1,9 @@
 //! A chunk: at most 1 MiB of one object, with the checksums made when it was filled.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 
@@ -47,12 +50,43 @@ pub struct Chunk {
     sums: Arc<[u32]>,
 }
 
+/// Bytes of all chunks of this process that somebody holds: a tier, a fill, or a reader that
+/// has only a slice of one. The memory is the process's, and so is the count.
+static HELD: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes of chunks that are in memory now, whoever holds them.
+pub(crate) fn held_bytes() -> u64 {
+    HELD.load(Ordering::Relaxed)
+}
+
+/// Bytes that are counted until the last slice of them is dropped.
+struct Counted(Bytes);
+
+impl Counted {
+    fn bytes(data: Bytes) -> Bytes {
+        HELD.fetch_add(data.len() as u64, Ordering::Relaxed);
+        Bytes::from_owner(Self(data))
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.0.len() as u64, Ordering::Relaxed);
+    }
+}
+
 impl Chunk {
     /// Seals what a fill received. `data` is 1 to `CHUNK_SIZE` bytes and owns no more memory
     /// than that: a short slice of a big buffer would keep the whole buffer in the cache.
     pub fn seal(data: Bytes) -> Self {
         let sums = data.chunks(GRAIN).map(crc32c).collect();
-        Self { data, sums }
+        Self { data: Counted::bytes(data), sums }
     }
 
     /// Rebuilds a chunk from what a store kept; `None` when any checksum does not hold.
@@ -60,7 +94,7 @@ impl Chunk {
         let sums = sums.into();
         let holds = data.chunks(GRAIN).len() == sums.len()
             && data.chunks(GRAIN).zip(sums.iter()).all(|(part, sum)| crc32c(part) == *sum);
-        holds.then_some(Self { data, sums })
+        holds.then(|| Self { data: Counted::bytes(data), sums })
     }
 
     /// The bytes.

@@ -8,7 +8,7 @@ use std::sync::{
 use foyer::{CacheBuilder, Event, EventListener, S3FifoConfig};
 
 use crate::{
-    chunk::{Chunk, ChunkKey},
+    chunk::{self, Chunk, ChunkKey},
     counter::Counter,
 };
 
@@ -18,6 +18,10 @@ const OVERHEAD: usize = 320;
 /// A shard holds at least this much, lest a few 1 MiB chunks fill it.
 const SHARD_BYTES_MIN: u64 = 32 << 20;
 const SHARDS_MAX: u64 = 64;
+/// Parts of the bound in which it makes room for chunks that are held elsewhere.
+const STEPS: u64 = 16;
+/// It keeps this part of its bound in any case.
+const LEAST: u64 = 4;
 
 /// A chunk, and whether the disk tier was offered it.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ impl EventListener for Leavers {
 #[derive(Debug)]
 pub(crate) struct Ram {
     chunks: foyer::Cache<ChunkKey, Held>,
+    /// The bound: of what is in the tier, and of what has left it while somebody reads on.
+    bytes: u64,
     evicted: Arc<AtomicU64>,
     written: AtomicU64,
     hits: Counter,
@@ -63,7 +69,7 @@ impl Ram {
             .with_event_listener(Arc::new(Leavers { evicted: evicted.clone() }))
             .build();
         let (hits, misses) = (Counter::default(), Counter::default());
-        Self { chunks, evicted, written: AtomicU64::new(0), hits, misses }
+        Self { chunks, bytes, evicted, written: AtomicU64::new(0), hits, misses }
     }
 
     pub(crate) fn get(&self, key: &ChunkKey) -> Option<Chunk> {
@@ -98,8 +104,34 @@ impl Ram {
 
     /// `offered`: whether the disk tier has it, or had the choice.
     pub(crate) fn insert(&self, key: ChunkKey, chunk: Chunk, offered: bool) {
-        self.written.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
+        let length = chunk.data().len() as u64;
+        let before = self.written.fetch_add(length, Ordering::Relaxed);
         self.chunks.insert(key, Held { chunk, offered: AtomicBool::new(offered) });
+        let step = self.step();
+        if before / step != (before + length) / step {
+            self.make_room();
+        }
+    }
+
+    fn step(&self) -> u64 {
+        (self.bytes / STEPS).max(1)
+    }
+
+    /// A chunk that is evicted stays in memory while a fill or a reader holds it: two hundred
+    /// readers of cold objects hold two hundred chunks. So the tier has the less. Looked at once
+    /// for each step of bytes that came in, since foyer starts a thread a shard to resize.
+    fn make_room(&self) {
+        let step = self.step();
+        let elsewhere = chunk::held_bytes().saturating_sub(self.used_bytes());
+        let wanted = self.bytes.saturating_sub(elsewhere / step * step).max(self.bytes / LEAST);
+        let now = self.chunks.capacity() as u64;
+        // Down at once; up only when it is worth the while.
+        if wanted < now || wanted > now.saturating_add(step) {
+            let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+            if let Err(error) = self.chunks.resize(wanted) {
+                tracing::warn!(%error, "RAM tier: cannot change its size");
+            }
+        }
     }
 
     pub(crate) fn remove(&self, key: &ChunkKey) {
@@ -119,7 +151,7 @@ impl Ram {
     }
 
     pub(crate) fn capacity_bytes(&self) -> u64 {
-        self.chunks.capacity() as u64
+        self.bytes
     }
 
     pub(crate) fn hits(&self) -> u64 {
@@ -132,5 +164,40 @@ impl Ram {
 
     pub(crate) fn evictions(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::chunk::ObjectId;
+
+    const MIB: u64 = 1 << 20;
+
+    /// Brings `count` chunks of 1 MiB, and hands out what a reader would have of each.
+    fn bring(ram: &Ram, object: u128, count: u32) -> Vec<Bytes> {
+        let one = |index| {
+            let chunk = Chunk::seal(Bytes::from(vec![7; 1 << 20]));
+            let slice = chunk.data().slice(5..6);
+            ram.insert(ChunkKey { object: ObjectId(object), generation: 1, index }, chunk, true);
+            slice
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn chunks_that_are_read_on_after_they_left_take_room_from_the_tier() {
+        let ram = Ram::new(64 * MIB);
+        drop(bring(&ram, 1, 100));
+        assert!(ram.used_bytes() > 55 * MIB, "{}", ram.used_bytes());
+        let read = bring(&ram, 2, 32);
+        drop(bring(&ram, 3, 100));
+        assert!(ram.used_bytes() < 42 * MIB, "{}", ram.used_bytes());
+        assert_eq!(ram.capacity_bytes(), 64 * MIB, "it is told by its bound");
+        drop(read);
+        drop(bring(&ram, 4, 100));
+        assert!(ram.used_bytes() > 55 * MIB, "{}", ram.used_bytes());
     }
 }
