@@ -33,7 +33,7 @@ const SIZE: u64 = 1 << 20;
 /// Of a server with its page cache, and how much of it the edge is told to use: the rest is
 /// for connections, code and metadata; nginx has all of it for its page cache.
 const LIMIT: (u64, u64) = (512 << 20, 256 << 20);
-const MEMORY: (&str, &str) = ("400 MiB", "192 MiB");
+const MEMORY: (&str, &str) = ("320 MiB", "128 MiB");
 /// The working set over the limit.
 const TIMES: u64 = 4;
 const ROUNDS: (usize, usize) = (5, 1);
