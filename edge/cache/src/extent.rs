@@ -39,12 +39,12 @@ use tokio::sync::oneshot;
 
 pub use self::geometry::SIZE_MIN;
 use self::{
-    geometry::{Geometry, PAGE, Slot, head_bytes},
+    geometry::{Geometry, PAGE, REGION, Slot, head_bytes},
     manifest::Change,
-    media::{Device, Files, Media},
+    media::{Device, Files, Media, Way},
     pool::Pool,
     record::{Head, fingerprint},
-    state::{Look, State},
+    state::{Look, ROUND_CHUNKS, State},
     superblock::Superblock,
 };
 use crate::{
@@ -58,6 +58,8 @@ use crate::{
 pub const BUFFER_MIN: u64 = 8 << 20;
 /// Reads a disk works on at once. Measured: 4 fill a fast disk with reads of 1 MiB.
 const READERS: usize = 8;
+/// Chunks it writes at once.
+const WRITERS: usize = 4;
 /// Reads that may wait; a chunk that finds no place is a miss.
 const READS_MAX: usize = 4096;
 /// Chunks in a page of a listing.
@@ -73,8 +75,8 @@ pub struct ExtentConfig {
     /// Bytes of disk for all its files, from [`SIZE_MIN`] to 16 TiB. More than last time makes
     /// the store larger, less cuts off what lies behind.
     pub size_bytes: u64,
-    /// RAM for chunks that wait to be written, at least [`BUFFER_MIN`]. The index has 16 bytes
-    /// a chunk besides.
+    /// RAM for chunks that wait to be written and for writing them, at least [`BUFFER_MIN`].
+    /// The index has 16 bytes a chunk besides.
     pub buffer_bytes: u64,
     /// Name of this node. A store that another node made is refused.
     pub node: String,
@@ -177,7 +179,9 @@ impl ExtentStore {
         };
         let files = Files::open(&path, geometry.data_bytes())
             .map_err(|source| fail("take its room on the disk")(path.clone(), source))?;
-        let mut state = State::new(geometry, buffer_bytes);
+        // Each writer has a buffer besides what waits.
+        let scratch = WRITERS as u64 * (REGION + PAGE);
+        let mut state = State::new(geometry, buffer_bytes - scratch);
         let loaded = load(&files, disk, &geometry, &mut state)
             .map_err(|source| fail("read the manifest")(path.clone(), source))?;
         let log = writer::Log::after(loaded, disk);
@@ -247,12 +251,13 @@ fn load(
 }
 
 fn start(inner: Arc<Inner>, log: writer::Log) -> io::Result<ExtentStore> {
-    let readers = Pool::start(READERS, READS_MAX)?;
+    let readers = Pool::start("disk-read", READERS, READS_MAX)?;
+    let writers = Pool::start("disk-write", WRITERS, ROUND_CHUNKS)?;
     let writing = inner.clone();
     thread::Builder::new()
-        .name("disk-write".into())
+        .name("disk-keep".into())
         .stack_size(256 << 10)
-        .spawn(move || writer::run(&writing, log))?;
+        .spawn(move || writer::run(&writing, writers, log))?;
     Ok(ExtentStore { inner, readers })
 }
 
@@ -281,7 +286,8 @@ impl Inner {
             };
             let length = entry.length();
             let class = self.geometry.class_for(length);
-            let place = Place { key: *key, slot, at, length, head: class.head_bytes(length) };
+            let (head, way) = (class.head_bytes(length), class.way());
+            let place = Place { key: *key, slot, at, length, head, way };
             match read(&place) {
                 Reading::Good(good) => return Outcome::Found(good),
                 // Not this chunk but one with the same fingerprint, or not as long as asked for.
@@ -308,10 +314,10 @@ impl Inner {
 
     fn read_whole(&self, place: &Place) -> Reading<Chunk> {
         // Head and data in one, since they lie together.
-        let Some(all) = self.bytes(place.at, place.head as usize + place.length as usize) else {
+        let bytes = place.head as usize + place.length as usize;
+        let Some(all) = self.bytes(place.at, bytes, place.way) else {
             return Reading::Failed;
         };
-        let all = Bytes::from(all);
         let head = match self.head(place, &all) {
             Ok(head) => head,
             Err(reading) => return reading,
@@ -327,7 +333,7 @@ impl Inner {
         if part.is_empty() || part.end > place.length {
             return Reading::Other;
         }
-        let Some(head) = self.bytes(place.at, head_bytes(place.length)) else {
+        let Some(head) = self.bytes(place.at, head_bytes(place.length), place.way) else {
             return Reading::Failed;
         };
         let head = match self.head(place, &head) {
@@ -339,7 +345,9 @@ impl Inner {
         let from = first * grain;
         let end = part.end.next_multiple_of(grain).min(place.length);
         let at = place.at + place.head + u64::from(from);
-        let Some(grains) = self.bytes(at, (end - from) as usize) else { return Reading::Failed };
+        let Some(grains) = self.bytes(at, (end - from) as usize, place.way) else {
+            return Reading::Failed;
+        };
         let sums = head.sums[first as usize..].iter();
         let hold = grains.len() == (end - from) as usize
             && grains.chunks(GRAIN).zip(sums).all(|(grain, sum)| crc32c(grain) == *sum);
@@ -347,7 +355,7 @@ impl Inner {
             return Reading::Rotten;
         }
         let part = (part.start - from) as usize..(part.end - from) as usize;
-        Reading::Good(Bytes::from(grains).slice(part))
+        Reading::Good(grains.slice(part))
     }
 
     /// Parses a head and sees whether it is of the chunk that is looked for.
@@ -363,15 +371,15 @@ impl Inner {
     }
 
     /// Bytes of the data file; `None` when the device failed.
-    fn bytes(&self, at: u64, length: usize) -> Option<Vec<u8>> {
-        self.device.note("read a chunk", self.device.media.read(at, length))
+    fn bytes(&self, at: u64, length: usize, way: Way) -> Option<Bytes> {
+        self.device.note("read a chunk", self.device.media.read(at, length, way))
     }
 
     /// Reads the heads of what lies in some slots.
     fn listed(&self, changes: &[Change], from: &[u64]) -> Vec<Listed> {
         let listed = changes.iter().zip(from).filter_map(|(change, at)| {
             let length = change.entry.length();
-            let head = self.bytes(*at, head_bytes(length))?;
+            let head = self.bytes(*at, head_bytes(length), change.class.way())?;
             // What does not hold is found when it is read or scrubbed.
             let head = record::parse(&head, self.disk, change.slot, length)?;
             let same = fingerprint(&head.key) == change.entry.fingerprint();
@@ -390,6 +398,7 @@ struct Place {
     length: u32,
     /// Bytes from there to the data.
     head: u64,
+    way: Way,
 }
 
 /// How a read of a place ended.

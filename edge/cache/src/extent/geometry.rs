@@ -1,8 +1,11 @@
 //! How a store's bytes are divided: regions of the data file, slots in a region, and what the
 //! manifest may take. Pure arithmetic; the same size gives the same shape for ever.
 
+use super::media::Way;
 use crate::chunk::{CHUNK_SIZE, GRAIN};
 
+/// Slots of this size and more are read and written past the page cache.
+const DIRECT_MIN: u64 = 64 << 10;
 /// What devices and the page cache work in. Slots of a page and more start at one, so that no
 /// write has to read the rest of a page first.
 pub(super) const PAGE: u64 = 4096;
@@ -82,6 +85,11 @@ impl Class {
     pub(super) fn slots(self, geometry: &Geometry) -> u32 {
         // At most 1,028, and at most as many as slot numbers can tell apart.
         ((REGION / self.slot_bytes()) as u32).min(1 << geometry.slot_bits)
+    }
+
+    /// Whether its chunks go past the page cache.
+    pub(super) fn way(self) -> Way {
+        if self.slot_bytes() >= DIRECT_MIN { Way::Direct } else { Way::Cached }
     }
 
     /// Where data starts in a slot. Full chunks start at a page of their own.

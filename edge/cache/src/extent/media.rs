@@ -4,11 +4,12 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, IoSlice},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rustix::{
     buffer::spare_capacity,
@@ -16,18 +17,32 @@ use rustix::{
     io::Errno,
 };
 
-use super::superblock::{DATA, MANIFEST, MANIFEST_NEW};
+use super::{
+    geometry::{PAGE, REGION},
+    superblock::{DATA, MANIFEST, MANIFEST_NEW},
+};
 use crate::store::Health;
 
 /// Failures in a row after which a device counts as gone.
 const FAILURES_MAX: u32 = 3;
 
+/// How bytes go to the device and come from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Through the page cache.
+    Cached,
+    /// Past it, where the file system can: what is large is in the RAM tier if it is wanted
+    /// again, and the kernel's copy of it costs memory and time.
+    Direct,
+}
+
 /// What a store asks of a disk. Tests put one in between that fails.
 pub(super) trait Media: Send + Sync + fmt::Debug {
     /// Bytes of the data file; fewer than asked for only at its end.
-    fn read(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>>;
-    /// Writes parts of the data file, one after the other.
-    fn write(&self, at: u64, parts: &[&[u8]]) -> io::Result<()>;
+    fn read(&self, at: u64, bytes: usize, way: Way) -> io::Result<Bytes>;
+    /// Writes parts of the data file, one after the other. Past the page cache they start
+    /// and end at pages.
+    fn write(&self, at: u64, parts: &[&[u8]], way: Way) -> io::Result<()>;
     /// Takes a part of the data file out of the page cache, so that the next read of it is
     /// one of the device.
     fn forget(&self, at: u64, bytes: u64) -> io::Result<()>;
@@ -46,6 +61,11 @@ pub(super) trait Media: Send + Sync + fmt::Debug {
 pub(super) struct Files {
     path: PathBuf,
     data: File,
+    /// The same, past the page cache.
+    direct: Option<File>,
+    /// What is written past it is copied, since it has to lie at a page: one buffer for each
+    /// thread that writes.
+    scratch: Mutex<Vec<Vec<u8>>>,
     manifest: Mutex<Option<File>>,
     new: Mutex<Option<File>>,
 }
@@ -76,8 +96,16 @@ impl Files {
         if let Err(error) = rustix::fs::fadvise(&data, 0, None, Advice::Random) {
             tracing::debug!(%error, "chunk store: no advice taken");
         }
-        let manifest = Mutex::new(None);
-        Ok(Self { path: path.to_owned(), data, manifest, new: Mutex::new(None) })
+        // tmpfs and some others cannot.
+        let direct = options.custom_flags(libc::O_DIRECT).open(path.join(DATA)).ok();
+        Ok(Self {
+            path: path.to_owned(),
+            data,
+            direct,
+            scratch: Mutex::new(Vec::new()),
+            manifest: Mutex::new(None),
+            new: Mutex::new(None),
+        })
     }
 
     /// The manifest as it is; `None` where there is none.
@@ -101,8 +129,45 @@ fn not_open() -> io::Error {
     io::Error::other("the manifest is not open")
 }
 
+/// Where a page starts in a buffer.
+fn page_start(buffer: &[u8]) -> usize {
+    buffer.as_ptr().align_offset(PAGE as usize).min(PAGE as usize)
+}
+
+/// Reads past the page cache: whole pages, of which the wanted bytes are cut out.
+fn read_direct(file: &File, at: u64, bytes: usize) -> io::Result<Bytes> {
+    let first = at / PAGE * PAGE;
+    let length = ((at + bytes as u64).next_multiple_of(PAGE) - first) as usize;
+    let mut buffer = vec![0; length + PAGE as usize];
+    let start = page_start(&buffer);
+    let mut read = 0;
+    while read < length {
+        let into = &mut buffer[start + read..start + length];
+        match rustix::io::pread(file, into, first + read as u64) {
+            Ok(0) => break,
+            Ok(more) => {
+                read += more;
+                // Short of a page: the end of the file.
+                if !read.is_multiple_of(PAGE as usize) {
+                    break;
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let skipped = (at - first) as usize;
+    let end = read.min(skipped + bytes).max(skipped);
+    Ok(Bytes::from(buffer).slice(start + skipped..start + end))
+}
+
 impl Media for Files {
-    fn read(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    fn read(&self, at: u64, bytes: usize, way: Way) -> io::Result<Bytes> {
+        if way == Way::Direct
+            && let Some(direct) = &self.direct
+        {
+            return read_direct(direct, at, bytes);
+        }
         let mut into = Vec::with_capacity(bytes);
         while into.len() < bytes {
             let from = at + into.len() as u64;
@@ -113,10 +178,29 @@ impl Media for Files {
             }
         }
         into.truncate(bytes);
-        Ok(into)
+        Ok(into.into())
     }
 
-    fn write(&self, mut at: u64, parts: &[&[u8]]) -> io::Result<()> {
+    fn write(&self, mut at: u64, parts: &[&[u8]], way: Way) -> io::Result<()> {
+        if way == Way::Direct
+            && let Some(direct) = &self.direct
+        {
+            let length: usize = parts.iter().map(|part| part.len()).sum();
+            let mut buffer = self.scratch.lock().pop().unwrap_or_default();
+            if buffer.len() < length + PAGE as usize {
+                // For the largest, so that it is made once.
+                buffer = vec![0; length.max(REGION as usize) + PAGE as usize];
+            }
+            let start = page_start(&buffer);
+            let mut end = start;
+            for part in parts {
+                buffer[end..end + part.len()].copy_from_slice(part);
+                end += part.len();
+            }
+            let written = direct.write_all_at(&buffer[start..end], at);
+            self.scratch.lock().push(buffer);
+            return written;
+        }
         let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut rest = &mut slices[..];
         // Leading empty ones, too: a write of none would never end.

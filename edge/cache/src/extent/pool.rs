@@ -1,4 +1,4 @@
-//! Threads that read from one disk. A disk that hangs holds these and nobody else's.
+//! Threads that wait for one disk. A disk that hangs holds these and nobody else's.
 
 use std::{collections::VecDeque, io, sync::Arc, thread};
 
@@ -26,12 +26,12 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn start(threads: usize, jobs_max: usize) -> io::Result<Self> {
+    pub(super) fn start(name: &'static str, threads: usize, jobs_max: usize) -> io::Result<Self> {
         let pool = Self { shared: Arc::default(), jobs_max };
         for _ in 0..threads {
             let shared = pool.shared.clone();
             thread::Builder::new()
-                .name("disk-read".into())
+                .name(name.into())
                 .stack_size(256 << 10)
                 .spawn(move || work(&shared))?;
         }

@@ -20,8 +20,9 @@ use crate::{
     store::{Admission, Pinning},
 };
 
-/// Chunk bytes a round writes at most.
+/// Chunk bytes a round writes at most, and chunks.
 const ROUND_BYTES: u64 = 8 << 20;
+pub(super) const ROUND_CHUNKS: usize = 1024;
 
 #[derive(Debug)]
 struct Waiting {
@@ -226,7 +227,7 @@ impl State {
     pub(super) fn next_round(&mut self) -> Option<Round> {
         let mut round = Round::default();
         let mut bytes = 0;
-        while bytes < ROUND_BYTES {
+        while bytes < ROUND_BYTES && round.chunks.len() < ROUND_CHUNKS {
             let Some((number, key)) = self.order.pop_front() else { break };
             let Some(waiting) = self.waiting.get(&key).filter(|w| w.number == number) else {
                 continue;

@@ -48,19 +48,19 @@ impl Faults {
 }
 
 impl Media for Failing {
-    fn read(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    fn read(&self, at: u64, bytes: usize, way: Way) -> io::Result<Bytes> {
         self.faults.fails()?;
-        self.files.read(at, bytes)
+        self.files.read(at, bytes, way)
     }
-    fn write(&self, at: u64, parts: &[&[u8]]) -> io::Result<()> {
+    fn write(&self, at: u64, parts: &[&[u8]], way: Way) -> io::Result<()> {
         if let Err(error) = self.faults.fails() {
             if self.faults.torn.load(Ordering::SeqCst) > 0 {
                 let half = parts[0].len() / 2;
-                self.files.write(at, &[&parts[0][..half]])?;
+                self.files.write(at, &[&parts[0][..half]], Way::Cached)?;
             }
             return Err(error);
         }
-        self.files.write(at, parts)
+        self.files.write(at, parts, way)
     }
     fn forget(&self, at: u64, bytes: u64) -> io::Result<()> {
         self.faults.fails()?;

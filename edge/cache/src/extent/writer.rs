@@ -1,4 +1,6 @@
-//! The one thread that writes to a disk: chunks, struck-out heads, and the manifest.
+//! What writes to a disk: one thread for struck-out heads and the manifest, and a few for the
+//! chunks of its rounds, since a disk that is written past the page cache wants more than one
+//! at a time.
 //!
 //! Order, for each chunk: its slot's former chunk leaves the index, the slot is written, the
 //! chunk enters the index, the manifest's log hears of it. A kill in between leaves a manifest
@@ -6,12 +8,14 @@
 //! manifest, before it takes the place of the old one: a kill loses nothing that was written;
 //! a power cut may tear what the kernel had not written back, and the checksums find it.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use super::{
     Inner,
     geometry::{Class, PAGE, head_bytes},
     manifest::{Change, Framer, Loaded, Pin},
+    media::Way,
+    pool::Pool,
     record,
     state::{Placed, Round},
 };
@@ -92,7 +96,7 @@ impl Log {
 }
 
 /// Runs until the store is closed or dropped, then lets go of the device.
-pub(super) fn run(inner: &Arc<Inner>, mut log: Log) {
+pub(super) fn run(inner: &Arc<Inner>, writers: Pool, mut log: Log) {
     if log.broken {
         log.write(inner, &[], &[]);
     }
@@ -112,8 +116,9 @@ pub(super) fn run(inner: &Arc<Inner>, mut log: Log) {
             }
         };
         let Some(round) = round else { break };
-        work(inner, &mut log, round);
+        work(inner, &writers, &mut log, round);
     }
+    drop(writers);
     if inner.device.online() {
         // Saves what eviction learned, and spares the next start the log.
         log.anew(inner);
@@ -121,22 +126,18 @@ pub(super) fn run(inner: &Arc<Inner>, mut log: Log) {
     inner.end();
 }
 
-fn work(inner: &Inner, log: &mut Log, round: Round) {
+fn work(inner: &Arc<Inner>, writers: &Pool, log: &mut Log, round: Round) {
     let device = &inner.device;
     for (_, at) in &round.condemned {
         // Four bytes of the magic: no manifest can bring this chunk back.
-        if device.note("strike out a chunk", device.media.write(*at, &[&[0; 4]])).is_some() {
+        if device
+            .note("strike out a chunk", device.media.write(*at, &[&[0; 4]], Way::Cached))
+            .is_some()
+        {
             device.count_written(4);
         }
     }
-    let chunks: Vec<_> = round
-        .chunks
-        .into_iter()
-        .map(|placed| {
-            let written = place(inner, &placed).is_some();
-            (placed, written)
-        })
-        .collect();
+    let chunks = place_all(inner, writers, round.chunks);
     let changes = {
         let mut state = inner.state.lock();
         for (slot, _) in &round.condemned {
@@ -151,6 +152,23 @@ fn work(inner: &Inner, log: &mut Log, round: Round) {
     };
     log.write(inner, &changes, &round.pins);
     inner.state.lock().wrote(round.written);
+}
+
+/// Writes the chunks of a round, several at once; with each, whether it is there.
+fn place_all(inner: &Arc<Inner>, writers: &Pool, chunks: Vec<Placed>) -> Vec<(Placed, bool)> {
+    let (done, all) = mpsc::channel();
+    for placed in chunks {
+        let (job, done) = (inner.clone(), done.clone());
+        let write = move || {
+            let written = place(&job, &placed).is_some();
+            // The receiver is below.
+            let _ = done.send((placed, written));
+        };
+        // Its queue is longer than a round.
+        writers.run(write);
+    }
+    drop(done);
+    all.into_iter().collect()
 }
 
 /// Writes a chunk into its slot; `None` when it is not there.
@@ -172,7 +190,7 @@ fn place(inner: &Inner, placed: &Placed) -> Option<()> {
     let padded = end.next_multiple_of(PAGE).min(class.slot_bytes());
     let padding = [0; PAGE as usize];
     let padding = &padding[..(padded - end) as usize];
-    device.note("write a chunk", device.media.write(at, &[&head, data, padding]))?;
+    device.note("write a chunk", device.media.write(at, &[&head, data, padding], class.way()))?;
     device.count_written(padded);
     Some(())
 }
