@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use weir_config::edge::EdgeConfig;
 use weir_config_lifecycle::Clock;
 use weir_edge_cache::{
-    ChunkStore, FoyerConfig, FoyerStore,
+    ChunkStore, ExtentConfig, ExtentStore,
     disks::{Disks, DisksConfig, Drive, Folder, Rule, StoreOpener, doubts},
 };
 
@@ -38,7 +38,7 @@ pub(super) async fn disks(
     let beside = register.parent().filter(|folder| !folder.as_os_str().is_empty());
     let beside = beside.unwrap_or(Path::new(".")).to_owned();
     let drives = disks.iter().map(|disk| {
-        let opener = opener(disk.size.as_u64(), each, fills.clone());
+        let opener = opener(&config.node.name, disk.size.as_u64(), each, fills.clone());
         let folder = Folder::new(disk.path.clone(), beside.clone(), opener, fills.clone());
         (Arc::new(folder) as Arc<dyn Drive>, disk.size.as_u64())
     });
@@ -48,8 +48,7 @@ pub(super) async fn disks(
         register: Some(register),
         rule: Rule::default(),
         clock: Arc::clone(clock),
-        // Each `RandomState` has its own keys, from the system's random source.
-        draw: Box::new(|| RandomState::new().hash_one(0)),
+        draw: Box::new(drawn),
     };
     Some(Arc::new(Disks::open(config, drives, fills.clone()).await))
 }
@@ -66,14 +65,24 @@ fn register(state: &Path) -> PathBuf {
 }
 
 /// Opens the store of one disk.
-fn opener(size_bytes: u64, buffer_bytes: u64, fills: Handle) -> Arc<StoreOpener> {
+fn opener(node: &str, size_bytes: u64, buffer_bytes: u64, fills: Handle) -> Arc<StoreOpener> {
+    let node = node.to_owned();
     Arc::new(move |path: PathBuf| {
-        let config = FoyerConfig { path, size_bytes, buffer_bytes };
-        let fills = fills.clone();
+        let new_disk = u128::from(drawn()) << 64 | u128::from(drawn());
+        let node = node.clone();
+        let config = ExtentConfig { path, size_bytes, buffer_bytes, node, new_disk };
+        // It takes its room on the disk and reads its manifest.
+        let opened = fills.spawn_blocking(move || ExtentStore::open(config));
         async move {
-            let store = FoyerStore::open(config, fills).await.map_err(|error| chain(&error))?;
+            let opened = opened.await.map_err(|error| error.to_string())?;
+            let store = opened.map_err(|error| chain(&error))?;
             Ok(Arc::new(store) as Arc<dyn ChunkStore>)
         }
         .boxed()
     })
+}
+
+/// Each `RandomState` has its own keys, from the system's random source.
+fn drawn() -> u64 {
+    RandomState::new().hash_one(0)
 }
