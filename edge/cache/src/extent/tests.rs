@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::*;
+use super::{media::Way, *};
+use crate::chunk::crc32c;
 
 const MIB: u64 = 1 << 20;
 

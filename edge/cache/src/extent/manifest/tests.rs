@@ -1,3 +1,5 @@
+//! What is written reads back, and what was torn, moved or rotted does not.
+
 use proptest::prelude::*;
 
 use super::*;

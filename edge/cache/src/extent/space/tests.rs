@@ -1,3 +1,5 @@
+//! Slots against a small model, and who stays when room is short.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

@@ -1,0 +1,190 @@
+//! Reads of one disk: find the place, read head and data, believe nothing that does not hold.
+
+use std::{ops::Range, sync::atomic::Ordering};
+
+use bytes::Bytes;
+
+use super::{
+    Inner,
+    geometry::{Slot, head_bytes},
+    manifest::Change,
+    media::Way,
+    record::{self, Head, fingerprint},
+    state::Look,
+};
+use crate::{
+    chunk::{Chunk, ChunkKey, GRAIN, crc32c},
+    store::Listed,
+};
+
+/// Times a read starts again because its chunk was written anew meanwhile.
+const TRIES: u32 = 3;
+
+impl Inner {
+    /// Finds a chunk and reads it, again where it was written anew meanwhile.
+    pub(super) fn load<T>(
+        &self,
+        key: &ChunkKey,
+        waiting: impl Fn(Chunk) -> Option<T>,
+        read: impl Fn(&Place) -> Reading<T>,
+    ) -> Outcome<T> {
+        for _ in 0..TRIES {
+            let look = self.state.lock().look(key, false);
+            let (slot, entry, at) = match look {
+                Look::Waiting(chunk) => return waiting(chunk).into(),
+                Look::At(slot, entry, at) => (slot, entry, at),
+                Look::Absent => return Outcome::Absent,
+            };
+            let length = entry.length();
+            let class = self.geometry.class_for(length);
+            let (head, way) = (class.head_bytes(length), class.way());
+            let place = Place { key: *key, slot, at, length, head, way };
+            match read(&place) {
+                Reading::Good(good) => return Outcome::Found(good),
+                // Not this chunk but one with the same fingerprint, or not as long as asked for.
+                Reading::Other => return Outcome::Absent,
+                Reading::Failed => {
+                    // Not again and again; and the writer may have to be told of the end.
+                    self.state.lock().condemn(slot, entry);
+                    self.wake.notify_one();
+                    return Outcome::Bad;
+                }
+                Reading::Rotten => {
+                    if self.state.lock().condemn(slot, entry) {
+                        self.wake.notify_one();
+                        self.counts.checksum_failures.fetch_add(1, Ordering::Relaxed);
+                        let path = self.path.display();
+                        tracing::warn!(%path, ?key, "chunk store: a chunk did not verify");
+                        return Outcome::Bad;
+                    }
+                }
+            }
+        }
+        Outcome::Absent
+    }
+
+    pub(super) fn read_whole(&self, place: &Place) -> Reading<Chunk> {
+        // Head and data in one, since they lie together.
+        let bytes = place.head as usize + place.length as usize;
+        let Some(all) = self.bytes(place.at, bytes, place.way) else {
+            return Reading::Failed;
+        };
+        let head = match self.head(place, &all) {
+            Ok(head) => head,
+            Err(reading) => return reading,
+        };
+        let data = all.slice((place.head as usize).min(all.len())..);
+        if data.len() != place.length as usize {
+            return Reading::Rotten;
+        }
+        Chunk::verified(data, head.sums).map_or(Reading::Rotten, Reading::Good)
+    }
+
+    pub(super) fn read_grains(&self, place: &Place, part: &Range<u32>) -> Reading<Bytes> {
+        if part.is_empty() || part.end > place.length {
+            return Reading::Other;
+        }
+        let Some(head) = self.bytes(place.at, head_bytes(place.length), place.way) else {
+            return Reading::Failed;
+        };
+        let head = match self.head(place, &head) {
+            Ok(head) => head,
+            Err(reading) => return reading,
+        };
+        let grain = GRAIN as u32;
+        let first = part.start / grain;
+        let from = first * grain;
+        let end = part.end.next_multiple_of(grain).min(place.length);
+        let at = place.at + place.head + u64::from(from);
+        let Some(grains) = self.bytes(at, (end - from) as usize, place.way) else {
+            return Reading::Failed;
+        };
+        let sums = head.sums[first as usize..].iter();
+        let hold = grains.len() == (end - from) as usize
+            && grains.chunks(GRAIN).zip(sums).all(|(grain, sum)| crc32c(grain) == *sum);
+        if !hold {
+            return Reading::Rotten;
+        }
+        let part = (part.start - from) as usize..(part.end - from) as usize;
+        Reading::Good(grains.slice(part))
+    }
+
+    /// Parses a head and sees whether it is of the chunk that is looked for.
+    fn head<T>(&self, place: &Place, bytes: &[u8]) -> Result<Head, Reading<T>> {
+        let head = record::parse(bytes, self.disk, place.slot, place.length);
+        let head = head.ok_or(Reading::Rotten)?;
+        match head.key == place.key {
+            true => Ok(head),
+            false if fingerprint(&head.key) == fingerprint(&place.key) => Err(Reading::Other),
+            // The head of another chunk, which was here before or was moved here.
+            false => Err(Reading::Rotten),
+        }
+    }
+
+    /// Bytes of the data file; `None` when the device failed.
+    fn bytes(&self, at: u64, length: usize, way: Way) -> Option<Bytes> {
+        self.device.note("read a chunk", self.device.media.read(at, length, way))
+    }
+
+    /// Reads the heads of what lies in some slots.
+    pub(super) fn listed(&self, changes: &[Change], from: &[u64]) -> Vec<Listed> {
+        let listed = changes.iter().zip(from).filter_map(|(change, at)| {
+            let length = change.entry.length();
+            let head = self.bytes(*at, head_bytes(length), change.class.way())?;
+            // What does not hold is found when it is read or scrubbed.
+            let head = record::parse(&head, self.disk, change.slot, length)?;
+            let same = fingerprint(&head.key) == change.entry.fingerprint();
+            let pinned = change.entry.is_pinned();
+            same.then_some(Listed { key: head.key, length, pinned })
+        });
+        listed.collect()
+    }
+}
+
+/// Where a chunk lies.
+pub(super) struct Place {
+    key: ChunkKey,
+    slot: Slot,
+    pub(super) at: u64,
+    pub(super) length: u32,
+    /// Bytes from there to the data.
+    pub(super) head: u64,
+    way: Way,
+}
+
+/// How a read of a place ended.
+pub(super) enum Reading<T> {
+    Good(T),
+    Other,
+    Rotten,
+    Failed,
+}
+
+/// How a read of a chunk ended.
+pub(super) enum Outcome<T> {
+    Found(T),
+    Absent,
+    /// It was there, and is lost.
+    Bad,
+}
+
+impl<T> Outcome<T> {
+    pub(super) fn found(self) -> Option<T> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Outcome<T> {
+    fn from(found: Option<T>) -> Self {
+        found.map_or(Self::Absent, Self::Found)
+    }
+}
+
+pub(super) fn slice(chunk: &Chunk, part: &Range<u32>) -> Option<Bytes> {
+    let part = part.start as usize..part.end as usize;
+    let within = !part.is_empty() && part.end <= chunk.data().len();
+    within.then(|| chunk.data().slice(part))
+}
