@@ -273,7 +273,9 @@ impl State {
         };
         let mut threads = self.threads.lock();
         // First, since it may have something to be written.
-        join(threads.loader.take());
+        let loader = threads.loader.take();
+        loader.iter().for_each(|loader| loader.thread().unpark());
+        join(loader);
         self.shared.todo.lock().closing = true;
         self.shared.changed.notify_one();
         join(threads.writer.take());

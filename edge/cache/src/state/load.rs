@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::watch;
 
-use super::{File, Shared, is_broken};
+use super::{File, RETRY, Shared, is_broken};
 use crate::{
     chunk::ObjectId,
     table::{Load, Table},
@@ -54,6 +54,14 @@ impl Loader {
                     }
                     next = slice.next;
                 }
+                // A full disk, a failed write beside it: what is there can be read later.
+                Err(error) if !is_broken(&error) => {
+                    self.shared.errors.fetch_add(1, Ordering::Relaxed);
+                    let path = self.file.path().display();
+                    tracing::warn!(%path, %error, "state file: not read further yet");
+                    // Until it is tried again, or the file is closed.
+                    std::thread::park_timeout(RETRY);
+                }
                 Err(error) => {
                     self.shared.errors.fetch_add(1, Ordering::Relaxed);
                     tracing::error!(
@@ -61,7 +69,7 @@ impl Loader {
                         "state file: cannot be read to its end; what was not read is forgotten"
                     );
                     self.table.give_up_loading();
-                    self.shared.mark_all(is_broken(&error));
+                    self.shared.mark_all(true);
                     break;
                 }
             }
