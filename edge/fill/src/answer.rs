@@ -68,9 +68,9 @@ impl Found {
     }
 
     /// Bytes of the whole representation; none while an upstream that declared no length is
-    /// still sending.
+    /// still sending, and none of the answer to a HEAD, whose fields say what it would be.
     pub fn size(&self) -> Option<u64> {
-        self.resolved.size
+        self.resolved.size.filter(|_| !variant::is_head(&self.resolved.object))
     }
 
     /// The same with its deadline counted from now.

@@ -6,6 +6,7 @@
 mod faults;
 mod heads;
 mod model;
+mod remains;
 mod script;
 mod stale;
 mod variants;

@@ -35,6 +35,8 @@ async fn heads_of_what_is_not_here_collapse() {
         let found = world.found(&head).await;
         assert_eq!(found.object().header(&header::CONTENT_LENGTH).unwrap(), "30000");
         assert_eq!(found.object().header(&header::ETAG).unwrap(), etag(&FILM).as_str());
+        // Whoever asked first as well: a client is not told a length of 0.
+        assert_eq!(found.size(), None);
     }))
     .await;
     assert_eq!(world.found(&head).await.how, How::Hit);
