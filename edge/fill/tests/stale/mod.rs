@@ -70,16 +70,8 @@ async fn stale_while_revalidate_has_limits() {
         ("s-maxage=60, stale-while-revalidate=30", 80, none),
         ("max-age=60, stale-while-revalidate=30, no-cache", 80, none),
         ("max-age=60", 61, none),
-        (
-            "max-age=60, stale-while-revalidate=30",
-            80,
-            RequestControl { no_cache: true, ..none },
-        ),
-        (
-            "max-age=60, stale-while-revalidate=30",
-            80,
-            RequestControl { max_age: Some(70), ..none },
-        ),
+        ("max-age=60, stale-while-revalidate=30", 80, RequestControl { no_cache: true, ..none }),
+        ("max-age=60, stale-while-revalidate=30", 80, RequestControl { max_age: Some(70), ..none }),
         (
             "max-age=60, stale-while-revalidate=30",
             80,
@@ -118,20 +110,22 @@ async fn a_revalidation_behind_the_scenes_may_fail() {
 async fn rfc5861_4_stale_if_error() {
     const GONE: Option<StatusCode> = None;
     const BAD: Option<StatusCode> = Some(StatusCode::SERVICE_UNAVAILABLE);
-    let check = async |said: &'static str, trouble: Option<StatusCode>, after: u64, served: bool| {
-        let later = move || trouble.map(Some).ok_or_else(refused);
-        let world = World::new(origin(said, later));
-        let ask = world.ask_under("/a", |policy| policy.stale_if_error = Duration::from_secs(100));
-        world.read_right(&ask, &FIRST).await;
-        world.clock.advance_millis(after * 1000);
-        let found = world.engine.resolve(&ask).await;
-        let how = match found {
-            Ok(weir_edge_fill::Answer::Object(found)) => Some(found.how),
-            _ => None,
+    let check =
+        async |said: &'static str, trouble: Option<StatusCode>, after: u64, served: bool| {
+            let later = move || trouble.map(Some).ok_or_else(refused);
+            let world = World::new(origin(said, later));
+            let ask =
+                world.ask_under("/a", |policy| policy.stale_if_error = Duration::from_secs(100));
+            world.read_right(&ask, &FIRST).await;
+            world.clock.advance_millis(after * 1000);
+            let found = world.engine.resolve(&ask).await;
+            let how = match found {
+                Ok(weir_edge_fill::Answer::Object(found)) => Some(found.how),
+                _ => None,
+            };
+            let expected = served.then_some(How::StaleOnError);
+            assert_eq!(how, expected, "{said} {trouble:?} after {after} s");
         };
-        let expected = served.then_some(How::StaleOnError);
-        assert_eq!(how, expected, "{said} {trouble:?} after {after} s");
-    };
     // Its own word counts for both.
     for trouble in [GONE, BAD] {
         check("max-age=60, stale-if-error=30", trouble, 80, true).await;
