@@ -165,6 +165,8 @@ async fn cache_status_tells_the_truth() {
     assert_eq!(told("/f", &failing).await, stale);
     let head = world.send(Method::HEAD, "/g", &[]).await;
     assert_eq!(head.field("cache-status"), stored);
+    // Whoever asks first is told the length as well, though no body came along.
+    assert_eq!(head.field("content-length"), "36");
     let head = world.send(Method::HEAD, "/g", &[]).await;
     assert_eq!(head.field("cache-status"), "edge-1; hit; ttl=60; detail=mem");
     assert_eq!((head.field("content-length"), head.field("age")), ("36", "0"));
