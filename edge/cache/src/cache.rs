@@ -94,6 +94,8 @@ pub struct CacheStats {
     pub objects_evicted: u64,
     /// Objects that the table may hold.
     pub objects_max: u64,
+    /// Objects that are pinned.
+    pub objects_pinned: u64,
     /// RAM of the metadata table.
     pub metadata_bytes: u64,
     /// RAM tier: bytes held.
@@ -205,6 +207,10 @@ impl Cache {
         let Some(displaced) = displaced else { return object };
         self.mark(&object.id);
         if let Some(old) = displaced.replaced.filter(|old| old.generation != object.generation) {
+            if let Some(store) = self.store.as_ref().filter(|_| old.pinned) {
+                store.unpin(&old.id, old.generation);
+                let _ = store.pin(&object.id, object.generation, 0..object.chunks());
+            }
             self.forget_ram(old.id, old.generation, old.size);
         }
         self.forget_evicted(&displaced.evicted);
@@ -217,6 +223,26 @@ impl Cache {
         let object = self.take_object(id, |_| true)?;
         self.forget_ram(object.id, object.generation, object.size);
         Some(object)
+    }
+
+    /// Pins the object of this id, or unpins it: eviction passes it by, in the table and, as
+    /// far as the store can, its chunks of this generation on disk. A new
+    /// generation is pinned in its place; a purge still takes it. False when it is not there, or half of its shard of the table
+    /// is pinned. The table forgets pins at a restart: whoever pins does so again.
+    pub fn pin(&self, id: &ObjectId, pinned: bool) -> bool {
+        let Some(object) = self.known(id, |table| table.peek(*id)) else { return false };
+        if !self.table.pin(*id, pinned) {
+            return false;
+        }
+        if let Some(store) = &self.store {
+            // A store that cannot pin, or has no room for pins, treats the chunks as any others.
+            if pinned {
+                let _ = store.pin(id, object.generation, 0..object.chunks());
+            } else {
+                store.unpin(id, object.generation);
+            }
+        }
+        true
     }
 
     /// Says what time it is, Unix milliseconds: reads are noted with it. Once a second is
@@ -342,6 +368,7 @@ impl Cache {
             object_bytes: self.table.bytes(),
             objects_evicted: self.table.evicted(),
             objects_max: self.table.objects_max(),
+            objects_pinned: self.table.pinned(),
             metadata_bytes: self.table.ram_bytes(),
             ram_used_bytes: self.ram.used_bytes(),
             ram_chunks: self.ram.chunks(),

@@ -285,7 +285,7 @@ impl Table {
     pub(crate) fn pin(&self, id: ObjectId, pinned: bool) -> bool {
         let mut cold = self.shard(id).cold.write();
         let slot = cold.find(id.0);
-        slot.is_some_and(|slot| cold.pin(slot, pinned, self.shard_objects_max.div_ceil(2)))
+        slot.is_some_and(|slot| cold.pin(slot, pinned, self.shard_objects_max / 2))
     }
 
     /// Objects in the table.
@@ -328,16 +328,6 @@ impl Table {
     pub(crate) fn shard_ids(&self, shard: usize) -> Vec<ObjectId> {
         let cold = self.shards[shard].cold.read();
         (0..cold.len()).map(|slot| ObjectId(cold.id(slot))).collect()
-    }
-
-    /// The objects of one shard.
-    pub(crate) fn shard_objects(&self, shard: usize) -> Vec<Arc<StoredObject>> {
-        let cold = self.shards[shard].cold.read();
-        let object = |slot| {
-            let id = ObjectId(cold.id(slot));
-            Arc::new(self.packer.unpack(id, cold.record(slot)))
-        };
-        (0..cold.len()).map(object).collect()
     }
 
     /// Shows the objects of one shard as they lie there; the shard does not change meanwhile.

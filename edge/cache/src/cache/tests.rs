@@ -143,6 +143,21 @@ fn discard_takes_a_tainted_fill_and_leaves_its_successor() {
 }
 
 #[test]
+fn a_pinned_object_outlives_what_comes_and_not_its_purge() {
+    let cache = Cache::open_at(&config(1 << 20), None, 1).unwrap();
+    let id = cache.put_object(object("pinned", 1, 1)).id;
+    assert!(cache.pin(&id, true));
+    for number in 0..5000 {
+        cache.put_object(object(&format!("{number}"), 1, 1));
+    }
+    assert!(cache.object(&id, "pinned").is_some());
+    assert_eq!((cache.stats().objects_pinned, cache.stats().objects), (1, 1000));
+    cache.purge(&id).unwrap();
+    assert!(!cache.pin(&id, true));
+    assert_eq!(cache.stats().objects_pinned, 0);
+}
+
+#[test]
 fn purge_says_what_it_took() {
     let cache = Cache::open_at(&config(1 << 20), None, NOW).unwrap();
     let id = cache.put_object(object("a", 1, 123)).id;

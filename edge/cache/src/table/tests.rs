@@ -58,7 +58,7 @@ fn check(objects_max: usize, ops: &[Op]) {
             Op::Pin { key, pinned } => {
                 let id = ObjectId::of(&key.to_string());
                 let others = model.iter().filter(|(other, (_, pinned))| **other != id.0 && *pinned);
-                let room = !pinned || others.count() < objects_max.div_ceil(2);
+                let room = !pinned || others.count() < objects_max / 2;
                 let entry = model.get_mut(&id.0);
                 assert_eq!(table.pin(id, pinned), entry.is_some() && room);
                 if let Some((_, marked)) = entry.filter(|_| room) {
@@ -129,9 +129,8 @@ fn shards_keep_the_bound() {
     }
     assert!(table.len() <= 10_000 && table.len() > 9_000, "{}", table.len());
     assert_eq!(table.bytes(), table.len() as u64 * 3);
-    let listed: usize = (0..table.shards()).map(|n| table.shard_objects(n).len()).sum();
+    let listed: usize = (0..table.shards()).map(|n| table.shard_ids(n).len()).sum();
     assert_eq!(listed, table.len());
-    assert_eq!((0..table.shards()).map(|n| table.shard_ids(n).len()).sum::<usize>(), listed);
 }
 
 #[test]
