@@ -44,7 +44,7 @@ fn fingerprint(name: u32) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
     #[test]
     fn slots_never_overlap_and_nothing_comes_back(steps in prop::collection::vec(step(), 1..400)) {
         let mut space = space();
