@@ -31,7 +31,6 @@ const RATE: u64 = 10_000;
 const LONG: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(3));
 /// A process that nobody kills ends after so many.
 const POURED_MAX: u64 = RATE * 60;
-/// What a kill may cost.
 const ACCEPTED: Duration = Duration::from_secs(1);
 /// A child that says nothing for so long has hung; 10^7 objects take minutes.
 const PATIENCE: Duration = Duration::from_secs(1200);
@@ -47,7 +46,6 @@ struct Arguments {
     /// Leave the table of 10^7 objects out.
     #[arg(long)]
     no_many: bool,
-    /// This process is only one measurement.
     #[arg(long, hide = true)]
     child: Option<Measurement>,
     #[arg(long, hide = true)]
@@ -56,11 +54,8 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Measurement {
-    /// Fill a table, without a state file unless one is given.
     Fill,
-    /// Open a state file and look objects up.
     Open,
-    /// Put objects at a rate until killed.
     Pour,
 }
 
@@ -93,7 +88,6 @@ fn campaign(arguments: &Arguments) -> Result<bool, CampaignError> {
     figures.finish(options)
 }
 
-/// Bytes of RAM an object.
 fn sized(figures: &mut Figures, objects: u64, many: bool, free: u64) -> Result<(), CampaignError> {
     let fill = |objects: u64| -> Result<Filled, CampaignError> {
         let mut words = Started::new(Measurement::Fill, objects, None)?;
@@ -136,7 +130,6 @@ fn sized(figures: &mut Figures, objects: u64, many: bool, free: u64) -> Result<(
     Ok(())
 }
 
-/// How soon a table answers that was killed.
 fn recovery(
     figures: &mut Figures,
     place: &Path,
@@ -152,7 +145,6 @@ fn recovery(
         let state = place.join(format!("metadata-{objects}.redb"));
         let mut filler = Started::new(Measurement::Fill, objects, Some(&state))?;
         filler.line()?;
-        // It sleeps; nothing is closed in order.
         filler.kill();
         let mut opened = Vec::new();
         for round in 0..rounds {
@@ -170,7 +162,6 @@ fn recovery(
         }
         let middle = |of: fn(&Opened) -> f64| median(&opened.iter().map(of).collect::<Vec<_>>());
         let size = std::fs::metadata(&state).map_or(0, |file| file.len() >> 20);
-        // The larger one is a figure of its own.
         let which =
             if objects == MANY { "metadata.first_lookup_s.1e7" } else { "metadata.first_lookup_s" };
         figures.add(
@@ -231,7 +222,6 @@ fn kept(figures: &mut Figures, place: &Path, options: &Options) -> Result<(), Ca
     Ok(())
 }
 
-/// What a filled table takes.
 #[derive(Debug)]
 struct Filled {
     resident: f64,
@@ -245,7 +235,6 @@ impl Filled {
     }
 }
 
-/// What a table did that was opened.
 #[derive(Debug)]
 struct Opened {
     /// Until the first object was found, and then for a thousand more, and until all were in
@@ -253,7 +242,6 @@ struct Opened {
     first: f64,
     thousand: f64,
     all: f64,
-    /// In the table at the end, and of those looked for.
     objects: u64,
     found: u64,
 }
@@ -315,9 +303,7 @@ impl Started {
             .map_err(|_| CampaignError::Unfit("a measurement ended or hung without a word".into()))
     }
 
-    /// SIGKILL.
     fn kill(&mut self) {
-        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -329,7 +315,6 @@ impl Drop for Started {
     }
 }
 
-/// Memory that can be used without pushing anything out.
 fn available() -> Result<u64, CampaignError> {
     let path = PathBuf::from("/proc/meminfo");
     let text =
@@ -375,7 +360,6 @@ async fn fill(objects: u64, state: Option<PathBuf>) -> Result<(), CampaignError>
             cache.flush().await;
         }
     }
-    // As time goes by: revalidated, read.
     for number in (0..objects).step_by(5) {
         let object = object(number, cache.next_generation());
         let (id, key) = (object.id, object.key.clone());
@@ -411,7 +395,6 @@ async fn open(objects: u64, state: Option<PathBuf>) -> Result<(), CampaignError>
         let key = key(number);
         cache.object(&ObjectId::of(&key), &key).is_some()
     };
-    // Spread over all of them.
     let nth = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % objects.max(1);
     let mut found_first = false;
     for n in 0..1000 {
@@ -460,7 +443,6 @@ fn say(line: &str) -> Result<(), CampaignError> {
     Ok(())
 }
 
-/// 80 characters.
 fn key(number: u64) -> String {
     let (folder, segment) = (number / IN_FOLDER, number % IN_FOLDER);
     let title = (folder as u32).wrapping_mul(0x9e37_79b9);
