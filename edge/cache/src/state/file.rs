@@ -230,7 +230,7 @@ impl File {
     /// Sets the file aside and begins an empty one, for one that turned out to be broken.
     pub(super) fn replace(&self) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
         let mut database = self.database.write();
-        *database = None;
+        let_go(database.take());
         let aside = set_aside(&self.path)?;
         *database = Some(attempt(&self.path, &self.opener)?.0);
         Ok(aside)
@@ -240,7 +240,7 @@ impl File {
     pub(super) fn close(&self) {
         let mut database = self.database.write();
         self.closed.store(true, Ordering::Relaxed);
-        *database = None;
+        let_go(database.take());
     }
 
     /// Runs with the database, opened again where it failed before; closes it when it fails.
@@ -268,7 +268,7 @@ impl File {
             Err(redb::Error::Corrupted("a page of the state file is not what it was".into()))
         });
         if result.is_err() {
-            *self.database.write() = None;
+            let_go(self.database.write().take());
         }
         result
     }
@@ -296,12 +296,26 @@ impl fmt::Debug for File {
 
 /// Opens and reads what says whose file it is. No file can panic us.
 fn attempt(path: &Path, opener: &Opener) -> Result<(Database, Found), ReadError> {
-    catch_unwind(AssertUnwindSafe(|| {
-        let database = opener(path)?;
-        let found = read(&database)?;
-        Ok((database, found))
-    }))
-    .unwrap_or(Err(ReadError::Panicked))
+    let opened = catch_unwind(AssertUnwindSafe(|| opener(path)));
+    let database = opened.map_err(|_| ReadError::Panicked)??;
+    // Not in one with the opening: a database that is dropped while its reader unwinds may
+    // panic once more, which ends the process.
+    let found = catch_unwind(AssertUnwindSafe(|| read(&database)));
+    match found.unwrap_or(Err(ReadError::Panicked)) {
+        Ok(found) => Ok((database, found)),
+        Err(error) => {
+            let_go(Some(database));
+            Err(error)
+        }
+    }
+}
+
+/// Drops a database. After a panic of its own redb panics again when it is closed; the file is
+/// as a kill would have left it.
+fn let_go(database: Option<Database>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+        tracing::warn!("state file: it could not be closed in order");
+    }
 }
 
 fn read(database: &Database) -> Result<Found, ReadError> {
