@@ -14,6 +14,7 @@ mod error;
 pub mod fault;
 pub mod figures;
 pub mod group;
+pub mod loops;
 pub mod memory;
 pub mod naive;
 pub mod network;

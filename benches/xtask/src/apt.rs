@@ -39,6 +39,8 @@ pub const TRAFFIC_SERVER: Need =
     Need { package: "trafficserver", sign: Sign::Program("traffic_server") };
 /// Load over HTTP/1.1 and 2.
 pub const H2LOAD: Need = Need { package: "nghttp2-client", sign: Sign::Program("h2load") };
+/// Disks that a campaign breaks.
+pub const XFS: Need = Need { package: "xfsprogs", sign: Sign::Program("mkfs.xfs") };
 /// The campaigns' own network.
 pub const IPROUTE: Need = Need { package: "iproute2", sign: Sign::Program("ip") };
 /// Scripts of the S3 and HTTP/3 checks.

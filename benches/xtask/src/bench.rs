@@ -20,6 +20,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("bad-origin", "seeded origins that misbehave: wrong bytes, waiters left waiting"),
     ("cache-tests", "the public HTTP caching suite, and Debian's Traffic Server in the same run"),
     ("kill", "SIGKILLs under 64 clients: wrong bytes, recovery, and what the disk tier kept"),
+    ("disk-death", "four disks that die one after another, and full ones: failed requests"),
     ("rot", "bit flips and cut files in the disk tier while it serves: wrong bytes, detection"),
     ("fuzz", "cargo-fuzz on what reads bytes from outside, --minutes N for all targets together"),
     ("metadata", "RAM an object of the metadata table, and what a kill costs of it"),
@@ -53,6 +54,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     }
     let log = root.join("target/xtask/setup.log");
     apt::ensure(&[apt::NGINX, apt::H2LOAD, apt::IPROUTE], &log)?;
+    if name == "disk-death" {
+        apt::ensure(&[apt::XFS], &log)?;
+    }
     if name == "cache-tests" {
         apt::ensure(&[apt::NPM, apt::TRAFFIC_SERVER], &log)?;
     }

@@ -64,6 +64,18 @@ impl Operator {
         Self { socket, base }
     }
 
+    /// What is answered to a GET of `path`.
+    pub async fn get(&self, path: &str) -> Result<serde_json::Value, CampaignError> {
+        let stream = timeout(PATIENCE, UnixStream::connect(&self.socket)).await.map_err(late)??;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\n");
+        let (status, answer) = exchange(stream, &request, "").await?;
+        let unfit = |why: String| CampaignError::Unfit(format!("{path} was answered {why}"));
+        if status != 200 {
+            return Err(unfit(format!("{status}: {answer}")));
+        }
+        serde_json::from_str(&answer).map_err(|error| unfit(format!("no JSON: {error}")))
+    }
+
     /// Removes what the origin serves as `path`. When this is well, the answer has come: the
     /// purge is acknowledged.
     pub async fn purge(&self, path: &str) -> Result<(), CampaignError> {

@@ -39,8 +39,10 @@ pub struct Settings {
     pub token: bool,
     /// Of the RAM tier, as the configuration writes it.
     pub memory: &'static str,
-    /// Of the disk tier; none has none.
+    /// Of each disk of the disk tier; none has none.
     pub disk: Option<&'static str>,
+    /// Disks of that size: `cache/disk0` and so on.
+    pub disks: usize,
     /// Deadline of a fill, as the configuration writes it.
     pub deadline: &'static str,
     /// Requests to the origin at once; each has 1 MiB of the memory.
@@ -60,6 +62,7 @@ impl Settings {
             token: false,
             memory: "512 MiB",
             disk: Some("2 GiB"),
+            disks: 1,
             deadline: "2s",
             concurrency: 256,
             core: None,
@@ -223,7 +226,9 @@ fn configuration(
 ) -> String {
     let Settings { origin, workers, memory, deadline, concurrency, .. } = settings;
     let disk = settings.disk.map_or(String::new(), |size| {
-        format!("[[cache.disk]]\npath = \"cache/disk0\"\nsize = \"{size}\"\n")
+        let disk =
+            |number| format!("[[cache.disk]]\npath = \"cache/disk{number}\"\nsize = \"{size}\"\n");
+        (0..settings.disks).map(disk).collect()
     });
     let token = if settings.token {
         "[service.token]\nrequired = true\naudience = \"film\"\njwks = \"keys/jwks.json\"\n"

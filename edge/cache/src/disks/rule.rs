@@ -85,6 +85,8 @@ pub(super) struct Signs {
     fresh: usize,
     /// Reads among these that took too long.
     slow: usize,
+    /// Calls among these that failed for want of room.
+    no_room: usize,
     /// Probes in a row that failed.
     probes_failed: u32,
     full: bool,
@@ -97,6 +99,12 @@ impl Signs {
         if slow {
             self.slow = self.slow.saturating_add(calls);
         }
+    }
+
+    /// Writes failed because there is no room on the file system.
+    pub(super) fn no_room(&mut self, calls: usize) {
+        self.failed(calls, false);
+        self.no_room = self.no_room.saturating_add(calls);
     }
 
     /// Whether there is anything a probe should look into.
@@ -131,8 +139,9 @@ impl Signs {
         self.probes_failed = 0;
         let fresh = std::mem::take(&mut self.fresh);
         let slow = std::mem::take(&mut self.slow);
-        // Writes that fail for want of space are no fault of the disk's.
-        if space.free_bytes < rule.full_below && fresh > slow {
+        let no_room = std::mem::take(&mut self.no_room);
+        // That is no fault of the disk's.
+        if space.free_bytes < rule.full_below && no_room > 0 {
             return match std::mem::replace(&mut self.full, true) {
                 true => Judgement::Keep,
                 false => Judgement::Full,
@@ -171,6 +180,7 @@ mod tests {
 
     enum Seen {
         Failed(usize),
+        NoRoom(usize),
         Slow(usize),
         Well(Space),
         Wrong(i32),
@@ -187,6 +197,10 @@ mod tests {
                 let probe = match seen {
                     Failed(calls) => {
                         signs.failed(*calls, false);
+                        continue;
+                    }
+                    NoRoom(calls) => {
+                        signs.no_room(*calls);
                         continue;
                     }
                     Slow(calls) => {
@@ -223,8 +237,10 @@ mod tests {
         check(&[Wrong(libc::ENODEV)], "drop Gone").await;
         // A full one is not broken, however often its writes fail, and gets its space back.
         check(&[Well(TIGHT)], "Keep").await;
-        check(&[Failed(9), Well(TIGHT), Failed(9), Well(TIGHT)], "Full, Keep").await;
-        check(&[Failed(9), Well(TIGHT), Well(ROOMY), Well(ROOMY)], "Full, Free, Keep").await;
+        check(&[NoRoom(9), Well(TIGHT), NoRoom(9), Well(TIGHT)], "Full, Keep").await;
+        check(&[NoRoom(9), Well(TIGHT), Well(ROOMY), Well(ROOMY)], "Full, Free, Keep").await;
+        // A store that has all its room beforehand leaves none: that says nothing.
+        check(&[Failed(9), Well(TIGHT)], "drop Errors").await;
         check(&[Slow(5), Well(TIGHT)], "drop Slow").await;
     }
 }

@@ -18,6 +18,7 @@ use super::{
     member::{Live, Member, Seat},
     rule::{Judgement, Signs, Space},
 };
+use crate::store::Health;
 
 /// Between two looks at all disks while nobody calls for one.
 const TICK: Duration = Duration::from_millis(100);
@@ -125,7 +126,11 @@ fn look(inner: &Arc<Inner>, index: usize, watched: &mut Watched, now: Instant) -
     let failed = health.errors.saturating_sub(watched.errors_seen);
     watched.errors_seen = watched.errors_seen.max(health.errors);
     if failed > 0 {
-        watched.signs.failed(usize::try_from(failed).unwrap_or(usize::MAX), false);
+        let calls = usize::try_from(failed).unwrap_or(usize::MAX);
+        match no_room(&health) {
+            true => watched.signs.no_room(calls),
+            false => watched.signs.failed(calls, false),
+        }
     } else if !health.online && !watched.signs.any() {
         watched.signs.failed(1, false);
     }
@@ -153,6 +158,13 @@ fn look(inner: &Arc<Inner>, index: usize, watched: &mut Watched, now: Instant) -
     now >= watched.next_probe
         || (signs && since >= rule.probe_again)
         || (suspicious && since >= rule.suspicious / 2)
+}
+
+/// Whether the last failure was one for want of room. A store that does not say what failed
+/// is believed to have had none: the probe says whether there is any.
+fn no_room(health: &Health) -> bool {
+    // As `std::io::Error` writes ENOSPC.
+    health.last_error.as_deref().is_none_or(|what| what.contains("os error 28"))
 }
 
 /// For how long the write queue has been full without a byte written.

@@ -225,7 +225,9 @@ impl ChunkStore for Store {
     }
 
     fn health(&self) -> Health {
-        let errors = self.disk.at.lock().errors;
-        Health { online: true, errors, errors_in_a_row: 0, last_error: None }
+        let at = self.disk.at.lock();
+        let errno = if at.device == Device::Full { libc::ENOSPC } else { libc::EIO };
+        let last_error = Some(io::Error::from_raw_os_error(errno).to_string());
+        Health { online: true, errors: at.errors, errors_in_a_row: 0, last_error }
     }
 }
