@@ -6,11 +6,14 @@
 //! depends on this crate.
 
 mod control;
+mod damage;
 mod fields;
 mod fmp4;
+mod image;
 pub mod mutate;
 mod path;
 mod range;
+mod state;
 mod structured;
 
 /// Something to be fuzzed.
@@ -27,11 +30,13 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "range", run: range::run, short: 400_000, longest: 200 },
     Target { name: "control", run: control::run, short: 150_000, longest: 600 },
     Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
     Target { name: "path", run: path::run, short: 400_000, longest: 300 },
+    Target { name: "image", run: image::run, short: 60, longest: 400 },
+    Target { name: "state", run: state::run, short: 100, longest: 400 },
     Target { name: "fmp4", run: fmp4::run, short: 400_000, longest: 2000 },
 ];
 

@@ -59,6 +59,16 @@ fn path() {
 }
 
 #[test]
+fn image() {
+    check("image");
+}
+
+#[test]
+fn state() {
+    check("state");
+}
+
+#[test]
 fn fmp4() {
     check("fmp4");
 }
