@@ -4,7 +4,6 @@
 use std::{
     path::Path,
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant},
 };
 

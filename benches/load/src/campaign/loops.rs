@@ -88,10 +88,17 @@ impl Loop {
     /// It dies: reads and writes fail from now on.
     pub fn die(&self) -> Result<(), CampaignError> {
         let file = self.file();
-        let cut = OpenOptions::new().write(true).open(&file).and_then(|cut| cut.set_len(0));
-        cut.map_err(|source| CampaignError::File { path: file, source })?;
-        // No page may come back by a write: what was cut off would read as zeros, not fail.
-        run("mount", ["-o", "remount,size=4k", &text(&self.memory)])
+        // A write that comes in between takes a page back, and the memory is not empty then.
+        let mut tried = 0;
+        loop {
+            let cut = OpenOptions::new().write(true).open(&file).and_then(|cut| cut.set_len(0));
+            cut.map_err(|source| CampaignError::File { path: file.clone(), source })?;
+            // No page may come back later: what was cut off would read as zeros, not fail.
+            match run("mount", ["-o", "remount,size=64k", &text(&self.memory)]) {
+                Err(_) if tried < 100 => tried += 1,
+                done => return done,
+            }
+        }
     }
 
     /// A foreign file takes all the room that is left on it.
