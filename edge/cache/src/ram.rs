@@ -51,6 +51,8 @@ pub(crate) struct Ram {
     chunks: foyer::Cache<ChunkKey, Held>,
     /// The bound: of what is in the tier, and of what has left it while somebody reads on.
     bytes: u64,
+    /// What the tier has of it now; foyer goes on telling the first one.
+    size: AtomicU64,
     evicted: Arc<AtomicU64>,
     written: AtomicU64,
     hits: Counter,
@@ -69,7 +71,15 @@ impl Ram {
             .with_event_listener(Arc::new(Leavers { evicted: evicted.clone() }))
             .build();
         let (hits, misses) = (Counter::default(), Counter::default());
-        Self { chunks, bytes, evicted, written: AtomicU64::new(0), hits, misses }
+        Self {
+            chunks,
+            bytes,
+            size: AtomicU64::new(bytes),
+            evicted,
+            written: AtomicU64::new(0),
+            hits,
+            misses,
+        }
     }
 
     pub(crate) fn get(&self, key: &ChunkKey) -> Option<Chunk> {
@@ -124,9 +134,10 @@ impl Ram {
         let step = self.step();
         let elsewhere = chunk::held_bytes().saturating_sub(self.used_bytes());
         let wanted = self.bytes.saturating_sub(elsewhere / step * step).max(self.bytes / LEAST);
-        let now = self.chunks.capacity() as u64;
+        let now = self.size.load(Ordering::Relaxed);
         // Down at once; up only when it is worth the while.
         if wanted < now || wanted > now.saturating_add(step) {
+            self.size.store(wanted, Ordering::Relaxed);
             let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
             if let Err(error) = self.chunks.resize(wanted) {
                 tracing::warn!(%error, "RAM tier: cannot change its size");
@@ -176,28 +187,25 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Brings `count` chunks of 1 MiB, and hands out what a reader would have of each.
-    fn bring(ram: &Ram, object: u128, count: u32) -> Vec<Bytes> {
-        let one = |index| {
-            let chunk = Chunk::seal(Bytes::from(vec![7; 1 << 20]));
-            let slice = chunk.data().slice(5..6);
-            ram.insert(ChunkKey { object: ObjectId(object), generation: 1, index }, chunk, true);
-            slice
-        };
-        (0..count).map(one).collect()
+    /// Brings a chunk of 1 MiB, and hands out what a reader would have of it.
+    fn bring(ram: &Ram, object: u128, index: u32) -> Bytes {
+        let chunk = Chunk::seal(Bytes::from(vec![7; 1 << 20]));
+        let slice = chunk.data().slice(5..6);
+        ram.insert(ChunkKey { object: ObjectId(object), generation: 1, index }, chunk, true);
+        slice
     }
 
     #[test]
     fn chunks_that_are_read_on_after_they_left_take_room_from_the_tier() {
         let ram = Ram::new(64 * MIB);
-        drop(bring(&ram, 1, 100));
+        (0..100).for_each(|index| drop(bring(&ram, 1, index)));
         assert!(ram.used_bytes() > 55 * MIB, "{}", ram.used_bytes());
-        let read = bring(&ram, 2, 32);
-        drop(bring(&ram, 3, 100));
+        let read: Vec<Bytes> = (0..32).map(|index| bring(&ram, 2, index)).collect();
+        (0..100).for_each(|index| drop(bring(&ram, 3, index)));
         assert!(ram.used_bytes() < 42 * MIB, "{}", ram.used_bytes());
         assert_eq!(ram.capacity_bytes(), 64 * MIB, "it is told by its bound");
         drop(read);
-        drop(bring(&ram, 4, 100));
+        (0..100).for_each(|index| drop(bring(&ram, 4, index)));
         assert!(ram.used_bytes() > 55 * MIB, "{}", ram.used_bytes());
     }
 }
