@@ -193,10 +193,8 @@ fn cache(root: &Table<'_>, fill: Option<&Fill>) -> Option<Cache> {
     let most = ByteSize::bytes(1 << 50);
     let memory = table
         .or("memory", "\"512 MiB\"", ByteSize::mib(512), |v| v.quantity(ByteSize::mib(16), most));
-    let objects = table.or("objects", "1_000_000", None, |v| {
-        let objects = v.integer(1_000, 1_000_000_000)?;
-        Some(u64::try_from(objects).ok())
-    });
+    let objects =
+        table.or("objects", "1_000_000", None, |v| v.integer(1_000, 1_000_000_000).map(Some));
     let default = root.sheet.resolve("state/metadata.redb");
     let state = table.or("state", "\"state/metadata.redb\"", default, |v| v.path());
     let choices = [("second-hit", Admission::SecondHit), ("always", Admission::Always)];

@@ -440,7 +440,7 @@ impl Cache {
             return;
         }
         let Some(object) = self.state.as_ref().and_then(|state| state.recall(*id)) else { return };
-        if let Load::Taken(displaced) = self.table.load(Arc::new(object), true) {
+        if let Load::Taken(displaced) = self.table.load(&object, true) {
             self.forget_evicted(&displaced.evicted);
         }
     }

@@ -72,7 +72,7 @@ pub(crate) fn run(input: &[u8]) {
         while let Some(at) = cursor {
             cursor = store.list(at, 64).await.and_then(|page| page.next);
         }
-        for index in 0..LENGTHS.len() {
+        for (index, length) in LENGTHS.iter().enumerate() {
             let key = key(index);
             if let Some(part) = store.read_part(&key, 0..1).await {
                 assert_eq!(part[..], data(index)[..1]);
@@ -81,7 +81,7 @@ pub(crate) fn run(input: &[u8]) {
                 assert!(*chunk.data() == data(index), "wrong bytes of chunk {index}");
             }
             if let Verdict::Sound { bytes } = store.verify(&key).await {
-                assert_eq!(bytes as usize, LENGTHS[index]);
+                assert_eq!(bytes as usize, *length);
             }
         }
         // It goes on as a store.

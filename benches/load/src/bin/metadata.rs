@@ -382,6 +382,7 @@ async fn fill(objects: u64, state: Option<PathBuf>) -> Result<(), CampaignError>
     say(&format!("{} {}", more / objects as f64, stats.metadata_bytes as f64 / objects as f64))?;
     // Killed here where a state file is to be left behind as a kill leaves it.
     if durable {
+        #[expect(clippy::disallowed_methods, reason = "it waits to be killed")]
         std::thread::sleep(PATIENCE);
     }
     Ok(())
@@ -430,6 +431,7 @@ fn pour(state: Option<PathBuf>) -> Result<(), CampaignError> {
         if (number + 1) % (RATE / 20) == 0 {
             say(&(number + 1).to_string())?;
             let due = Duration::from_secs_f64((number + 1) as f64 / RATE as f64);
+            #[expect(clippy::disallowed_methods, reason = "a rate is a matter of time")]
             std::thread::sleep(due.saturating_sub(from.elapsed()));
         }
     }

@@ -131,6 +131,8 @@ key = {key}
 
 [cache]
 memory = "256 MiB"
+# A film that is played once shall come from the disk after a restart.
+admission = "always"
 state = "state/metadata.redb"
 
 [[cache.disk]]

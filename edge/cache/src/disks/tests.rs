@@ -10,6 +10,10 @@ use weir_config_lifecycle::ManualClock;
 
 use self::scripted::{Device, Disk};
 use super::*;
+use crate::{
+    chunk::{Chunk, ChunkKey, ObjectId},
+    store::{Admission, Pinning, Verdict},
+};
 
 const CHUNKS: u32 = 400;
 

@@ -105,7 +105,7 @@ fn play(rule: Rule, alpha: f64) -> (f64, f64) {
             disk.write(key, DISK);
         }
     }
-    (hits as f64 / REQUESTS as f64, disk.written as f64 / REQUESTS as f64)
+    (f64::from(hits) / REQUESTS as f64, disk.written as f64 / REQUESTS as f64)
 }
 
 /// The default, and why. Disk a tenth of the objects, RAM a tenth of that, every tenth request

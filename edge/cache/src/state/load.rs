@@ -44,7 +44,7 @@ impl Loader {
                     self.shared.dropped.fetch_add(slice.rotten.len() as u64, Ordering::Relaxed);
                     let mut changed = slice.rotten;
                     for object in slice.objects {
-                        self.load(object, &mut changed);
+                        self.load(&object, &mut changed);
                     }
                     if !changed.is_empty() {
                         self.shared.mark(changed);
@@ -81,9 +81,9 @@ impl Loader {
         let _ = self.done.send(true);
     }
 
-    fn load(&self, object: crate::object::StoredObject, changed: &mut Vec<u128>) {
+    fn load(&self, object: &crate::object::StoredObject, changed: &mut Vec<u128>) {
         let id = object.id.0;
-        match self.table.load(Arc::new(object), false) {
+        match self.table.load(object, false) {
             Load::Taken(_) => {
                 self.shared.loaded.fetch_add(1, Ordering::Relaxed);
             }

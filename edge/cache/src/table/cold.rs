@@ -232,14 +232,14 @@ mod tests {
             }
             if n % 3 == 0 {
                 let slot = (n as usize) % cold.len();
-                let again = record(cold.id(slot) as u64 as u128);
+                let again = record(u128::from(cold.id(slot) as u64));
                 assert!(cold.replace(slot, &again));
             }
         }
         for slot in 0..cold.len() {
             let id = cold.id(slot);
             assert_eq!(cold.find(id), Some(slot));
-            assert_eq!(cold.record(slot), record(id as u64 as u128));
+            assert_eq!(cold.record(slot), record(u128::from(id as u64)));
         }
         assert!(cold.bytes() < 2000 * 200, "{}", cold.bytes());
     }

@@ -4,10 +4,7 @@
 //! and says so to whoever asks. What leaves the table meanwhile is remembered, so that it is
 //! not read from the file again: a purged object never comes back.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use super::{Cold, Displaced, ObjectId, StoredObject, Table};
 
@@ -109,10 +106,10 @@ impl Table {
 
     /// Takes in what the state file says of an awaited id. `displace`: whether others make
     /// room for it.
-    pub(crate) fn load(&self, object: Arc<StoredObject>, displace: bool) -> Load {
+    pub(crate) fn load(&self, object: &StoredObject, displace: bool) -> Load {
         let id = object.id;
         let shard = self.shard(id);
-        let record = self.packer.pack(&object);
+        let record = self.packer.pack(object);
         let mut cold = shard.cold.write();
         let known = cold.find(id.0).is_some()
             || cold.gone.contains(&id.0)

@@ -199,25 +199,25 @@ fn what_the_file_says_is_taken_unless_the_table_knows_better() {
     assert!(table.awaits(a.id) && table.is_loading());
     // Purged before the file was asked, replaced, and replaced and purged.
     assert_eq!(table.remove_if(a.id, |_| true), None);
-    assert_eq!(table.load(a.clone(), true), Load::Known);
+    assert_eq!(table.load(&a, true), Load::Known);
     table.insert(of("b", 2));
-    assert_eq!(table.load(b.clone(), true), Load::Known);
+    assert_eq!(table.load(&b, true), Load::Known);
     table.remove_if(b.id, |_| true).unwrap();
-    assert_eq!(table.load(b.clone(), true), Load::Known);
-    assert_eq!(table.load(c.clone(), false), Load::Taken(Displaced::default()));
-    assert_eq!(table.load(c.clone(), false), Load::Known);
-    assert_eq!(table.load(of("d", 1), false), Load::Taken(Displaced::default()));
-    assert_eq!(table.load(of("e", 1), false), Load::Full);
-    let Load::Taken(displaced) = table.load(of("e", 1), true) else { panic!("others make room") };
+    assert_eq!(table.load(&b, true), Load::Known);
+    assert_eq!(table.load(&c, false), Load::Taken(Displaced::default()));
+    assert_eq!(table.load(&c, false), Load::Known);
+    assert_eq!(table.load(&of("d", 1), false), Load::Taken(Displaced::default()));
+    assert_eq!(table.load(&of("e", 1), false), Load::Full);
+    let Load::Taken(displaced) = table.load(&of("e", 1), true) else { panic!("others make room") };
     let evicted = displaced.evicted[0].id;
-    assert_eq!(table.load(Arc::new(table_object(evicted)), true), Load::Known, "evicted before");
+    assert_eq!(table.load(&table_object(evicted), true), Load::Known, "evicted before");
     // What was read already is not awaited, and what left since does not come back.
     table.loaded_below(ObjectId(u128::MAX));
     assert!(!table.awaits(a.id));
-    assert_eq!(table.load(of("f", 1), true), Load::Known);
+    assert_eq!(table.load(&of("f", 1), true), Load::Known);
     table.end_loading();
     assert!(!table.is_loading());
-    assert_eq!(table.load(of("g", 1), true), Load::Known);
+    assert_eq!(table.load(&of("g", 1), true), Load::Known);
 }
 
 fn table_object(id: ObjectId) -> StoredObject {
@@ -234,7 +234,7 @@ fn given_up_is_as_if_all_were_purged() {
     table.begin_loading();
     table.give_up_loading();
     assert!(table.is_loading() && table.gave_up_loading());
-    assert_eq!(table.load(Arc::new(object("a", 1, 1)), true), Load::Known);
+    assert_eq!(table.load(&object("a", 1, 1), true), Load::Known);
     table.end_loading();
     table.give_up_loading();
     assert!(!table.is_loading());

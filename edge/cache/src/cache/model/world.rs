@@ -342,7 +342,6 @@ impl World {
     }
 
     /// The pieces of a range with where they are from, or nothing where one is missing.
-    #[expect(clippy::type_complexity, reason = "read in one place")]
     fn assemble(
         &self,
         object: &StoredObject,

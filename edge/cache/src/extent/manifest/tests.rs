@@ -7,7 +7,8 @@ use super::*;
 const DISK: u128 = 3;
 
 fn change(n: u32) -> Change {
-    let entry = Entry::live(n.wrapping_mul(77), n % 70_000 + 1, n % 2 == 0, n % 3 == 0);
+    let entry =
+        Entry::live(n.wrapping_mul(77), n % 70_000 + 1, n.is_multiple_of(2), n.is_multiple_of(3));
     Change { slot: Slot(n), class: Class::FULL, entry }
 }
 

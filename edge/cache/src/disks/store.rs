@@ -1,0 +1,221 @@
+//! The disks as one store: which of them is asked, and what each of them adds.
+
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+};
+
+use bytes::Bytes;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use tokio::time::timeout;
+
+use super::{
+    CLOSE, Disks, Inner,
+    member::{self, Live, Member, plus},
+    rendezvous,
+};
+use crate::{
+    chunk::{Chunk, ChunkKey, ObjectId},
+    store::{Admission, ChunkStore, Page, Pinning, StoreStats, Verdict},
+};
+
+impl Inner {
+    /// The disks in use, in the order in which they are asked for a chunk.
+    fn ranked(&self, key: &ChunkKey) -> Vec<(usize, Arc<Live>)> {
+        let online = self.online().map(|(index, _, live)| (index, live));
+        let of = |(index, live): &(usize, Arc<Live>)| (live.id, self.members[*index].size);
+        rendezvous::order(rendezvous::point(key), online, of)
+    }
+
+    fn online(&self) -> impl Iterator<Item = (usize, &Member, Arc<Live>)> {
+        let members = self.members.iter().enumerate();
+        members.filter_map(|(index, member)| Some((index, member, member.live()?)))
+    }
+
+    /// A call to the best disk that has the chunk. `None` where none has it, or the disk does
+    /// not give it. It runs to its end or to the deadline also when nobody waits any more:
+    /// how a disk does is learned from those who gave up, too.
+    async fn of_holder<T: Send + 'static>(
+        self: &Arc<Self>,
+        key: &ChunkKey,
+        call: impl for<'a> Fn(&'a dyn ChunkStore, &'a ChunkKey) -> BoxFuture<'a, Option<T>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Option<T> {
+        let mut ranked = self.ranked(key).into_iter();
+        let (index, live) = ranked.find(|(_, live)| live.store.contains(key))?;
+        let (inner, key) = (Arc::clone(self), *key);
+        let called = self.handle.spawn(async move {
+            let found = inner.members[index].call(true, call(&*live.store, &key)).await.flatten();
+            if found.is_none() {
+                // Not there after all, rotten, or a call that failed. A place that cannot be
+                // read would fail each reader anew; the next fill writes the chunk elsewhere.
+                live.store.remove(&key);
+                inner.nudge.notify_one();
+            }
+            found
+        });
+        called.await.ok().flatten()
+    }
+}
+
+impl ChunkStore for Disks {
+    fn read<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Chunk>> {
+        self.inner.of_holder(key, |store, key| store.read(key)).boxed()
+    }
+
+    fn read_part<'a>(
+        &'a self,
+        key: &'a ChunkKey,
+        part: Range<u32>,
+    ) -> BoxFuture<'a, Option<Bytes>> {
+        self.inner.of_holder(key, move |store, key| store.read_part(key, part.clone())).boxed()
+    }
+
+    fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission {
+        for (index, live) in self.inner.ranked(&key) {
+            if live.full.load(Ordering::Relaxed) {
+                continue;
+            }
+            match live.store.offer(key, chunk.clone()) {
+                Admission::Unavailable => self.inner.nudge.notify_one(),
+                Admission::Busy => {
+                    self.inner.members[index].busy.store(true, Ordering::Relaxed);
+                    return Admission::Busy;
+                }
+                Admission::Accepted => return Admission::Accepted,
+            }
+        }
+        self.inner.refused_chunks.fetch_add(1, Ordering::Relaxed);
+        self.inner.refused_bytes.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
+        Admission::Unavailable
+    }
+
+    fn remove(&self, key: &ChunkKey) {
+        for member in &self.inner.members {
+            member.remove(key);
+        }
+    }
+
+    fn contains(&self, key: &ChunkKey) -> bool {
+        self.inner.online().any(|(_, _, live)| live.store.contains(key))
+    }
+
+    fn stats(&self) -> StoreStats {
+        let mut sum = StoreStats {
+            refused_chunks: self.inner.refused_chunks.load(Ordering::Relaxed),
+            refused_bytes: self.inner.refused_bytes.load(Ordering::Relaxed),
+            ..StoreStats::default()
+        };
+        for member in &self.inner.members {
+            let stats = member.stats();
+            member::add(&mut sum, &stats);
+            sum.chunks = plus(sum.chunks, stats.chunks);
+            sum.used_bytes = plus(sum.used_bytes, stats.used_bytes);
+            sum.pinned_bytes += stats.pinned_bytes;
+            sum.online |= stats.online;
+        }
+        sum
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        async move {
+            let online: Vec<_> = self.inner.online().collect();
+            let flushes =
+                online.iter().map(|(_, member, live)| member.call(false, live.store.flush()));
+            join_all(flushes).await;
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            self.watch.abort();
+            let now = self.inner.clock.unix_millis();
+            let online: Vec<_> = self.inner.online().collect();
+            let closes = online.iter().map(|(_, member, live)| async move {
+                let closed = timeout(CLOSE, live.store.close()).await;
+                if closed.is_err() {
+                    let disk = member.drive.path().display();
+                    tracing::warn!(%disk, "a disk did not close in time");
+                }
+                member.account(now);
+                member.drive.release();
+            });
+            join_all(closes).await;
+            let inner = Arc::clone(&self.inner);
+            let saved = self.inner.handle.spawn_blocking(move || {
+                inner.save_now();
+                *inner.writing.lock() = None;
+            });
+            drop(saved.await);
+        }
+        .boxed()
+    }
+
+    fn pin(&self, object: &ObjectId, generation: u64, chunks: Range<u32>) -> Pinning {
+        let (mut sum, mut done) = (None, Vec::new());
+        for (_, _, live) in self.inner.online() {
+            match live.store.pin(object, generation, chunks.clone()) {
+                Pinning::Pinned { chunks } => {
+                    sum = Some(sum.unwrap_or(0) + chunks);
+                    done.push(live);
+                }
+                Pinning::NoRoom => {
+                    for live in done {
+                        live.store.unpin(object, generation);
+                    }
+                    return Pinning::NoRoom;
+                }
+                Pinning::Unsupported => {}
+            }
+        }
+        sum.map_or(Pinning::Unsupported, |chunks| Pinning::Pinned { chunks })
+    }
+
+    fn unpin(&self, object: &ObjectId, generation: u64) -> bool {
+        let online = self.inner.online();
+        online.fold(false, |any, (_, _, live)| live.store.unpin(object, generation) | any)
+    }
+
+    fn list(&self, cursor: u64, max: usize) -> BoxFuture<'_, Option<Page>> {
+        async move {
+            // A store's own cursor is below 2^48; above it stands whose it is.
+            const OWN: u32 = 48;
+            let first = usize::try_from(cursor >> OWN).unwrap_or(usize::MAX);
+            let disk = |index: usize| (index as u64) << OWN;
+            for (index, member, live) in self.inner.online() {
+                if index < first {
+                    continue;
+                }
+                let own = if index == first { cursor & ((1 << OWN) - 1) } else { 0 };
+                // A disk that goes offline meanwhile has nothing more to list.
+                match member.call(false, live.store.list(own, max)).await {
+                    Some(Some(page)) => {
+                        let next = match page.next {
+                            Some(next) => Some(disk(index) | next),
+                            None => Some(disk(index + 1))
+                                .filter(|_| self.inner.online().any(|(other, _, _)| other > index)),
+                        };
+                        return Some(Page { chunks: page.chunks, next });
+                    }
+                    Some(None) => return None,
+                    None => {}
+                }
+            }
+            Some(Page::default())
+        }
+        .boxed()
+    }
+
+    fn verify<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Verdict> {
+        let verdict = self
+            .inner
+            .of_holder(key, |store, key| async move { Some(store.verify(key).await) }.boxed());
+        verdict.map(|verdict| verdict.unwrap_or(Verdict::Absent)).boxed()
+    }
+}
