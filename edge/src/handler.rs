@@ -212,7 +212,7 @@ impl Edge {
         let mut anew = ANEW;
         loop {
             let resolved = self.node.engine.resolve_by(ask, due).await;
-            let found = match resolved.map_err(Refusal::Upstream)? {
+            let found = match resolved.map_err(Refusal::from)? {
                 Answer::Object(found) => found,
                 Answer::Passed(Passed { response, fwd, reason }) => {
                     record.outcome = Outcome::Bypass;
@@ -250,7 +250,7 @@ impl Edge {
             Portion::NotModified => ResponseBody::empty(),
             Portion::Parts(several) => {
                 let opened = parts::open(engine, ask, found, &several.frame()).await;
-                let (body, tier, refilled) = opened.map_err(Refusal::Upstream)?;
+                let (body, tier, refilled) = opened.map_err(Refusal::from)?;
                 (story.tier, story.refilled) = (tier, refilled);
                 body
             }
@@ -260,7 +260,7 @@ impl Edge {
                     _ => (None, size),
                 };
                 let opened = engine.open(ask, found, range).await;
-                let reader = opened.map_err(Refusal::Upstream)?;
+                let reader = opened.map_err(Refusal::from)?;
                 (story.tier, story.refilled) = (reader.tier(), reader.refilled());
                 deliver::body(reader, length)
             }
@@ -299,20 +299,16 @@ impl Edge {
         use futures::StreamExt;
         let place = Place::of(lookup::key(admitted));
         let ask = lookup::ask(admitted, place.clone(), &head.headers);
-        let upstream = ask.upstream.id().to_owned();
         let body = Some(body).filter(|body| !body.is_empty()).map(|body| {
-            let pieces = body.into_stream().map(move |piece| {
-                piece.map_err(|error| UpstreamError::Protocol {
-                    upstream: upstream.clone(),
-                    reason: format!("the client's body: {error}"),
-                })
+            let pieces = body.into_stream().map(|piece| {
+                piece.map_err(|error| UpstreamError::ClientBody { reason: error.to_string() })
             });
             pieces.boxed()
         });
         // How long a request with a body takes is its client's to say.
         let due = body.is_none().then(|| Instant::now() + ask.policy.deadline);
         let sent = self.node.engine.pass_by(&ask, head.method.clone(), body, due).await;
-        let response = sent.map_err(Refusal::Upstream)?;
+        let response = sent.map_err(Refusal::from)?;
         // RFC 9111 §4.4: what an unsafe method changed is not served from the cache.
         if freshness::invalidates(&head.method, response.status) {
             self.node.engine.purge(&place);

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use weir_config::{LogFormat, edge::EdgeConfig};
-use weir_config_lifecycle::{Clock, Shutdown, Signals, SystemClock};
+use weir_config_lifecycle::{Clock, Shutdown, Signals, SystemClock, heap};
 use weir_config_telemetry::logging::{self, Logging};
 use weir_edge::{
     assemble,
@@ -26,13 +26,14 @@ struct Args {
 }
 
 fn main() -> ExitCode {
+    heap::keep_small();
     let args = Args::parse();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let contents = Contents { now: args.check.then(|| clock.unix_seconds()) };
     let config = match EdgeConfig::load_judged(&args.config, &contents) {
         Ok(config) => config,
         Err(report) => {
-            eprintln!("{report}");
+            logging::tell(report);
             return ExitCode::FAILURE;
         }
     };
@@ -44,14 +45,14 @@ fn main() -> ExitCode {
     let passed = match passed_by_systemd(pid.as_deref(), fds.as_deref()) {
         Ok(passed) => passed,
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            logging::tell(format_args!("error: {}", chain(&error)));
             return ExitCode::FAILURE;
         }
     };
     match serve(&config, passed, clock) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", chain(error.as_ref()));
+            logging::tell(format_args!("error: {}", chain(error.as_ref())));
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! An upstream that is watched: what it was asked, what it answered, how it is.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
@@ -83,6 +83,8 @@ impl Tally {
                 self.failed(format!("it answered {}", response.status));
             }
             Ok(_) => self.failing.store(false, Relaxed),
+            // A client's own fault says nothing of the upstream.
+            Err(UpstreamError::ClientBody { .. }) => {}
             Err(error) => self.failed(error.to_string()),
         }
     }
@@ -95,11 +97,23 @@ impl Upstream for Observed {
 
     fn send(
         &self,
-        request: UpstreamRequest,
+        mut request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
         async move {
             let started = Instant::now();
+            // An adapter tells of a body that it could not send; why, only the body knows.
+            let broke = Arc::new(OnceLock::new());
+            request.body = request.body.map(|body| {
+                let broke = Arc::clone(&broke);
+                let note = move |piece: &Result<_, UpstreamError>| {
+                    if let Err(error) = piece {
+                        let _only_the_first = broke.set(error.clone());
+                    }
+                };
+                body.inspect(note).boxed()
+            });
             let result = self.upstream.send(request).await;
+            let result = result.map_err(|error| broke.get().cloned().unwrap_or(error));
             self.tally.answered(self.id(), &result);
             let mut response = result?;
             // Only answers: a refused connection would make a dead origin look fast.
@@ -116,5 +130,71 @@ impl Upstream for Observed {
             Ok(response)
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::stream;
+    use http::{HeaderMap, Method};
+    use prometheus::{HistogramOpts, Opts};
+
+    use super::*;
+
+    /// Reads the body and says of one that breaks what an adapter can know.
+    #[derive(Debug)]
+    struct Reads;
+
+    impl Upstream for Reads {
+        fn id(&self) -> &'static str {
+            "reads"
+        }
+
+        fn send(
+            &self,
+            request: UpstreamRequest,
+        ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+            async move {
+                let mut body = request.body.expect("a body");
+                let refused = |reason: &str| UpstreamError::Refused {
+                    upstream: "reads".into(),
+                    reason: reason.into(),
+                };
+                while let Some(piece) = body.next().await {
+                    piece.map_err(|_| refused("error writing a body to connection"))?;
+                }
+                Err(refused("enough"))
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_breaks_off_is_not_the_upstreams_failure() {
+        let observed = Observed::new(
+            Arc::new(Reads),
+            "http",
+            IntCounter::new("received", "bytes").unwrap(),
+            IntCounterVec::new(Opts::new("codes", "of answers"), &["upstream", "code"]).unwrap(),
+            Histogram::with_opts(HistogramOpts::new("ttfb", "seconds")).unwrap(),
+        );
+        let send = |last: Result<Bytes, UpstreamError>| {
+            let pieces = stream::iter([Ok(Bytes::from_static(b"a")), last]);
+            observed.send(UpstreamRequest {
+                method: Method::POST,
+                path_and_query: "/".into(),
+                authority: None,
+                headers: HeaderMap::new(),
+                body: Some(pieces.boxed()),
+                deadline: std::time::Duration::from_secs(1),
+            })
+        };
+        let broken = UpstreamError::ClientBody { reason: "reset".into() };
+        assert!(matches!(send(Err(broken)).await, Err(UpstreamError::ClientBody { .. })));
+        assert!(!observed.tally.failing.load(Relaxed) && observed.tally.errors.load(Relaxed) == 0);
+        let whole = send(Ok(Bytes::from_static(b"b"))).await;
+        assert!(matches!(whole, Err(UpstreamError::Refused { .. })));
+        assert!(observed.tally.failing.load(Relaxed));
     }
 }

@@ -29,6 +29,10 @@ pub enum Refusal {
     Range { size: u64 },
     #[error("it is not in the cache, and only-if-cached forbids to fetch it")]
     OnlyIfCached,
+    #[error("the body of the request broke off or cannot be read: {0}")]
+    Body(String),
+    #[error("this server fetches as much at once as it may; ask again in a moment")]
+    Busy,
     #[error("the origin gave no usable answer")]
     Upstream(#[source] UpstreamError),
 }
@@ -38,6 +42,8 @@ pub enum Refusal {
 pub enum Fault {
     Client,
     Upstream,
+    /// Ours: too much to do.
+    Server,
 }
 
 impl Fault {
@@ -46,6 +52,17 @@ impl Fault {
         match self {
             Self::Client => "client",
             Self::Upstream => "upstream",
+            Self::Server => "server",
+        }
+    }
+}
+
+impl From<UpstreamError> for Refusal {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::ClientBody { reason } => Self::Body(reason),
+            UpstreamError::NoSlot => Self::Busy,
+            error => Self::Upstream(error),
         }
     }
 }
@@ -55,6 +72,7 @@ impl Refusal {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Upstream(_) => Fault::Upstream,
+            Self::Busy => Fault::Server,
             _ => Fault::Client,
         }
     }
@@ -63,7 +81,8 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoService { .. } => StatusCode::NOT_FOUND,
-            Self::BadPath(_) | Self::Ambiguous => StatusCode::BAD_REQUEST,
+            Self::BadPath(_) | Self::Ambiguous | Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TokenMissing | Self::Token(_) => StatusCode::FORBIDDEN,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -94,7 +113,8 @@ impl Refusal {
                 let methods = HeaderValue::from_static("GET, HEAD, OPTIONS");
                 headers.insert(header::ALLOW, methods);
             }
-            Self::Upstream(UpstreamError::Refused { .. } | UpstreamError::Status { .. }) => {
+            Self::Busy
+            | Self::Upstream(UpstreamError::Refused { .. } | UpstreamError::Status { .. }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -70,6 +70,23 @@ fn weir_edge(folder: &Path, toml: &str, check: bool) -> Output {
     command.current_dir(folder).env_remove("LISTEN_FDS").output().unwrap()
 }
 
+/// A log on a full file system ends neither a check nor a start with a panic.
+#[test]
+fn a_full_log_is_no_panic() {
+    for (check, key) in [(true, "nme"), (false, "nme"), (false, "name")] {
+        let folder = TempDir::new().unwrap();
+        let toml = sound(folder.path()).replacen("name", key, 1);
+        // A folder stands where the state file shall be.
+        fs::create_dir_all(folder.path().join("state/metadata.redb")).unwrap();
+        fs::write(folder.path().join("edge.toml"), toml).unwrap();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir-edge"));
+        command.args(["--config", "edge.toml"]).args(check.then_some("--check"));
+        command.current_dir(folder.path()).env_remove("LISTEN_FDS").stderr(full);
+        assert_eq!(command.status().unwrap().code(), Some(1), "{key}, check: {check}");
+    }
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }

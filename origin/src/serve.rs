@@ -76,7 +76,7 @@ pub async fn run(args: Args, log_filter: Option<&str>) -> ExitCode {
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             // The log may not have started, and a person reads this.
-            eprintln!("weir-origin: {}", start_error(&error));
+            logging::tell(format_args!("weir-origin: {}", start_error(&error)));
             ExitCode::FAILURE
         }
     }
@@ -86,7 +86,7 @@ fn check(args: &Args) -> ExitCode {
     match OriginConfig::load(&args.config) {
         Ok(_) => ExitCode::SUCCESS,
         Err(report) => {
-            eprintln!("{report}");
+            logging::tell(report);
             ExitCode::FAILURE
         }
     }

@@ -7,7 +7,7 @@ use super::house::HOUSE;
 /// Past this, look for the second concept.
 const LINES: usize = 500;
 /// Crates with unsafe code, each block under a reason of its own.
-const UNSAFE: [&str; 1] = ["weir-edge-transport"];
+const UNSAFE: [&str; 2] = ["weir-config-lifecycle", "weir-edge-transport"];
 /// Directories with a manifest that are no members: fuzz targets need a compiler of their own.
 const APART: [&str; 1] = ["edge/fuzz/libfuzzer/Cargo.toml"];
 

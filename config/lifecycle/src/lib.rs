@@ -1,6 +1,7 @@
-//! How a Weir process lives: clock, signals, drain and shutdown.
+//! How a Weir process lives: clock, heap, signals, drain and shutdown.
 
 pub mod clock;
+pub mod heap;
 mod readiness;
 mod shutdown;
 mod signals;

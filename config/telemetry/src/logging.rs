@@ -1,6 +1,6 @@
 //! The log of the process itself, on stderr.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use thiserror::Error;
 use tracing::Level;
@@ -40,7 +40,10 @@ pub enum LoggingError {
 /// # Errors
 /// When the filter is not understood, or the process logs already.
 pub fn init(logging: Logging<'_>) -> Result<(), LoggingError> {
-    let builder = fmt().with_env_filter(filter(logging)?).with_writer(io::stderr);
+    // A log that cannot be written (its file system is full) is no reason to panic: said about
+    // itself, it would go to the same place.
+    let builder = fmt().log_internal_errors(false);
+    let builder = builder.with_env_filter(filter(logging)?).with_writer(io::stderr);
     let started = if logging.json {
         // Fields at the top, so that a log shipper needs no path into them.
         builder.json().flatten_event(true).with_current_span(false).try_init()
@@ -48,6 +51,12 @@ pub fn init(logging: Logging<'_>) -> Result<(), LoggingError> {
         builder.with_ansi(io::stderr().is_terminal()).try_init()
     };
     started.map_err(|_| LoggingError::Twice)
+}
+
+/// Tells a person at the terminal. Unlike `eprintln!` it never panics, whatever has become of
+/// standard error.
+pub fn tell(what: impl std::fmt::Display) {
+    let _nowhere_else_to_say_so = writeln!(io::stderr(), "{what}");
 }
 
 fn filter(logging: Logging<'_>) -> Result<EnvFilter, LoggingError> {

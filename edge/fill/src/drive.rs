@@ -87,6 +87,8 @@ struct Opened {
     body: DownBody,
     /// Where the body must end; none when the upstream declared no length.
     end: Option<u64>,
+    /// Whether a chunk that is gone can be told to be of the same bytes when it comes again.
+    refillable: bool,
     /// What goes into the table when the body's size is known only at its end.
     late_object: Option<(StoredObject, Ticket)>,
 }
@@ -191,10 +193,7 @@ async fn slot(engine: &Engine, ask: &Ask) -> Result<OwnedSemaphorePermit, Upstre
     match tokio::time::timeout(ask.policy.deadline, slots.acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) => Err(late(ask)),
-        Err(_) => Err(UpstreamError::Refused {
-            upstream: ask.upstream.id().into(),
-            reason: "every fill slot is taken".into(),
-        }),
+        Err(_) => Err(UpstreamError::NoSlot),
     }
 }
 
@@ -269,6 +268,7 @@ fn open(
     if purged() {
         engine.cache.discard_generation(&ask.id, fill.generation, 0);
     }
+    let refillable = etag.is_some() && size.is_some();
     let body = watched(response.body, ask.upstream.id().into(), ask.policy.deadline);
     let body = match (etag, covers.end, size) {
         (Some(etag), Some(end), Some(size)) if end > covers.start => {
@@ -276,7 +276,7 @@ fn open(
         }
         _ => body,
     };
-    let opened = Opened { permit, ending, body, end: covers.end, late_object };
+    let opened = Opened { permit, ending, body, end: covers.end, refillable, late_object };
     (Head::Object(resolved), Some(opened))
 }
 
@@ -299,10 +299,10 @@ fn rest_of(ask: &Ask, etag: HeaderValue, at: u64, end: u64, size: u64) -> Resuma
 impl Opened {
     /// Brings the body to its end.
     async fn run(self) {
-        let Self { permit, ending, body, end, late_object } = self;
+        let Self { permit, ending, body, end, refillable, late_object } = self;
         let Ending { engine, ask, fill } = &ending;
         let start = u64::from(fill.first) * CHUNK_SIZE as u64;
-        let result = pour(engine, ask, fill, body, start, end).await;
+        let result = pour(engine, ask, fill, body, start, end, refillable).await;
         drop(permit);
         match &result {
             Ok(end) => {
@@ -348,10 +348,17 @@ async fn pour(
     body: DownBody,
     start: u64,
     end: Option<u64>,
+    refillable: bool,
 ) -> Result<u64, UpstreamError> {
     let keep = |(index, chunk): (u32, Chunk)| {
         let key = ChunkKey { object: ask.id, generation: fill.generation, index };
-        engine.cache.insert_chunk(key, chunk);
+        if refillable {
+            engine.cache.insert_chunk(key, chunk);
+        } else {
+            // Once gone it cannot be asked for again: a reader slower than its upstream finds it
+            // on disk, where there is one.
+            engine.cache.insert_kept(key, chunk);
+        }
     };
     let mut at = start;
     let mut batches = body.ready_chunks(BATCH);
@@ -442,7 +449,7 @@ async fn bring(engine: Arc<Engine>, ask: Ask, fill: Arc<BodyFill>, rest: Resumab
     let Ending { engine, ask, fill } = &ending;
     let (start, end) = (rest.at, rest.end);
     let result = match slot(engine, ask).await {
-        Ok(_permit) => pour(engine, ask, fill, resuming(None, rest), start, Some(end)).await,
+        Ok(_permit) => pour(engine, ask, fill, resuming(None, rest), start, Some(end), true).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &result {

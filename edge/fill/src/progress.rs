@@ -139,7 +139,9 @@ impl Progress {
                 Some((_, chunk)) if offset < chunk.data().len() => {
                     Seen::Piece(chunk.data().slice(offset..))
                 }
-                Some(_) => Seen::Ended(Ok(())),
+                // Behind the last chunk, sealed already: what is missing is the word that it was
+                // the last. It comes at once, and where it ended with it.
+                Some(_) => state.ended(),
                 None => Seen::InCache,
             };
         }
@@ -152,14 +154,18 @@ impl Progress {
                 from -= piece.len();
             }
         }
-        match &state.end {
-            Some(end) => Seen::Ended(end.clone().map(|_| ())),
-            None => Seen::Nothing,
-        }
+        state.ended()
     }
 }
 
 impl State {
+    fn ended(&self) -> Seen {
+        match &self.end {
+            Some(end) => Seen::Ended(end.clone().map(|_| ())),
+            None => Seen::Nothing,
+        }
+    }
+
     /// Small pieces are joined, each byte a few times at most, so that an upstream that drips
     /// makes neither a crowd of buffers nor a long way through them.
     fn push(&mut self, piece: Bytes) {

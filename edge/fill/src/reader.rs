@@ -242,3 +242,25 @@ pub(crate) fn place(at: u64) -> (u32, usize) {
     let offset = usize::try_from(at % chunk).expect("an offset in a chunk is small");
     (index, offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::progress::{Progress, Seen};
+
+    /// A reader behind the last, short chunk of a body of undeclared length waits for the word
+    /// that it was the last: an end told too early sends it to the cache, where it finds an
+    /// object that is shorter than it should be.
+    #[test]
+    fn behind_the_last_chunk_there_is_nothing_until_the_end_is_told() {
+        let progress = Progress::starting_at(0);
+        assert!(progress.append(Bytes::from_static(b"twelve bytes")).is_empty());
+        assert!(matches!(progress.see(0, 12), Seen::Nothing), "before it is sealed");
+        assert!(progress.seal_last().is_some());
+        assert!(matches!(progress.see(0, 11), Seen::Piece(piece) if piece == "s"));
+        assert!(matches!(progress.see(0, 12), Seen::Nothing), "sealed, and not ended");
+        progress.end(Ok(12));
+        assert!(matches!(progress.see(0, 12), Seen::Ended(Ok(()))));
+    }
+}

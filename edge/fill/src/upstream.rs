@@ -74,12 +74,21 @@ pub enum UpstreamError {
     Refused { upstream: String, reason: String },
     #[error("upstream {upstream} answered {status}")]
     Status { upstream: String, status: StatusCode },
+    /// The body that was to be sent on; says nothing of the upstream.
+    #[error("the client's body broke off: {reason}")]
+    ClientBody { reason: String },
+    /// As many fills are under way as may be; says nothing of the upstream.
+    #[error("every fill slot is taken")]
+    NoSlot,
 }
 
 impl UpstreamError {
     /// Whether another upstream, or the same one later, may well succeed.
     pub fn retryable(&self) -> bool {
-        !matches!(self, Self::Contradiction { .. } | Self::Overlong { .. })
+        !matches!(
+            self,
+            Self::Contradiction { .. } | Self::Overlong { .. } | Self::ClientBody { .. }
+        )
     }
 
     /// Whether bytes of the same response that already arrived are now in doubt: such a

@@ -140,7 +140,10 @@ pub(crate) fn plan(
     if let Some(record) = &record {
         (known_names, ids) = (selects(record).0, variants(record));
     }
-    if names.is_empty() {
+    // An error often comes from in front of what knows of variants and says nothing of them. One
+    // client's must not be everybody's: it takes its place among its fellows.
+    let among = record.is_some() && !object.status.is_success();
+    if names.is_empty() && !among {
         return Plan { ask: ask.at_url(), record: None, dropped: ids, lost };
     }
     // A response that varies on less than its fellows is looked up by what they vary on: more

@@ -82,6 +82,33 @@ async fn variants_collapse_each_for_itself() {
     }
 }
 
+/// What is not there in one language is there in the others, whatever the error says of `Vary`.
+#[tokio::test(start_paused = true)]
+async fn an_error_is_one_variants() {
+    let origin = Origin::new(|_, seen| {
+        let value = field(seen, "foo");
+        let mut reply = good(&of(&value), seen);
+        if value == "none" {
+            reply.status = http::StatusCode::NOT_FOUND;
+        } else {
+            reply.headers.insert(header::VARY, "Foo".parse().unwrap());
+        }
+        Ok(reply)
+    });
+    let world = World::new(origin);
+    for value in ["1", "2"] {
+        world.read_right(&foo(&world, value), &of(value)).await;
+    }
+    for _ in 0..2 {
+        let found = world.found(&foo(&world, "none")).await;
+        assert_eq!(found.object().status, http::StatusCode::NOT_FOUND);
+    }
+    for value in ["1", "2"] {
+        world.read_right(&foo(&world, value), &of(value)).await;
+    }
+    assert_eq!(world.origin.requests(), 3, "none of them was asked for again");
+}
+
 /// Who can choose a field's value must not fill the cache.
 #[tokio::test(start_paused = true)]
 async fn the_oldest_variant_goes() {
