@@ -20,6 +20,8 @@ fn name(error: &UpstreamError) -> String {
         UpstreamError::Protocol { .. } => "protocol".into(),
         UpstreamError::Refused { .. } => "refused".into(),
         UpstreamError::Status { status, .. } => format!("status {status}"),
+        UpstreamError::ClientBody { .. } => "client body".into(),
+        UpstreamError::NoSlot => "no slot".into(),
     }
 }
 
