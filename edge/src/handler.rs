@@ -110,6 +110,7 @@ impl Edge {
                 tracing::warn!(service = %admitted.service.id, path = %admitted.path, %error,
                                "no answer from upstream");
             }
+            Refusal::Busy | Refusal::Body(_) => record.outcome = Outcome::Error,
             Refusal::Token(reject) => self.node.metrics.token_rejected(*reject),
             Refusal::TokenMissing => self.node.metrics.token_missing(),
             _ => {}

@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "one call that sets a number in the allocator, nothing else")]
 
 /// Arenas of glibc's allocator. By default there are eight for each core, and each keeps what
-/// was freed in it: a storm of fills under a budget of 512 MiB peaked at 1.14 of it, at 0.99
-/// with two, at the same CPU time a byte.
+/// was freed in it: a storm of fills under a budget of 512 MiB (`bench fill-storm`) peaked at
+/// 1.14 of it, and at 0.99 with `MALLOC_ARENA_MAX=2`.
 const ARENAS: libc::c_int = 2;
 
 /// Keeps the number of heaps small, so that memory freed by one thread serves the others. Call

@@ -18,7 +18,7 @@ use crate::{
     ram::Ram,
     reads::Reads,
     state::{self, Opener, State, StateStats},
-    store::{ChunkStore, StoreStats},
+    store::{Admission, ChunkStore, OFFERS_MAX, StoreStats},
     table::{Cursor, Gone, Listing, Load, Sort, Table},
 };
 
@@ -324,6 +324,22 @@ impl Cache {
         if let Some(store) = &self.store {
             // What it refuses it counts; the chunk can be fetched again.
             let _ = store.offer(key, chunk.clone());
+        }
+        self.ram.insert(key, chunk, true);
+    }
+
+    /// The same for a chunk that cannot be fetched again: waits for room where the store has
+    /// none at the moment. A store that is full or offline is not waited for.
+    pub async fn insert_for_good(&self, key: ChunkKey, chunk: Chunk) {
+        if let Some(store) = &self.store {
+            // On disk before RAM: it must not leave the one before it is in the other.
+            // Others may take the room first.
+            for _ in 0..OFFERS_MAX {
+                if store.offer(key, chunk.clone()) != Admission::Busy {
+                    break;
+                }
+                store.flush().await;
+            }
         }
         self.ram.insert(key, chunk, true);
     }

@@ -99,6 +99,9 @@ pub enum StoreOpenError {
     },
 }
 
+/// How often a busy store is offered a chunk that cannot be fetched again.
+pub(crate) const OFFERS_MAX: usize = 16;
+
 /// What a store did with a chunk it was offered. A refused chunk is only not kept: it can be
 /// fetched again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

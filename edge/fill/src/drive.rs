@@ -350,13 +350,17 @@ async fn pour(
     end: Option<u64>,
     refillable: bool,
 ) -> Result<u64, UpstreamError> {
-    let keep = |(index, chunk): (u32, Chunk)| {
+    let keep = async |(index, chunk): (u32, Chunk)| {
         let key = ChunkKey { object: ask.id, generation: fill.generation, index };
         if refillable {
-            engine.cache.insert_chunk(key, chunk);
-        } else {
-            // Once gone it cannot be asked for again: a reader slower than its upstream finds it
-            // on disk, where there is one.
+            return engine.cache.insert_chunk(key, chunk);
+        }
+        // Once gone it cannot be asked for again: a reader slower than its upstream finds it on
+        // disk, where there is one, and the upstream is read as fast as that takes it. Those who
+        // follow closely need not wait for the disk.
+        fill.progress.wake();
+        let kept = engine.cache.insert_for_good(key, chunk.clone());
+        if tokio::time::timeout(ask.policy.deadline, kept).await.is_err() {
             engine.cache.insert_kept(key, chunk);
         }
     };
@@ -378,7 +382,9 @@ async fn pour(
                 let expected = end.unwrap_or(judge::OBJECT_MAX);
                 return Err(UpstreamError::Overlong { upstream, expected });
             }
-            fill.progress.append(piece).into_iter().for_each(keep);
+            for sealed in fill.progress.append(piece) {
+                keep(sealed).await;
+            }
         }
         fill.progress.wake();
     }
@@ -390,7 +396,9 @@ async fn pour(
             reason: "the body ended".into(),
         });
     }
-    fill.progress.seal_last().into_iter().for_each(keep);
+    if let Some(sealed) = fill.progress.seal_last() {
+        keep(sealed).await;
+    }
     engine.counters.filled.fetch_add(1, Ordering::Relaxed);
     Ok(at)
 }

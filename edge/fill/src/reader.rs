@@ -249,6 +249,7 @@ mod tests {
 
     use crate::progress::{Progress, Seen};
 
+    // Here and not beside `Progress`, whose file is compiled again for the interleavings.
     /// A reader behind the last, short chunk of a body of undeclared length waits for the word
     /// that it was the last: an end told too early sends it to the cache, where it finds an
     /// object that is shorter than it should be.

@@ -23,6 +23,8 @@ struct Scripted {
     chunks: Mutex<HashMap<ChunkKey, Chunk>>,
     reads: AtomicUsize,
     let_through: Semaphore,
+    /// Flushes until it takes anything.
+    busy: AtomicUsize,
 }
 
 impl Scripted {
@@ -31,6 +33,7 @@ impl Scripted {
             chunks: Mutex::default(),
             reads: AtomicUsize::new(0),
             let_through: Semaphore::new(let_through),
+            busy: AtomicUsize::new(0),
         })
     }
 }
@@ -45,6 +48,9 @@ impl ChunkStore for Scripted {
         .boxed()
     }
     fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission {
+        if self.busy.load(Ordering::SeqCst) > 0 {
+            return Admission::Busy;
+        }
         self.chunks.lock().insert(key, chunk);
         Admission::Accepted
     }
@@ -58,6 +64,8 @@ impl ChunkStore for Scripted {
         StoreStats::default()
     }
     fn flush(&self) -> BoxFuture<'_, ()> {
+        let less = |busy: usize| busy.checked_sub(1);
+        let _was_free = self.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
         async {}.boxed()
     }
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -307,4 +315,18 @@ async fn a_full_disk_under_the_state_file_costs_no_answer_and_nothing_later() {
     assert_eq!(cache.stats().objects, 101);
     assert!(cache.object(&ObjectId::of("before"), "before").is_some());
     assert!(cache.object(&ObjectId::of("purged"), "purged").is_none());
+}
+
+#[tokio::test]
+async fn what_cannot_be_fetched_again_waits_for_a_busy_store() {
+    for (flushes, kept) in [(0, true), (3, true), (1_000, false)] {
+        let store = Scripted::new(1);
+        store.busy.store(flushes, Ordering::SeqCst);
+        let config = CacheConfig { memory_bytes: 8 << 20, state: None, metadata_objects_max: 10 };
+        let cache = Cache::open_at(&config, Some(store.clone()), NOW).unwrap();
+        let key = ChunkKey { object: ObjectId(1), generation: 1, index: 0 };
+        cache.insert_for_good(key, Chunk::seal(Bytes::from_static(b"once"))).await;
+        assert_eq!(store.contains(&key), kept, "{flushes}");
+        assert!(cache.ram_chunk(&key).is_some(), "{flushes}");
+    }
 }
