@@ -102,6 +102,8 @@ struct Gauges {
     disk_bytes: IntGaugeVec,
     disk_reads: IntCounterVec,
     disk_read_bytes: IntCounterVec,
+    disk_parts: IntCounterVec,
+    disk_device_read: IntCounterVec,
     disk_errors: IntCounterVec,
     disk_written: IntCounterVec,
     evictions: IntCounterVec,
@@ -176,6 +178,8 @@ impl Metrics {
                 disk_bytes: registry.gauges(&families::DISK_BYTES),
                 disk_reads: registry.counters(&families::DISK_READS),
                 disk_read_bytes: registry.counters(&families::DISK_READ_BYTES),
+                disk_parts: registry.counters(&families::DISK_PART_READS),
+                disk_device_read: registry.counters(&families::DISK_DEVICE_READ_BYTES),
                 disk_errors: registry.counters(&families::DISK_ERRORS),
                 disk_written: registry.counters(&families::DISK_WRITTEN_BYTES),
                 evictions: registry.counters(&families::CACHE_EVICTIONS),
@@ -345,6 +349,8 @@ impl Gauges {
         count(&self.disk_written, stats.device_written_bytes);
         count(&self.disk_read_bytes, stats.read_bytes);
         count(&self.disk_reads, stats.read_hits);
+        count(&self.disk_parts, stats.read_parts);
+        count(&self.disk_device_read, stats.device_read_bytes);
         let failures =
             [("call", stats.io_errors), ("overdue", disk.overdue), ("lost", stats.lost_chunks)];
         for (op, failed) in failures {

@@ -79,6 +79,10 @@ pub mod edge {
             "Chunk bytes read from disks.";
         DISK_READS = Kind::Counter, "edge_disk_reads_total" ["disk"]
             "Chunks read from disks.";
+        DISK_PART_READS = Kind::Counter, "edge_disk_part_reads_total" ["disk"]
+            "Reads among these that brought a part of a chunk only.";
+        DISK_DEVICE_READ_BYTES = Kind::Counter, "edge_disk_device_read_bytes_total" ["disk"]
+            "Bytes that disks were read for them, heads and rounding included.";
         DISK_ERRORS = Kind::Counter, "edge_disk_errors_total" ["disk", "op"]
             "Failures of disks: `op` call, overdue (a read given up), lost (a chunk not written).";
         DISK_WRITTEN_BYTES = Kind::Counter, "edge_disk_written_bytes_total" ["disk"]

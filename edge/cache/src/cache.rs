@@ -8,6 +8,10 @@ use std::{
     },
 };
 
+pub mod keep;
+mod stats;
+
+pub use self::stats::{CacheStats, Purged, TierStats};
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId, chunks_of},
     disks::point,
@@ -17,8 +21,8 @@ use crate::{
     purge::{Ledger, guard, sweep::Counts},
     ram::Ram,
     reads::Reads,
-    state::{self, Opener, State, StateStats},
-    store::{Admission, ChunkStore, OFFERS_MAX, StoreStats},
+    state::{self, Opener, State},
+    store::{Admission, ChunkStore, OFFERS_MAX},
     table::{Cursor, Gone, Listing, Load, Sort, Table},
 };
 
@@ -63,61 +67,6 @@ pub enum Tier {
     Disk,
 }
 
-/// What was taken away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Purged {
-    /// Objects.
-    pub objects: u64,
-    /// Their body bytes, whether they were in the cache or not.
-    pub bytes: u64,
-}
-
-/// Counters of one tier since start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TierStats {
-    /// Lookups that found their chunk.
-    pub hits: u64,
-    /// Lookups that did not.
-    pub misses: u64,
-    /// Chunks pushed out by others.
-    pub evictions: u64,
-}
-
-/// What a cache holds and did since start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CacheStats {
-    /// Objects in the metadata table.
-    pub objects: u64,
-    /// Body bytes of these, whether their chunks are there or not.
-    pub object_bytes: u64,
-    /// Objects pushed out of the table by others.
-    pub objects_evicted: u64,
-    /// Objects that the table may hold.
-    pub objects_max: u64,
-    /// Objects that are pinned.
-    pub objects_pinned: u64,
-    /// RAM of the metadata table.
-    pub metadata_bytes: u64,
-    /// RAM tier: bytes held.
-    pub ram_used_bytes: u64,
-    /// RAM tier: chunks held.
-    pub ram_chunks: u64,
-    /// RAM tier: chunk bytes put into it since start.
-    pub ram_written_bytes: u64,
-    /// RAM tier: bytes it may hold.
-    pub ram_capacity_bytes: u64,
-    /// RAM tier.
-    pub ram: TierStats,
-    /// Disk tier; evictions are the store's business and not counted here.
-    pub disk: TierStats,
-    /// Chunk bytes that came for the first time and were not offered to the store.
-    pub not_admitted_bytes: u64,
-    /// The store's own counters; `None` without a disk tier.
-    pub store: Option<StoreStats>,
-    /// The state file; `None` without one.
-    pub state: Option<StateStats>,
-}
-
 /// Objects and their chunks. Share it in an `Arc`; every method may be called from any
 /// thread.
 #[derive(Debug)]
@@ -128,13 +77,14 @@ pub struct Cache {
     pub(crate) store: Option<Arc<dyn ChunkStore>>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) swept: Counts,
-    reads: Reads,
-    disk_hits: AtomicU64,
-    disk_misses: AtomicU64,
+    pub(crate) reads: Reads,
+    pub(crate) disk_hits: AtomicU64,
+    pub(crate) disk_misses: AtomicU64,
     generations: Arc<Generations>,
     /// None lets everything onto the disks.
     doorkeeper: Option<Doorkeeper>,
     not_admitted: AtomicU64,
+    wishes: Arc<keep::Wishes>,
 }
 
 impl Cache {
@@ -179,6 +129,7 @@ impl Cache {
             generations,
             doorkeeper: None,
             not_admitted: AtomicU64::new(0),
+            wishes: Arc::default(),
         })
     }
 
@@ -203,6 +154,10 @@ impl Cache {
     /// (its epoch, see [`Cache::begin`]). Chunks of a replaced generation become unreachable
     /// and leave RAM.
     pub fn put_object(&self, object: StoredObject) -> Arc<StoredObject> {
+        if self.table.awaits(object.id) && !self.table.contains(object.id) {
+            // It may be pinned there.
+            self.recall(&object.id);
+        }
         let (object, displaced) = guard::put(&self.ledger, &*self.table, object);
         let Some(displaced) = displaced else { return object };
         self.mark(&object.id);
@@ -214,6 +169,7 @@ impl Cache {
             self.forget_ram(old.id, old.generation, old.size);
         }
         self.forget_evicted(&displaced.evicted);
+        self.came(&object);
         object
     }
 
@@ -225,30 +181,11 @@ impl Cache {
         Some(object)
     }
 
-    /// Pins the object of this id, or unpins it: eviction passes it by, in the table and, as
-    /// far as the store can, its chunks of this generation on disk. A new
-    /// generation is pinned in its place; a purge still takes it. False when it is not there, or half of its shard of the table
-    /// is pinned. The table forgets pins at a restart: whoever pins does so again.
-    pub fn pin(&self, id: &ObjectId, pinned: bool) -> bool {
-        let Some(object) = self.known(id, |table| table.peek(*id)) else { return false };
-        if !self.table.pin(*id, pinned) {
-            return false;
-        }
-        if let Some(store) = &self.store {
-            // A store that cannot pin, or has no room for pins, treats the chunks as any others.
-            if pinned {
-                let _ = store.pin(id, object.generation, 0..object.chunks());
-            } else {
-                store.unpin(id, object.generation);
-            }
-        }
-        true
-    }
-
-    /// Says what time it is, Unix milliseconds: reads are noted with it. Once a second is
-    /// enough.
+    /// Says what time it is, Unix milliseconds: reads are noted with it, and pins end. Once a
+    /// second is enough.
     pub fn tick(&self, unix_millis: u64) {
         self.table.tick(u32::try_from(unix_millis / 1000).unwrap_or(u32::MAX));
+        self.end_pins();
     }
 
     /// Resolves when all that the state file knew is in the table. Nobody needs to wait for it
@@ -293,25 +230,11 @@ impl Cache {
         self.ram.get(key)
     }
 
-    /// A chunk from disk, verified and brought into RAM. Concurrent reads of one chunk are
-    /// one read. Runs on any runtime; the store has its own.
-    pub async fn disk_chunk(&self, key: &ChunkKey) -> Option<Chunk> {
-        let store = self.store.as_ref()?;
-        let (ram, landing) = (self.ram.clone(), *key);
-        let read = self.reads.read(*key, store, move |chunk| {
-            ram.insert(landing, chunk.clone(), true);
-        });
-        let chunk = read.await;
-        let counter = if chunk.is_some() { &self.disk_hits } else { &self.disk_misses };
-        counter.fetch_add(1, Ordering::Relaxed);
-        chunk
-    }
-
     /// Puts a chunk that somebody asked for into RAM, and offers it to the store where it was
     /// asked for before.
     pub fn insert_chunk(&self, key: ChunkKey, chunk: Chunk) {
         let admitted = self.doorkeeper.as_ref().is_none_or(|known| known.seen(point(&key)));
-        if admitted {
+        if admitted || self.is_kept(&key.object) {
             return self.insert_kept(key, chunk);
         }
         self.not_admitted.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
@@ -355,7 +278,11 @@ impl Cache {
     /// Undoes a fill that turned out wrong: removes the object if it is of this generation,
     /// and the first `chunks` chunks of it from every tier.
     pub fn discard_generation(&self, id: &ObjectId, generation: u64, chunks: u32) {
-        self.take_object(id, |object| object.generation == generation);
+        let pin = self.table.pin_of(*id);
+        let object = self.take_object(id, |object| object.generation == generation);
+        if let (Some(object), Some(pin)) = (object, pin) {
+            self.await_again(&object, pin);
+        }
         self.discard_chunks(id, generation, 0..chunks);
     }
 
@@ -377,41 +304,19 @@ impl Cache {
         Some(Purged { objects: 1, bytes: object.size })
     }
 
-    /// Counters now.
-    pub fn stats(&self) -> CacheStats {
-        CacheStats {
-            objects: self.table.len() as u64,
-            object_bytes: self.table.bytes(),
-            objects_evicted: self.table.evicted(),
-            objects_max: self.table.objects_max(),
-            objects_pinned: self.table.pinned(),
-            metadata_bytes: self.table.ram_bytes(),
-            ram_used_bytes: self.ram.used_bytes(),
-            ram_chunks: self.ram.chunks(),
-            ram_written_bytes: self.ram.written_bytes(),
-            ram_capacity_bytes: self.ram.capacity_bytes(),
-            ram: TierStats {
-                hits: self.ram.hits(),
-                misses: self.ram.misses(),
-                evictions: self.ram.evictions(),
-            },
-            disk: TierStats {
-                hits: self.disk_hits.load(Ordering::Relaxed),
-                misses: self.disk_misses.load(Ordering::Relaxed),
-                evictions: 0,
-            },
-            not_admitted_bytes: self.not_admitted.load(Ordering::Relaxed),
-            store: self.store.as_ref().map(|store| store.stats()),
-            state: self.state.as_ref().map(State::stats),
-        }
-    }
-
     /// Resolves when every chunk accepted so far is on its disk and all metadata so far is
     /// durable, or could not be written (see [`StateStats::errors`]).
     pub async fn flush(&self) {
         if let Some(store) = &self.store {
             store.flush().await;
         }
+        if let Some(state) = &self.state {
+            state.flush().await;
+        }
+    }
+
+    /// Resolves when all metadata so far is durable, or could not be written.
+    pub async fn flush_metadata(&self) {
         if let Some(state) = &self.state {
             state.flush().await;
         }
@@ -455,8 +360,9 @@ impl Cache {
         if !self.table.awaits(*id) {
             return;
         }
-        let Some(object) = self.state.as_ref().and_then(|state| state.recall(*id)) else { return };
-        if let Load::Taken(displaced) = self.table.load(&object, true) {
+        let recalled = self.state.as_ref().and_then(|state| state.recall(*id));
+        let Some((object, pin)) = recalled else { return };
+        if let Load::Taken(displaced) = self.table.load(&object, pin, true) {
             self.forget_evicted(&displaced.evicted);
         }
     }
@@ -471,7 +377,11 @@ impl Cache {
         if awaited && !self.table.contains(*id) {
             self.recall(id);
         }
+        let pinned = self.table.is_pinned(*id);
         let object = self.table.remove_if(*id, condition);
+        if let Some(object) = object.as_ref().filter(|_| pinned) {
+            self.unpinned(id, object.generation);
+        }
         if object.is_some() || (awaited && !self.table.contains(*id)) {
             self.mark(id);
         }
@@ -480,6 +390,9 @@ impl Cache {
 
     fn forget_evicted(&self, evicted: &[Gone]) {
         for old in evicted {
+            if old.pinned {
+                self.unpinned(&old.id, old.generation);
+            }
             self.mark(&old.id);
             self.forget_ram(old.id, old.generation, old.size);
         }

@@ -59,6 +59,11 @@ pub(crate) fn held_bytes() -> u64 {
     HELD.load(Ordering::Relaxed)
 }
 
+/// Counts a part of a chunk that was read alone with the chunks that are held.
+pub(crate) fn counted(part: Bytes) -> Bytes {
+    Counted::bytes(part)
+}
+
 /// Bytes that are counted until the last slice of them is dropped.
 struct Counted(Bytes);
 

@@ -344,10 +344,7 @@ impl ChunkStore for FoyerStore {
                 .map_or(0, |engine| engine.statistics().disk_write_bytes() as u64),
             online: get_online(&self.inner),
             // foyer evicts whole blocks and tells nobody what was in them.
-            chunks: None,
-            used_bytes: None,
-            evicted_chunks: None,
-            pinned_bytes: 0,
+            ..StoreStats::default()
         }
     }
 

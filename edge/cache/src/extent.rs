@@ -89,6 +89,7 @@ struct Counts {
     lost_chunks: AtomicU64,
     read_hits: AtomicU64,
     read_misses: AtomicU64,
+    read_parts: AtomicU64,
     read_bytes: AtomicU64,
     checksum_failures: AtomicU64,
 }
@@ -306,6 +307,7 @@ impl ChunkStore for ExtentStore {
                 }
             };
             self.inner.counts.read(found.as_ref().map(Bytes::len));
+            self.inner.counts.read_parts.fetch_add(found.is_some().into(), Ordering::Relaxed);
             found
         }
         .boxed()
@@ -352,7 +354,9 @@ impl ChunkStore for ExtentStore {
             lost_chunks: get(&counts.lost_chunks),
             read_hits: get(&counts.read_hits),
             read_misses: get(&counts.read_misses),
+            read_parts: get(&counts.read_parts),
             read_bytes: get(&counts.read_bytes),
+            device_read_bytes: get(&self.inner.device.read),
             checksum_failures: get(&counts.checksum_failures),
             io_errors: self.inner.device.health().errors,
             device_written_bytes: get(&self.inner.device.written),

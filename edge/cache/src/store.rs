@@ -134,8 +134,12 @@ pub struct StoreStats {
     pub read_hits: u64,
     /// Reads that did not.
     pub read_misses: u64,
+    /// Reads that returned a part of a chunk and left the rest where it was.
+    pub read_parts: u64,
     /// Bytes returned by reads.
     pub read_bytes: u64,
+    /// Bytes read from the device for them, its own overhead included.
+    pub device_read_bytes: u64,
     /// Chunks that were found and did not verify; their readers got a miss.
     pub checksum_failures: u64,
     /// Reads and writes that the device failed.

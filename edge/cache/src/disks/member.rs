@@ -285,7 +285,9 @@ pub(super) fn add(sum: &mut StoreStats, more: &StoreStats) {
     sum.lost_chunks += more.lost_chunks;
     sum.read_hits += more.read_hits;
     sum.read_misses += more.read_misses;
+    sum.read_parts += more.read_parts;
     sum.read_bytes += more.read_bytes;
+    sum.device_read_bytes += more.device_read_bytes;
     sum.checksum_failures += more.checksum_failures;
     sum.io_errors += more.io_errors;
     sum.device_written_bytes += more.device_written_bytes;

@@ -254,6 +254,8 @@ pub(super) struct Device {
     path: PathBuf,
     pub(super) media: Box<dyn Media>,
     pub(super) written: AtomicU64,
+    /// Bytes of the data file that were read.
+    pub(super) read: AtomicU64,
     errors: AtomicU64,
     in_a_row: AtomicU32,
     last: Mutex<Option<String>>,
@@ -266,6 +268,7 @@ impl Device {
             path,
             media,
             written: AtomicU64::new(0),
+            read: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             in_a_row: AtomicU32::new(0),
             last: Mutex::new(None),

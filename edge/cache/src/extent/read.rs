@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Inner,
-    geometry::{Slot, head_bytes},
+    geometry::{PAGE, Slot, head_bytes},
     manifest::Change,
     media::Way,
     record::{self, Head, fingerprint},
@@ -123,7 +123,14 @@ impl Inner {
 
     /// Bytes of the data file; `None` when the device failed.
     fn bytes(&self, at: u64, length: usize, way: Way) -> Option<Bytes> {
-        self.device.note("read a chunk", self.device.media.read(at, length, way))
+        let read = self.device.note("read a chunk", self.device.media.read(at, length, way))?;
+        // Past the page cache there are pages only.
+        let bytes = match way {
+            Way::Cached => read.len() as u64,
+            Way::Direct => (at + read.len() as u64).next_multiple_of(PAGE) - at / PAGE * PAGE,
+        };
+        self.device.read.fetch_add(bytes, Ordering::Relaxed);
+        Some(read)
     }
 
     /// Reads the heads of what lies in some slots.

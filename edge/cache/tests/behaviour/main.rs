@@ -5,6 +5,7 @@
 mod conformance;
 mod disk;
 mod kill;
+mod parts;
 mod purge;
 mod state;
 mod support;
