@@ -22,9 +22,10 @@ enum Layer {
     Bench,
 }
 
-const LAYERS: [(&str, Layer); 24] = [
+const LAYERS: [(&str, Layer); 25] = [
     ("weir-config-units", Layer::Pure),
     ("weir-edge-freshness", Layer::Pure),
+    ("weir-edge-playlist", Layer::Pure),
     ("weir-edge-token", Layer::Pure),
     ("weir-origin-media", Layer::Pure),
     ("weir-config", Layer::Port),
@@ -50,7 +51,7 @@ const LAYERS: [(&str, Layer); 24] = [
 ];
 
 /// Of these, only the crates beside them may name the library; benches may name anything.
-const ALONE: [(&str, &[&str]); 16] = [
+const ALONE: [(&str, &[&str]); 17] = [
     ("aws-config", &["weir-origin-s3"]),
     ("aws-sdk-s3", &["weir-origin-s3"]),
     ("foyer", &["weir-edge-cache"]),
@@ -60,6 +61,7 @@ const ALONE: [(&str, &[&str]); 16] = [
     ("hyper", &["weir-edge-http"]),
     ("hyper-util", &["weir-edge-http"]),
     ("maxminddb", &["weir-steering-geo"]),
+    ("quick-xml", &["weir-edge-playlist"]),
     ("quinn", &["weir-edge-transport", "weir-edge-http"]),
     ("quinn-proto", &["weir-edge-transport", "weir-edge-http"]),
     ("redb", &["weir-edge-cache"]),
