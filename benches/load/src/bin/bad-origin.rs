@@ -11,7 +11,7 @@ use weir_benches_load::{
         CampaignError, Edge, Figures, Options, Place, Settings,
         fault::{self, Outcome, Target},
         naive::Naive,
-        network,
+        program,
     },
 };
 use weir_benches_testbed::{Origin, seeded::Kind};
@@ -45,21 +45,7 @@ fn one(text: &str) -> Result<(Kind, u64), String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let network = network::enter();
-    println!("{network:?}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(&arguments)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("bad-origin: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::run("bad-origin", 0, |_| run(&arguments))
 }
 
 /// The edge, over TLS in all its protocols.

@@ -8,7 +8,7 @@ use weir_benches_load::campaign::{
     CampaignError, Figures, Options, Place,
     ats::{self, Ats},
     process::{Process, free_address, status_of},
-    sibling,
+    program, sibling,
     suite::{AllowList, Kind, Origin, Outcome, count},
 };
 
@@ -28,14 +28,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("cache-tests: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::ended("cache-tests", run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<bool, CampaignError> {

@@ -12,7 +12,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 use weir_benches_content::{Content, Expected};
 use weir_benches_load::{
     Connection, Exchange, Protocol,
-    campaign::{CampaignError, Edge, Figures, Options, Place, Settings, figures::median, network},
+    campaign::{CampaignError, Edge, Figures, Options, Place, Settings, figures::median, program},
     connection::Ask,
 };
 use weir_benches_testbed::{Act, Origin};
@@ -26,21 +26,7 @@ const OVER: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let network = network::enter();
-    println!("{network:?}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(&options)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("collapse: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::run("collapse", 0, |_| run(&options))
 }
 
 /// What one cold object came to.

@@ -16,7 +16,7 @@ use weir_benches_load::{
         CampaignError, Edge, Figures, Options, Place, Settings,
         admin::Operator,
         loops::{self, Loop},
-        network,
+        program,
     },
     run,
 };
@@ -40,24 +40,9 @@ const LOOK: Duration = Duration::from_millis(5);
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Err(why) = loops::enter() {
-        println!("disk-death: skipped, no figure was made: {why}");
-        return ExitCode::SUCCESS;
+        return program::skipped("disk-death", &why);
     }
-    println!("{:?}", network::enter());
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(campaign(&options)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("disk-death: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::run("disk-death", 2, |_| campaign(&options))
 }
 
 async fn campaign(options: &Options) -> Result<bool, CampaignError> {

@@ -16,11 +16,13 @@ use weir_benches_content::{Content, Expected, Verdict};
 use weir_benches_load::{
     Connection, Protocol, Server,
     campaign::{
-        CampaignError, Edge, Figures, Options, Place, Settings, cpu, device,
+        CampaignError, Edge, Figures, Options, Place, Settings, cpu,
+        device::Traffic,
         figures::median,
         group::Group,
-        network,
+        network::Network,
         nginx::{self, Aio, Nginx},
+        program,
     },
     connection::Ask,
 };
@@ -51,22 +53,7 @@ const FROM_DEVICE: f64 = 0.5;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let network = network::enter();
-    println!("{network:?}");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(measure(&options, &network)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("disk-hot: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::run("disk-hot", 1, |network| measure(&options, network))
 }
 
 /// A server under measurement.
@@ -89,7 +76,7 @@ struct Cost {
     rate: f64,
 }
 
-async fn measure(options: &Options, network: &network::Network) -> Result<bool, CampaignError> {
+async fn measure(options: &Options, network: Network) -> Result<bool, CampaignError> {
     if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
         return Err(CampaignError::Unfit("server and clients need a core each".into()));
     }
@@ -218,7 +205,7 @@ impl Run<'_> {
             commands.push(command);
         }
         let asked = self.origin.all_requests();
-        let (used, read) = (cpu::of_tree(subject.id)?, device::read_by_tree(subject.id)?);
+        let (used, read) = (cpu::of_tree(subject.id)?, Traffic::of_tree(subject.id)?);
         let begun = Instant::now();
         let missing =
             |source| CampaignError::Tool { program: "h2load", package: "nghttp2-client", source };
@@ -238,7 +225,7 @@ impl Run<'_> {
         let took = begun.elapsed().as_secs_f64();
         let bytes = (each * CLIENTS as u64 * SIZE) as f64;
         let used = cpu::of_tree(subject.id)? - used;
-        let read = device::read_by_tree(subject.id)? - read;
+        let read = Traffic::of_tree(subject.id)?.since(read).read;
         let missed = (self.origin.all_requests() - asked) as f64;
         let cost = Cost {
             cpu: used.as_secs_f64() / bytes * 1e9,

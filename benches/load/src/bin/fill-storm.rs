@@ -18,7 +18,7 @@ use weir_benches_load::{
     campaign::{
         CampaignError, Edge, Figures, Options, Place, Settings,
         memory::{Resident, Watch},
-        network,
+        program,
     },
     connection::Ask,
 };
@@ -36,22 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let network = network::enter();
-    println!("{network:?}");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(&options)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("fill-storm: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::run("fill-storm", 2, |_| run(&options))
 }
 
 async fn run(options: &Options) -> Result<bool, CampaignError> {

@@ -10,8 +10,9 @@ use weir_benches_load::{
     campaign::{
         CampaignError, Edge, Figures, Options, Place, Settings, cpu,
         figures::median,
-        network,
+        network::Network,
         nginx::{self, Nginx},
+        program,
     },
     cli, run,
 };
@@ -38,23 +39,8 @@ fn main() -> ExitCode {
         return cli::main(std::iter::once("weir-load".into()).chain(arguments));
     }
     let options = Options::parse();
-    let network = network::enter();
-    println!("{network:?}");
     // The origin only warms caches; it may share the client's core.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(measure(&options, &network)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("hot: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::run("hot", 1, |network| measure(&options, network))
 }
 
 /// A server under measurement.
@@ -72,7 +58,7 @@ impl Subject {
     }
 }
 
-async fn measure(options: &Options, network: &network::Network) -> Result<bool, CampaignError> {
+async fn measure(options: &Options, network: Network) -> Result<bool, CampaignError> {
     if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
         return Err(CampaignError::Unfit("server and client need a core each".into()));
     }
@@ -149,7 +135,7 @@ async fn measure(options: &Options, network: &network::Network) -> Result<bool, 
     }
     edge.stop()?;
     let version = nginx::version()?;
-    report(&costs, &format!("{version}, ssl_buffer_size {buffer}"), network).finish(options)
+    report(&costs, &format!("{version}, ssl_buffer_size {buffer}"), &network).finish(options)
 }
 
 #[derive(Default)]
@@ -166,7 +152,7 @@ impl Costs {
     }
 }
 
-fn report(costs: &Costs, peer: &str, network: &network::Network) -> Figures {
+fn report(costs: &Costs, peer: &str, network: &Network) -> Figures {
     let mut figures = Figures::of("hot");
     let on = format!("loopback at MTU {}, {}", network.mtu, network.congestion);
     for (protocol, list) in [(Protocol::H1, &costs.h1), (Protocol::H2, &costs.h2)] {

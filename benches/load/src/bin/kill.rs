@@ -9,10 +9,7 @@
 use std::{
     path::Path,
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,8 +21,9 @@ use weir_benches_load::{
     campaign::{
         CampaignError, Edge, Figures, Options, Place, Settings,
         careless::Careless,
+        crowd::Crowd,
         figures::median,
-        network,
+        program,
         viewer::{Viewer, Way},
         world::{Purge, Seen, World},
     },
@@ -65,22 +63,7 @@ const AUDITORS: usize = 8;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let network = network::enter();
-    println!("{network:?}");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(&options)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("kill: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::run("kill", 2, |_| run(&options))
 }
 
 /// A server that can be killed and started again.
@@ -141,7 +124,7 @@ async fn run(options: &Options) -> Result<bool, CampaignError> {
         ..Settings::new(origin.url())
     };
     let mut edge = Edge::start(place.path(), &settings)?;
-    let ways = ways_to(&edge)?;
+    let ways = edge.ways(&PROTOCOLS)?;
     let returns = churn(&mut edge, &ways, &world, kills, options.seed).await?;
     edge.check()?;
     edge.stop()?;
@@ -162,12 +145,6 @@ async fn run(options: &Options) -> Result<bool, CampaignError> {
     report(&returns, &churned, &kept, &control, controls).finish(options)
 }
 
-fn ways_to(edge: &Edge) -> Result<Vec<Way>, CampaignError> {
-    let way =
-        |protocol| Ok(Way { server: edge.server(protocol)?, protocol, prefix: edge.path("") });
-    PROTOCOLS.into_iter().map(way).collect()
-}
-
 /// Kills under load. How long each restart took until a right 200 came from the cache, seconds.
 async fn churn(
     server: &mut impl Mortal,
@@ -176,18 +153,12 @@ async fn churn(
     kills: usize,
     seed: u64,
 ) -> Result<Vec<f64>, CampaignError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut tasks = JoinSet::new();
-    for number in 0..CLIENTS {
-        let way = ways[number % ways.len()].clone();
-        let viewer = Viewer::new(way, Arc::clone(world), seed << 16 | number as u64, PAUSE);
-        tasks.spawn(viewer.watch(Arc::clone(&stop)));
-    }
+    let mut crowd = Crowd::gather(CLIENTS, ways, world, seed << 16, PAUSE);
     let operator = server.operator();
-    let (changing, ended) = (Arc::clone(world), Arc::clone(&stop));
+    let changing = Arc::clone(world);
     let mut choice = SmallRng::seed_from_u64(seed ^ 0x6368_616e_6765);
-    tasks.spawn(async move {
-        while !ended.load(Ordering::Relaxed) {
+    crowd.join(|stop| async move {
+        while !stop.asked() {
             let number = choice.random_range(0..changing.items.len());
             changing.publish(number, &operator).await;
             sleep(CHANGE).await;
@@ -204,8 +175,7 @@ async fn churn(
     }
     // What the last restart serves is checked, too.
     sleep(Duration::from_millis(ALIVE.end)).await;
-    stop.store(true, Ordering::Relaxed);
-    while tasks.join_next().await.is_some() {}
+    crowd.leave().await;
     Ok(returns)
 }
 
@@ -258,24 +228,17 @@ async fn keep(place: &Path, kills: usize, seed: u64) -> Result<Kept, CampaignErr
         ..Settings::new(origin.url())
     };
     let mut edge = Edge::start(place, &settings)?;
-    let ways = ways_to(&edge)?;
+    let ways = edge.ways(&PROTOCOLS)?;
     let mut moments = SmallRng::seed_from_u64(seed ^ 0x6b65_6570);
     let mut kept = Kept { rounds: Vec::new(), refused: 0, returns: Vec::new(), seen: world.seen() };
     let mut settled = Vec::new();
     for round in 0..kills {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut tasks = JoinSet::new();
-        for number in 0..CLIENTS / 4 {
-            let way = ways[number % ways.len()].clone();
-            let seed = seed << 16 | (round * CLIENTS + number) as u64;
-            let viewer = Viewer::new(way, Arc::clone(&world), seed, 5 * PAUSE);
-            tasks.spawn(viewer.watch(Arc::clone(&stop)));
-        }
+        let seeds = (seed << 16) + (round * CLIENTS) as u64;
+        let mut crowd = Crowd::gather(CLIENTS / 4, &ways, &world, seeds, 5 * PAUSE);
         let mut grower = Viewer::new(ways[0].clone(), Arc::clone(&world), seed, Duration::ZERO);
-        let growing = Arc::clone(&stop);
-        tasks.spawn(async move {
+        crowd.join(|stop| async move {
             for number in round * GROWTH..(round + 1) * GROWTH {
-                if growing.load(Ordering::Relaxed) {
+                if stop.asked() {
                     return;
                 }
                 grower.whole(number).await;
@@ -290,9 +253,9 @@ async fn keep(place: &Path, kills: usize, seed: u64) -> Result<Kept, CampaignErr
         settled.dedup();
         let refused = edge.metrics().await?.sum("edge_refused_bytes_total", "") as u64;
         edge.kill()?;
-        stop.store(true, Ordering::Relaxed);
+        crowd.stop();
         let begun = edge.start_again()?;
-        while tasks.join_next().await.is_some() {}
+        crowd.leave().await;
         world.await_first_200(begun);
         edge.wait()?;
         let before: u64 = settled.iter().map(|number| world.sent(*number)).sum();

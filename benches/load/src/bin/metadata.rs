@@ -12,19 +12,20 @@ use std::{
 };
 
 use clap::Parser;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use weir_benches_load::campaign::{
-    CampaignError, Figures, Options, Place, figures::median, memory::Resident,
+    CampaignError, Figures, Options, Place,
+    figures::median,
+    memory::Resident,
+    program,
+    segments::{key, object},
 };
-use weir_edge_cache::{Cache, CacheConfig, Fields, OBJECT_BYTES, ObjectId, StoredObject};
+use weir_edge_cache::{Cache, CacheConfig, OBJECT_BYTES, ObjectId};
 
 /// Objects of the measured table, in full and in short.
 const OBJECTS: (u64, u64) = (1_000_000, 100_000);
 /// And of the large one, run where so much memory is free.
 const MANY: u64 = 10_000_000;
 const MANY_MEMORY: u64 = 6 << 30;
-/// Segments of one rendition: objects that share a folder.
-const IN_FOLDER: u64 = 900;
 const ROUNDS: (usize, usize) = (5, 1);
 /// Objects a second while it is killed, for so long.
 const RATE: u64 = 10_000;
@@ -65,14 +66,7 @@ fn main() -> ExitCode {
         Some(measurement) => child(&arguments, measurement).map(|()| true),
         None => campaign(&arguments),
     };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("metadata: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::ended("metadata", outcome)
 }
 
 fn campaign(arguments: &Arguments) -> Result<bool, CampaignError> {
@@ -443,55 +437,4 @@ fn say(line: &str) -> Result<(), CampaignError> {
     writeln!(out, "{line}")?;
     out.flush()?;
     Ok(())
-}
-
-fn key(number: u64) -> String {
-    let (folder, segment) = (number / IN_FOLDER, number % IN_FOLDER);
-    let title = (folder as u32).wrapping_mul(0x9e37_79b9);
-    format!(
-        "vod|media.example.net|/vod/title-{title:08x}/2f9c41d07be3/video-1080p/seg-{segment:05}.m4s"
-    )
-}
-
-/// A segment as an S3 origin gives it.
-fn object(number: u64, generation: u64) -> StoredObject {
-    let key = key(number);
-    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let size = 400_000 + mixed % 600_000;
-    // A rendition is written within seconds.
-    let seconds = 1_790_000_000 + number / IN_FOLDER * 60 + number % 17;
-    let date = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
-    let fields = [
-        ("etag", format!("\"{mixed:016x}{:016x}\"", mixed.rotate_left(32))),
-        ("last-modified", httpdate::fmt_http_date(date)),
-        ("content-type", "video/mp4".to_owned()),
-        ("content-length", size.to_string()),
-        ("cache-control", "public, max-age=31536000, immutable".to_owned()),
-        ("accept-ranges", "bytes".to_owned()),
-        ("server", "AmazonS3".to_owned()),
-    ];
-    let headers: HeaderMap = fields
-        .into_iter()
-        .map(|(name, value)| {
-            let value = HeaderValue::try_from(value).expect("written here, and plain");
-            (HeaderName::from_static(name), value)
-        })
-        .collect();
-    let request_millis = 1_795_000_000_000 + number * 7;
-    StoredObject {
-        id: ObjectId::of(&key),
-        key: key.into(),
-        generation,
-        service: "vod".into(),
-        status: StatusCode::OK,
-        fields: Fields::encode(&headers),
-        size,
-        request_millis,
-        response_millis: request_millis + mixed % 90,
-        initial_age_millis: mixed % 90,
-        lifetime_millis: 31_536_000_000,
-        flags: 0,
-        tags: Box::default(),
-        epoch: 0,
-    }
 }

@@ -13,24 +13,22 @@ use std::{
     os::unix::fs::FileExt,
     path::Path,
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use clap::Parser;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::SliceRandom};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 use weir_benches_content::{CELL, Checker, Content, Expected, Verdict};
 use weir_benches_load::{
     Protocol,
     campaign::{
         CampaignError, Edge, Figures, Options, Place, Settings,
         cells::{self, Run},
-        network,
-        viewer::{Viewer, Way, said},
+        crowd::Crowd,
+        program,
+        viewer::{Viewer, said},
         world::{Seen, World},
     },
 };
@@ -59,22 +57,7 @@ const BESIDE: u64 = 64;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let network = network::enter();
-    println!("{network:?}");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(&options)),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("rot: {}", error.chain());
-            ExitCode::from(2)
-        }
-    }
+    program::run("rot", 2, |_| run(&options))
 }
 
 /// What happens to a run.
@@ -141,10 +124,7 @@ async fn run(options: &Options) -> Result<bool, CampaignError> {
         ..Settings::new(origin.url())
     };
     let mut edge = Edge::start(place.path(), &settings)?;
-    let way = |protocol| -> Result<Way, CampaignError> {
-        Ok(Way { server: edge.server(protocol)?, protocol, prefix: edge.path("") })
-    };
-    let ways = [way(Protocol::H1)?, way(Protocol::H2)?, way(Protocol::H3)?];
+    let ways = edge.ways(&Protocol::ALL)?;
     // What the disk tier refuses, or takes only when asked for twice, comes the second time.
     for _ in 0..2 {
         let mut viewer = Viewer::new(ways[0].clone(), Arc::clone(&world), 0, Duration::ZERO);
@@ -160,14 +140,7 @@ async fn run(options: &Options) -> Result<bool, CampaignError> {
     }
     let before = edge.metrics().await?;
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut tasks = JoinSet::new();
-    for number in 0..CLIENTS {
-        let way = ways[number % ways.len()].clone();
-        let viewer =
-            Viewer::new(way, Arc::clone(&world), options.seed << 16 | number as u64, PAUSE);
-        tasks.spawn(viewer.watch(Arc::clone(&stop)));
-    }
+    let crowd = Crowd::gather(CLIENTS, &ways, &world, options.seed << 16, PAUSE);
     let mut rng = SmallRng::seed_from_u64(options.seed ^ 0x726f_7400);
     // The order of a scan is no seeded one.
     targets.sort_by_key(|(_, run)| run.chunk());
@@ -179,8 +152,7 @@ async fn run(options: &Options) -> Result<bool, CampaignError> {
         probe(&world, hits, &mut prober, &mut rng, &mut tally).await;
         edge.check()?;
     }
-    stop.store(true, Ordering::Relaxed);
-    while tasks.join_next().await.is_some() {}
+    crowd.leave().await;
     let after = edge.metrics().await?;
     let since = |family| after.sum(family, "") - before.sum(family, "");
     tally.checksum_failures = since("edge_cache_checksum_failures_total");

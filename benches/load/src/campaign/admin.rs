@@ -76,19 +76,33 @@ impl Operator {
         serde_json::from_str(&answer).map_err(|error| unfit(format!("no JSON: {error}")))
     }
 
-    /// Removes what the origin serves as `path`. When this is well, the answer has come: the
-    /// purge is acknowledged.
-    pub async fn purge(&self, path: &str) -> Result<(), CampaignError> {
+    /// What is answered to a purge; `order` is its body. When this is well, the answer has come:
+    /// the purge is acknowledged.
+    pub async fn order(
+        &self,
+        order: &serde_json::Value,
+    ) -> Result<serde_json::Value, CampaignError> {
         let stream = timeout(PATIENCE, UnixStream::connect(&self.socket)).await.map_err(late)??;
-        let url = format!("{}{path}", self.base);
-        let body = serde_json::json!({ "url": url, "dry_run": false }).to_string();
         let request = "POST /v1/cache/purge HTTP/1.1\r\nhost: admin\r\n\
                        content-type: application/json\r\n";
-        let (status, answer) = exchange(stream, request, &body).await?;
-        if status == 200 {
-            return Ok(());
+        let (status, answer) = exchange(stream, request, &order.to_string()).await?;
+        let unfit =
+            |why: String| CampaignError::Unfit(format!("the purge {order} was answered {why}"));
+        if status != 200 {
+            return Err(unfit(format!("{status}: {answer}")));
         }
-        Err(CampaignError::Unfit(format!("a purge of {url} was answered {status}: {answer}")))
+        serde_json::from_str(&answer).map_err(|error| unfit(format!("no JSON: {error}")))
+    }
+
+    /// Removes what the origin serves as `path`.
+    pub async fn purge(&self, path: &str) -> Result<(), CampaignError> {
+        let url = self.url(path);
+        self.order(&serde_json::json!({ "url": url, "dry_run": false })).await.map(drop)
+    }
+
+    /// What clients ask for who want what the origin serves as `path`.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 }
 

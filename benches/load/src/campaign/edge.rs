@@ -17,6 +17,7 @@ use super::{
     group,
     process::{Process, free_address, status_of},
     sibling,
+    viewer::Way,
 };
 use crate::{
     connection::{Protocol, Server},
@@ -47,6 +48,8 @@ pub struct Settings {
     pub deadline: &'static str,
     /// Requests to the origin at once; each has 1 MiB of the memory.
     pub concurrency: usize,
+    /// Objects in the metadata table; as many as the edge takes by itself where none is said.
+    pub objects: Option<u64>,
     /// Run on this core alone.
     pub core: Option<usize>,
     /// Run in this memory group.
@@ -65,6 +68,7 @@ impl Settings {
             disks: 1,
             deadline: "2s",
             concurrency: 256,
+            objects: None,
             core: None,
             group: None,
         }
@@ -146,6 +150,11 @@ impl Edge {
         self.directory.join("cache/disk0")
     }
 
+    /// Where it keeps metadata.
+    pub fn state(&self) -> PathBuf {
+        self.directory.join("state/metadata.redb")
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
@@ -155,6 +164,16 @@ impl Edge {
     pub fn server(&self, protocol: Protocol) -> Result<Arc<Server>, CampaignError> {
         let tls = Some(tls::config(&self.certificates.ca, protocol)?);
         Ok(Arc::new(Server { address: self.https, name: "localhost".into(), tls }))
+    }
+
+    /// Where viewers go who speak `protocol`.
+    pub fn way(&self, protocol: Protocol) -> Result<Way, CampaignError> {
+        Ok(Way { server: self.server(protocol)?, protocol, prefix: self.path("") })
+    }
+
+    /// A way for each of `protocols`, in their order.
+    pub fn ways(&self, protocols: &[Protocol]) -> Result<Vec<Way>, CampaignError> {
+        protocols.iter().map(|protocol| self.way(*protocol)).collect()
     }
 
     /// Where it speaks plain HTTP/1.1.
@@ -181,6 +200,11 @@ impl Edge {
     /// Where its files are.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Drains it; it must end well, and can be started again.
+    pub fn rest(&mut self) -> Result<(), CampaignError> {
+        self.process.rest(STOP)
     }
 
     /// Drains it; it must end well.
@@ -230,6 +254,7 @@ fn configuration(
             |number| format!("[[cache.disk]]\npath = \"cache/disk{number}\"\nsize = \"{size}\"\n");
         (0..settings.disks).map(disk).collect()
     });
+    let objects = settings.objects.map_or(String::new(), |most| format!("objects = {most}"));
     let token = if settings.token {
         "[service.token]\nrequired = true\naudience = \"film\"\njwks = \"keys/jwks.json\"\n"
     } else {
@@ -259,6 +284,7 @@ key = "tls/edge.key"
 
 [cache]
 memory = "{memory}"
+{objects}
 # Campaigns count what the disk tier holds: it is offered everything.
 admission = "always"
 state = "state/metadata.redb"

@@ -85,6 +85,11 @@ impl Process {
 
     /// Asks it to end, and waits.
     pub fn stop(mut self, patience: Duration) -> Result<(), CampaignError> {
+        self.rest(patience)
+    }
+
+    /// The same for one that will be started again.
+    pub fn rest(&mut self, patience: Duration) -> Result<(), CampaignError> {
         self.terminate();
         let begun = Instant::now();
         while begun.elapsed() < patience {
