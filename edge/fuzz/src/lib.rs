@@ -12,6 +12,7 @@ mod fmp4;
 mod image;
 pub mod mutate;
 mod path;
+mod playlist;
 mod range;
 mod state;
 mod structured;
@@ -30,13 +31,15 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "range", run: range::run, short: 400_000, longest: 200 },
     Target { name: "control", run: control::run, short: 150_000, longest: 600 },
     Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
     Target { name: "path", run: path::run, short: 400_000, longest: 300 },
     Target { name: "image", run: image::run, short: 60, longest: 400 },
     Target { name: "state", run: state::run, short: 100, longest: 400 },
+    Target { name: "hls", run: playlist::hls, short: 50_000, longest: 1500 },
+    Target { name: "mpd", run: playlist::mpd, short: 30_000, longest: 3000 },
     Target { name: "fmp4", run: fmp4::run, short: 400_000, longest: 2000 },
 ];
 

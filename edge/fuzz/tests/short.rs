@@ -87,3 +87,13 @@ fn every_target_has_its_program() {
     targets.sort_unstable();
     assert_eq!(programs, targets);
 }
+
+#[test]
+fn hls() {
+    check("hls");
+}
+
+#[test]
+fn mpd() {
+    check("mpd");
+}

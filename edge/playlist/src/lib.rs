@@ -86,8 +86,12 @@ pub fn format_of(content_type: Option<&str>, beginning: &[u8]) -> Option<Format>
     let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let called = |names: &[&str]| names.iter().any(|name| kind.eq_ignore_ascii_case(name));
     // RFC 8216 §10 and what was used before it.
-    const HLS: [&str; 4] =
-        ["application/vnd.apple.mpegurl", "audio/mpegurl", "application/x-mpegurl", "audio/x-mpegurl"];
+    const HLS: [&str; 4] = [
+        "application/vnd.apple.mpegurl",
+        "audio/mpegurl",
+        "application/x-mpegurl",
+        "audio/x-mpegurl",
+    ];
     if called(&HLS) {
         return Some(Format::Hls);
     }
@@ -99,7 +103,8 @@ pub fn format_of(content_type: Option<&str>, beginning: &[u8]) -> Option<Format>
     }
     let text = beginning.trim_ascii_start();
     let root = beginning[..beginning.len().min(1024)].windows(5);
-    let holds_root = || root.clone().any(|five| five[..4] == *b"<MPD" && !five[4].is_ascii_alphanumeric());
+    let holds_root =
+        || root.clone().any(|five| five[..4] == *b"<MPD" && !five[4].is_ascii_alphanumeric());
     (text.starts_with(b"<") && holds_root()).then_some(Format::Dash)
 }
 

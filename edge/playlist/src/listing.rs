@@ -146,6 +146,9 @@ impl Collector {
 /// Whether a URL is short enough and made of what URLs are made of. Characters beyond ASCII are
 /// none of them (RFC 3986 §2), nor is a space.
 pub(crate) fn is_sound(url: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+    let plain = |byte: u8| {
+        byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+    };
     !url.is_empty() && url.len() <= URL_MAX && url.bytes().all(plain)
 }

@@ -22,7 +22,8 @@ impl<'a> Attributes<'a> {
         while !text.is_empty() {
             let (name, rest) = text.split_once('=').ok_or("an attribute without a value")?;
             let name = name.trim_matches([' ', '\t']);
-            let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
+            let plain =
+                |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
             if name.is_empty() || !name.bytes().all(plain) {
                 return Err("no attribute list");
             }

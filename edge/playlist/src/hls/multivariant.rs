@@ -79,7 +79,8 @@ impl Multivariant {
             "EXT-X-MEDIA" => {
                 let attributes = attributes()?;
                 let kind = attributes.text("TYPE");
-                let kind = KINDS.iter().find(|(_, name)| Some(*name) == kind).map(|(kind, _)| *kind);
+                let kind =
+                    KINDS.iter().find(|(_, name)| Some(*name) == kind).map(|(kind, _)| *kind);
                 // Without a URI it is inside of the variant (RFC 8216 §4.3.4.2.1).
                 if let (Some(kind), Some(uri)) = (kind, attributes.text("URI")) {
                     let group = attributes.text("GROUP-ID");

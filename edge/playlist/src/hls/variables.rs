@@ -25,11 +25,8 @@ impl Variables {
         url: &str,
         inherited: &Self,
     ) -> Result<(), &'static str> {
-        let named = (
-            attributes.text("NAME"),
-            attributes.text("IMPORT"),
-            attributes.text("QUERYPARAM"),
-        );
+        let named =
+            (attributes.text("NAME"), attributes.text("IMPORT"), attributes.text("QUERYPARAM"));
         let (name, value) = match named {
             (Some(name), None, None) => {
                 (name, attributes.text("VALUE").ok_or("a variable without a value")?.to_owned())
@@ -63,8 +60,9 @@ impl Variables {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{$") {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            let Some((name, behind)) =
-                after.split_once('}').filter(|(name, _)| !name.is_empty() && name.chars().all(plain))
+            let Some((name, behind)) = after
+                .split_once('}')
+                .filter(|(name, _)| !name.is_empty() && name.chars().all(plain))
             else {
                 // Not of that form, so that it is text.
                 out.push_str(before);

@@ -38,11 +38,7 @@ impl<'e> Told<'e> {
 }
 
 impl<'e> Addressing<'e> {
-    pub(super) fn of(
-        period: &Period<'e>,
-        set: &'e Element,
-        representation: &'e Element,
-    ) -> Self {
+    pub(super) fn of(period: &Period<'e>, set: &'e Element, representation: &'e Element) -> Self {
         let levels = [representation, set, period.element];
         Self { levels, representation, period_millis: period.millis }
     }
@@ -87,13 +83,13 @@ impl<'e> Addressing<'e> {
             number: 0,
             time: 0,
         };
-        let take = |found: &mut Collector, template: &str, values: &Values<'_>, what| {
-            match expand(template, values) {
-                Some(reference) => found.take(base, &reference, what, None),
-                None => {
-                    found.skip(template, Why::Template);
-                    Ok(())
-                }
+        let take = |found: &mut Collector, template: &str, values: &Values<'_>, what| match expand(
+            template, values,
+        ) {
+            Some(reference) => found.take(base, &reference, what, None),
+            None => {
+                found.skip(template, Why::Template);
+                Ok(())
             }
         };
         if let Some(template) = told.attribute("initialization") {

@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn durations() {
-        let check = |text: &str, expected: Option<u64>| assert_eq!(millis(text), expected, "{text}");
+        let check =
+            |text: &str, expected: Option<u64>| assert_eq!(millis(text), expected, "{text}");
         check("PT60S", Some(60_000));
         check("PT1M0.5S", Some(60_500));
         check("P1DT2H3M4.0005S", Some(93_784_001));

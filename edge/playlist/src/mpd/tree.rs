@@ -141,7 +141,10 @@ mod tests {
             };
             assert!(found.contains(expected), "{text}: {found}");
         };
-        check("<?xml version=\"1.0\"?><a b='1' c:d=\"&amp;&#65;\"> x <e/>y</a>", "a b=1 c:d=&A[x y");
+        check(
+            "<?xml version=\"1.0\"?><a b='1' c:d=\"&amp;&#65;\"> x <e/>y</a>",
+            "a b=1 c:d=&A[x y",
+        );
         check("<n:a><!-- <b/> --><b>1 &lt; 2</b></n:a>", "a[b[1 < 2]]");
         check("<a><![CDATA[<b>]]></a>", "a[<b>]");
         check("<!DOCTYPE a [<!ENTITY e \"x\">]><a>&e;</a>", "a document type is not taken");
