@@ -1,25 +1,24 @@
-//! Drives fills: asks upstream, publishes the head, cuts the body into chunks, puts them into
-//! the cache, and throws everything away when the response turns out to contradict itself.
+//! Drives fills: asks upstream what an object is now, publishes the head, and has the body
+//! poured.
 
 use std::sync::{Arc, atomic::Ordering};
 
-use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use tokio::sync::OwnedSemaphorePermit;
-use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject, Ticket};
+use weir_edge_cache::{CHUNK_SIZE, StoredObject, Ticket};
 
 use crate::{
     ask::Ask,
+    body::{Ending, Opened, broken_off},
     engine::{Engine, late},
     judge::{self, HeadMeans, Meaning, Sent, Stored},
-    resume::{Resumable, resuming, watched},
+    refill::rest_of,
+    resume::{resuming, watched},
     table::{BodyFill, Head, Resolved, Resolving},
-    upstream::{DownBody, Phase, UpstreamError, UpstreamResponse},
+    upstream::{Phase, UpstreamError, UpstreamResponse},
     variant,
 };
 
-/// Pieces taken from an upstream before followers are woken once for all of them.
-const BATCH: usize = 16;
 /// How long an object whose response could not be shared is not collapsed again.
 const ALONE_FOR: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -60,39 +59,6 @@ impl Drop for Publish<'_> {
     }
 }
 
-/// Ends a fill, and with it its followers, whatever happens to the task that drives it.
-struct Ending {
-    engine: Arc<Engine>,
-    ask: Ask,
-    fill: Arc<BodyFill>,
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        // The first end counts: after a regular one this changes nothing.
-        self.fill.progress.end(Err(broken_off(&self.ask)));
-        self.engine.table.finished(self.ask.id, &self.fill);
-    }
-}
-
-fn broken_off(ask: &Ask) -> UpstreamError {
-    let reason = "the fill was broken off".into();
-    UpstreamError::Refused { upstream: ask.upstream.id().into(), reason }
-}
-
-/// A body that is about to be filled.
-struct Opened {
-    permit: OwnedSemaphorePermit,
-    ending: Ending,
-    body: DownBody,
-    /// Where the body must end; none when the upstream declared no length.
-    end: Option<u64>,
-    /// Whether a chunk that is gone can be told to be of the same bytes when it comes again.
-    refillable: bool,
-    /// What goes into the table when the body's size is known only at its end.
-    late_object: Option<(StoredObject, Ticket)>,
-}
-
 /// The head of the object, and its body where one is on its way.
 async fn ask_head(
     engine: &Arc<Engine>,
@@ -124,7 +90,7 @@ async fn ask_head(
             Meaning::Unchanged => {
                 let stale = stale.expect("only a stored object is asked about");
                 let epoch = ticket.epoch();
-                let updated = judge::updated(ask, stale, &response, times);
+                let updated = judge::updated(ask, stale, &response.headers, times);
                 let updated = StoredObject { epoch, ..updated };
                 let object = if resolving.purged.load(Ordering::SeqCst) {
                     Arc::new(updated)
@@ -188,7 +154,10 @@ async fn within<T>(
     })
 }
 
-async fn slot(engine: &Engine, ask: &Ask) -> Result<OwnedSemaphorePermit, UpstreamError> {
+pub(crate) async fn slot(
+    engine: &Engine,
+    ask: &Ask,
+) -> Result<OwnedSemaphorePermit, UpstreamError> {
     let slots = Arc::clone(&engine.slots);
     match tokio::time::timeout(ask.policy.deadline, slots.acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
@@ -271,206 +240,14 @@ fn open(
     let refillable = etag.is_some() && size.is_some();
     let body = watched(response.body, ask.upstream.id().into(), ask.policy.deadline);
     let body = match (etag, covers.end, size) {
-        (Some(etag), Some(end), Some(size)) if end > covers.start => {
-            resuming(Some(body), rest_of(&ask, etag, covers.start, end, size))
-        }
+        (Some(etag), Some(end), Some(size)) if end > covers.start => resuming(
+            Some(body),
+            rest_of(&ending, (*ask.headers).clone(), etag, covers.start..end, size),
+        ),
         _ => body,
     };
     let opened = Opened { permit, ending, body, end: covers.end, refillable, late_object };
     (Head::Object(resolved), Some(opened))
-}
-
-fn rest_of(ask: &Ask, etag: HeaderValue, at: u64, end: u64, size: u64) -> Resumable {
-    Resumable {
-        upstream: Arc::clone(&ask.upstream),
-        path_and_query: ask.path_and_query.to_string(),
-        authority: ask.authority.as_deref().map(str::to_owned),
-        headers: (*ask.headers).clone(),
-        deadline: ask.policy.deadline,
-        etag,
-        at,
-        end,
-        size,
-        attempts_left: ask.policy.resumes,
-        failures: 0,
-    }
-}
-
-impl Opened {
-    /// Brings the body to its end.
-    async fn run(self) {
-        let Self { permit, ending, body, end, refillable, late_object } = self;
-        let Ending { engine, ask, fill } = &ending;
-        let start = u64::from(fill.first) * CHUNK_SIZE as u64;
-        let result = pour(engine, ask, fill, body, start, end, refillable).await;
-        drop(permit);
-        match &result {
-            Ok(end) => {
-                if let Some((mut object, _ticket)) = late_object
-                    && !fill.purged.load(Ordering::SeqCst)
-                {
-                    object.size = *end;
-                    engine.cache.put_object(object);
-                }
-                if fill.purged.load(Ordering::SeqCst) {
-                    let upto = fill.progress.index();
-                    engine.cache.discard_generation(&ask.id, fill.generation, upto);
-                }
-            }
-            Err(error) => {
-                if give_up(engine, ask, fill, error) {
-                    engine.cache.discard_generation(&ask.id, fill.generation, 0);
-                }
-            }
-        }
-        fill.progress.end(result);
-    }
-}
-
-/// Forgets what a failed fill brought where its bytes are in doubt: `true` when they are.
-fn give_up(engine: &Engine, ask: &Ask, fill: &BodyFill, error: &UpstreamError) -> bool {
-    engine.counters.failed.fetch_add(1, Ordering::Relaxed);
-    tracing::warn!(upstream = ask.upstream.id(), key = %ask.key, %error, "fill failed");
-    let doubt = error.taints();
-    if doubt {
-        engine.counters.tainted.fetch_add(1, Ordering::Relaxed);
-        let brought = fill.first..fill.progress.index();
-        engine.cache.discard_chunks(&ask.id, fill.generation, brought);
-    }
-    doubt
-}
-
-/// Moves a body into chunks. Returns the offset of its end.
-async fn pour(
-    engine: &Engine,
-    ask: &Ask,
-    fill: &BodyFill,
-    body: DownBody,
-    start: u64,
-    end: Option<u64>,
-    refillable: bool,
-) -> Result<u64, UpstreamError> {
-    let keep = async |(index, chunk): (u32, Chunk)| {
-        let key = ChunkKey { object: ask.id, generation: fill.generation, index };
-        if refillable {
-            return engine.cache.insert_chunk(key, chunk);
-        }
-        // Once gone it cannot be asked for again: a reader slower than its upstream finds it on
-        // disk, where there is one, and the upstream is read as fast as that takes it. Those who
-        // follow closely need not wait for the disk.
-        fill.progress.wake();
-        let kept = engine.cache.insert_for_good(key, chunk.clone());
-        if tokio::time::timeout(ask.policy.deadline, kept).await.is_err() {
-            engine.cache.insert_kept(key, chunk);
-        }
-    };
-    let mut at = start;
-    let mut batches = body.ready_chunks(BATCH);
-    while let Some(batch) = batches.next().await {
-        for piece in batch {
-            let piece = match piece {
-                Ok(piece) => piece,
-                Err(error) => {
-                    fill.progress.wake();
-                    return Err(error);
-                }
-            };
-            at += piece.len() as u64;
-            engine.counters.upstream_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            if end.is_some_and(|end| at > end) || at > judge::OBJECT_MAX {
-                let upstream = ask.upstream.id().into();
-                let expected = end.unwrap_or(judge::OBJECT_MAX);
-                return Err(UpstreamError::Overlong { upstream, expected });
-            }
-            for sealed in fill.progress.append(piece) {
-                keep(sealed).await;
-            }
-        }
-        fill.progress.wake();
-    }
-    if end.is_some_and(|end| at < end) {
-        return Err(UpstreamError::Truncated {
-            upstream: ask.upstream.id().into(),
-            got: at - start,
-            expected: end.map(|end| end - start),
-            reason: "the body ended".into(),
-        });
-    }
-    if let Some(sealed) = fill.progress.seal_last() {
-        keep(sealed).await;
-    }
-    engine.counters.filled.fetch_add(1, Ordering::Relaxed);
-    Ok(at)
-}
-
-/// Whether missing chunks of it can be told to be of the same bytes.
-pub(crate) fn can_refill(resolved: &Resolved) -> bool {
-    resolved.size.is_some() && judge::strong_etag(&resolved.object.headers()).is_some()
-}
-
-/// Starts, or joins, the fill of chunk `index` of an object whose head is known. It goes to
-/// the end of what the reader wants, or to the next chunk that is already here. With `near`
-/// it overtakes a fill that is still far away.
-pub(crate) fn refill(
-    engine: &Arc<Engine>,
-    ask: &Ask,
-    resolved: &Resolved,
-    index: u32,
-    wanted_end: Option<u64>,
-    near: bool,
-) -> Result<Arc<BodyFill>, UpstreamError> {
-    let object = &resolved.object;
-    let etag = judge::strong_etag(&object.headers());
-    let (Some(etag), Some(size)) = (etag, resolved.size) else {
-        // Without a strong validator the rest cannot be told to be of the same bytes.
-        engine.cache.discard_generation(&ask.id, object.generation, object.chunks());
-        return Err(UpstreamError::Contradiction {
-            upstream: ask.upstream.id().into(),
-            reason: "a chunk is gone and no strong validator vouches for another".into(),
-        });
-    };
-    let wanted = wanted_end.unwrap_or(size).min(size);
-    let last = index32(wanted.div_ceil(CHUNK_SIZE as u64));
-    let end_index = (index + 1..last)
-        .find(|next| engine.cache.has_chunk(&object.chunk_key(*next)).is_some())
-        .unwrap_or(last);
-    let make = || BodyFill::new(object.generation, index, Some(end_index));
-    let (fill, mine) = engine.table.body_or(ask.id, object.generation, index, near, make);
-    if mine {
-        let start = u64::from(index) * CHUNK_SIZE as u64;
-        let end = (u64::from(end_index) * CHUNK_SIZE as u64).min(size);
-        let rest = rest_of(ask, etag, start, end, size);
-        engine.runtime.spawn(bring(
-            Arc::clone(engine),
-            ask.clone(),
-            Arc::clone(&fill),
-            rest,
-            object.chunks(),
-        ));
-    }
-    Ok(fill)
-}
-
-/// Brings missing chunks.
-async fn bring(engine: Arc<Engine>, ask: Ask, fill: Arc<BodyFill>, rest: Resumable, chunks: u32) {
-    let ending = Ending { engine, ask, fill };
-    let Ending { engine, ask, fill } = &ending;
-    let (start, end) = (rest.at, rest.end);
-    let result = match slot(engine, ask).await {
-        Ok(_permit) => pour(engine, ask, fill, resuming(None, rest), start, Some(end), true).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &result {
-        give_up(engine, ask, fill, error);
-        if matches!(error, UpstreamError::Contradiction { .. }) {
-            // The object has changed: nothing of this generation may be found any more.
-            engine.cache.discard_generation(&ask.id, fill.generation, chunks);
-        }
-    } else if fill.purged.load(Ordering::SeqCst) {
-        let brought = fill.first..fill.progress.index();
-        engine.cache.discard_chunks(&ask.id, fill.generation, brought);
-    }
-    fill.progress.end(result);
 }
 
 /// Fields of a request that asks for `range` under `conditions`.
@@ -484,6 +261,6 @@ fn chunk_index(at: u64) -> u32 {
     index32(at / CHUNK_SIZE as u64)
 }
 
-fn index32(index: u64) -> u32 {
+pub(crate) fn index32(index: u64) -> u32 {
     u32::try_from(index).expect("objects are bounded when admitted")
 }

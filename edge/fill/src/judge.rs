@@ -235,7 +235,7 @@ fn states_lifetime(
 }
 
 /// `Err` says why the response may not be kept, or would be of no use.
-fn lifetime(
+pub(crate) fn lifetime(
     ask: &Ask,
     status: StatusCode,
     request: &HeaderMap,
@@ -285,8 +285,9 @@ fn kept_fields(ask: &Ask, status: StatusCode, response: &HeaderMap) -> HeaderMap
     if let Some(length) = length.filter(|_| ask.method() == Method::HEAD) {
         kept.insert(header::CONTENT_LENGTH, length);
     }
-    // The part that this message carried is not what is stored.
-    if status == StatusCode::PARTIAL_CONTENT {
+    // The part that a 206 carried is not what is stored, and elsewhere the field says nothing
+    // (RFC 9110 §14.4).
+    if status != StatusCode::RANGE_NOT_SATISFIABLE {
         kept.remove(header::CONTENT_RANGE);
     }
     if !ask.policy.store_set_cookie {
@@ -323,15 +324,16 @@ fn stored(
     }
 }
 
-/// RFC 9111 §4.3.4 [freshen.update]: the stored response with the fields of a 304.
+/// RFC 9111 §4.3.4 [freshen.update]: the stored response with the fields of a 304, or of another
+/// response that tells of the same representation.
 pub(crate) fn updated(
     ask: &Ask,
     stale: &StoredObject,
-    response: &UpstreamResponse,
+    newer: &HeaderMap,
     (request_millis, response_millis): (u64, u64),
 ) -> StoredObject {
     let mut headers = stale.headers();
-    freshness::update(&mut headers, &response.headers);
+    freshness::update(&mut headers, newer);
     let rules = rules(ask, &headers);
     let lifetime = Lifetime::of(stale.status, &headers, request_millis, response_millis, &rules);
     let headers = kept_fields(ask, stale.status, &headers);
@@ -438,7 +440,7 @@ pub(crate) fn head_means(
     freshness::update(&mut headers, new);
     let here = variant::names(ask, &headers) == variant::names(ask, &kept);
     match lifetime(ask, stored.status, &ask.headers, &headers, times) {
-        Ok(_) if here => HeadMeans::Updated(Box::new(updated(ask, stored, response, times))),
+        Ok(_) if here => HeadMeans::Updated(Box::new(updated(ask, stored, new, times))),
         _ => HeadMeans::Nothing,
     }
 }

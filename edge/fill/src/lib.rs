@@ -6,12 +6,15 @@
 
 mod answer;
 mod ask;
+mod body;
+mod combine;
 mod drive;
 mod engine;
 mod failover;
 mod judge;
 mod progress;
 mod reader;
+mod refill;
 mod resolve;
 mod resume;
 mod sync;

@@ -15,9 +15,9 @@ use weir_edge_cache::{CHUNK_SIZE, ChunkKey};
 use crate::{
     answer::Found,
     ask::Ask,
-    drive,
     engine::Engine,
     progress::Seen,
+    refill,
     table::{BodyFill, Resolved},
     upstream::UpstreamError,
 };
@@ -137,7 +137,7 @@ impl Reader {
                     Seen::Piece(piece) => return Ok(Some(self.take(piece, Tier::Upstream))),
                     Seen::Nothing if !fill.covers(index) => self.fill = None,
                     Seen::Nothing => {
-                        let near = fill.is_near(index) || !drive::can_refill(&self.resolved);
+                        let near = fill.is_near(index) || !refill::can_refill(&self.resolved);
                         let changed = events.changed();
                         let changed = if near {
                             changed.await
@@ -170,7 +170,7 @@ impl Reader {
             if let Some(chunk) = chunk {
                 return self.slice(chunk.data(), offset, Tier::Ram).map(Some);
             }
-            let near = self.patience <= Instant::now() && drive::can_refill(&self.resolved);
+            let near = self.patience <= Instant::now() && refill::can_refill(&self.resolved);
             if let Some(fill) = self.under_way(key.generation, index, near) {
                 self.follow(fill);
                 continue;
@@ -180,15 +180,28 @@ impl Reader {
                 continue;
             }
             // A disk that takes longer than this is slower than asking again.
-            let read = self.engine.cache.disk_chunk(&key);
-            if let Ok(Some(chunk)) = timeout(self.ask.policy.deadline / 2, read).await {
-                return self.slice(chunk.data(), offset, Tier::Disk).map(Some);
+            let read = self.on_disk(&key, offset);
+            if let Ok(Some(bytes)) = timeout(self.ask.policy.deadline / 2, read).await {
+                return self.slice(&bytes, 0, Tier::Disk).map(Some);
             }
             let fill =
-                drive::refill(&self.engine, &self.ask, &self.resolved, index, self.end, near)?;
+                refill::refill(&self.engine, &self.ask, &self.resolved, index, self.end, near)?;
             self.refilled = true;
             self.follow(fill);
         }
+    }
+
+    /// What is still wanted of a chunk that lies on disk, from `offset` in it on.
+    async fn on_disk(&self, key: &ChunkKey, offset: usize) -> Option<Bytes> {
+        let cache = &self.engine.cache;
+        let (Some(size), Some(end)) = (self.resolved.size, self.end) else {
+            let chunk = cache.disk_chunk(key).await?;
+            return (offset < chunk.data().len()).then(|| chunk.data().slice(offset..));
+        };
+        let first = u64::from(key.index) * CHUNK_SIZE as u64;
+        // At most a chunk's size, which fits.
+        let within = |end: u64| end.saturating_sub(first).min(CHUNK_SIZE as u64) as u32;
+        cache.disk_part(key, offset as u32..within(end), within(size)).await
     }
 
     /// The fill that brings chunk `index`: our own first, which a purge takes out of the

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use crate::upstream::{
-    DownBody, Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse,
+use crate::{
+    combine::Whole,
+    upstream::{DownBody, Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
 
 /// Before a broken body is asked for again: a server that just closed its connections is
@@ -33,6 +34,8 @@ pub(crate) struct Resumable {
     pub attempts_left: u32,
     /// Bodies that broke off or never came.
     pub failures: u32,
+    /// What the rest is joined to.
+    pub whole: Whole,
 }
 
 struct Resuming {
@@ -129,6 +132,7 @@ impl Resumable {
         let range = format!("bytes={}-{}", self.at, self.end - 1);
         headers.insert(header::RANGE, range.parse().expect("digits are a header value"));
         headers.insert(header::IF_MATCH, self.etag.clone());
+        let begun = self.whole.begin();
         let response = self
             .upstream
             .send_after(
@@ -144,6 +148,7 @@ impl Resumable {
             )
             .await?;
         self.same(&response)?;
+        self.whole.join(&self.headers, begun, &response)?;
         Ok(response.body)
     }
 

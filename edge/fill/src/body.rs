@@ -1,0 +1,159 @@
+//! Pours a body into chunks, puts them into the cache, and throws everything away when the
+//! response turns out to contradict itself.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use futures::StreamExt;
+use tokio::sync::OwnedSemaphorePermit;
+use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject, Ticket};
+
+use crate::{
+    ask::Ask,
+    engine::Engine,
+    judge,
+    table::BodyFill,
+    upstream::{DownBody, UpstreamError},
+};
+
+/// Pieces taken from an upstream before followers are woken once for all of them.
+const BATCH: usize = 16;
+
+/// Ends a fill, and with it its followers, whatever happens to the task that drives it.
+pub(crate) struct Ending {
+    pub engine: Arc<Engine>,
+    pub ask: Ask,
+    pub fill: Arc<BodyFill>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // The first end counts: after a regular one this changes nothing.
+        self.fill.progress.end(Err(broken_off(&self.ask)));
+        self.engine.table.finished(self.ask.id, &self.fill);
+    }
+}
+
+pub(crate) fn broken_off(ask: &Ask) -> UpstreamError {
+    let reason = "the fill was broken off".into();
+    UpstreamError::Refused { upstream: ask.upstream.id().into(), reason }
+}
+
+/// A body that is about to be filled.
+pub(crate) struct Opened {
+    pub permit: OwnedSemaphorePermit,
+    pub ending: Ending,
+    pub body: DownBody,
+    /// Where the body must end; none when the upstream declared no length.
+    pub end: Option<u64>,
+    /// Whether a chunk that is gone can be told to be of the same bytes when it comes again.
+    pub refillable: bool,
+    /// What goes into the table when the body's size is known only at its end.
+    pub late_object: Option<(StoredObject, Ticket)>,
+}
+
+impl Opened {
+    /// Brings the body to its end.
+    pub(crate) async fn run(self) {
+        let Self { permit, ending, body, end, refillable, late_object } = self;
+        let Ending { engine, ask, fill } = &ending;
+        let start = u64::from(fill.first) * CHUNK_SIZE as u64;
+        let result = pour(engine, ask, fill, body, start, end, refillable).await;
+        drop(permit);
+        match &result {
+            Ok(end) => {
+                if let Some((mut object, _ticket)) = late_object
+                    && !fill.purged.load(Ordering::SeqCst)
+                {
+                    object.size = *end;
+                    engine.cache.put_object(object);
+                }
+                if fill.purged.load(Ordering::SeqCst) {
+                    let upto = fill.progress.index();
+                    engine.cache.discard_generation(&ask.id, fill.generation, upto);
+                }
+            }
+            Err(error) => {
+                if give_up(engine, ask, fill, error) {
+                    engine.cache.discard_generation(&ask.id, fill.generation, 0);
+                }
+            }
+        }
+        fill.progress.end(result);
+    }
+}
+
+/// Forgets what a failed fill brought where its bytes are in doubt: `true` when they are.
+pub(crate) fn give_up(engine: &Engine, ask: &Ask, fill: &BodyFill, error: &UpstreamError) -> bool {
+    engine.counters.failed.fetch_add(1, Ordering::Relaxed);
+    tracing::warn!(upstream = ask.upstream.id(), key = %ask.key, %error, "fill failed");
+    let doubt = error.taints();
+    if doubt {
+        engine.counters.tainted.fetch_add(1, Ordering::Relaxed);
+        let brought = fill.first..fill.progress.index();
+        engine.cache.discard_chunks(&ask.id, fill.generation, brought);
+    }
+    doubt
+}
+
+/// Moves a body into chunks. Returns the offset of its end.
+pub(crate) async fn pour(
+    engine: &Engine,
+    ask: &Ask,
+    fill: &BodyFill,
+    body: DownBody,
+    start: u64,
+    end: Option<u64>,
+    refillable: bool,
+) -> Result<u64, UpstreamError> {
+    let keep = async |(index, chunk): (u32, Chunk)| {
+        let key = ChunkKey { object: ask.id, generation: fill.generation, index };
+        if refillable {
+            return engine.cache.insert_chunk(key, chunk);
+        }
+        // Once gone it cannot be asked for again: a reader slower than its upstream finds it on
+        // disk, where there is one, and the upstream is read as fast as that takes it. Those who
+        // follow closely need not wait for the disk.
+        fill.progress.wake();
+        let kept = engine.cache.insert_for_good(key, chunk.clone());
+        if tokio::time::timeout(ask.policy.deadline, kept).await.is_err() {
+            engine.cache.insert_kept(key, chunk);
+        }
+    };
+    let mut at = start;
+    let mut batches = body.ready_chunks(BATCH);
+    while let Some(batch) = batches.next().await {
+        for piece in batch {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    fill.progress.wake();
+                    return Err(error);
+                }
+            };
+            at += piece.len() as u64;
+            engine.counters.upstream_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            if end.is_some_and(|end| at > end) || at > judge::OBJECT_MAX {
+                let upstream = ask.upstream.id().into();
+                let expected = end.unwrap_or(judge::OBJECT_MAX);
+                return Err(UpstreamError::Overlong { upstream, expected });
+            }
+            for sealed in fill.progress.append(piece) {
+                keep(sealed).await;
+            }
+        }
+        fill.progress.wake();
+    }
+    if end.is_some_and(|end| at < end) {
+        return Err(UpstreamError::Truncated {
+            upstream: ask.upstream.id().into(),
+            got: at - start,
+            expected: end.map(|end| end - start),
+            reason: "the body ended".into(),
+        });
+    }
+    if let Some(sealed) = fill.progress.seal_last() {
+        keep(sealed).await;
+    }
+    engine.counters.filled.fetch_add(1, Ordering::Relaxed);
+    Ok(at)
+}
