@@ -29,7 +29,8 @@ use crate::{
 /// Bounds of a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// RAM tier: chunk bytes and what foyer needs to hold them.
+    /// RAM tier: chunk bytes and what foyer needs to hold them; and, out of the same bytes,
+    /// the chunks that somebody still reads, and what chunks on disk are found by.
     pub memory_bytes: u64,
     /// The state file (redb); `None` forgets all metadata at exit.
     pub state: Option<PathBuf>,
@@ -158,6 +159,7 @@ impl Cache {
             // It may be pinned there.
             self.recall(&object.id);
         }
+        self.forget_purged_pin(&object.id);
         let (object, displaced) = guard::put(&self.ledger, &*self.table, object);
         let Some(displaced) = displaced else { return object };
         self.mark(&object.id);
@@ -186,6 +188,7 @@ impl Cache {
     pub fn tick(&self, unix_millis: u64) {
         self.table.tick(u32::try_from(unix_millis / 1000).unwrap_or(u32::MAX));
         self.end_pins();
+        self.ram.lend(self.store.as_ref().map_or(0, |store| store.stats().index_bytes));
     }
 
     /// Resolves when all that the state file knew is in the table. Nobody needs to wait for it
@@ -278,7 +281,7 @@ impl Cache {
     /// Undoes a fill that turned out wrong: removes the object if it is of this generation,
     /// and the first `chunks` chunks of it from every tier.
     pub fn discard_generation(&self, id: &ObjectId, generation: u64, chunks: u32) {
-        let pin = self.table.pin_of(*id);
+        let pin = self.pin_of(id);
         let object = self.take_object(id, |object| object.generation == generation);
         if let (Some(object), Some(pin)) = (object, pin) {
             self.await_again(&object, pin);

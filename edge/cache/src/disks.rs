@@ -21,6 +21,7 @@ mod operate;
 mod register;
 mod rendezvous;
 mod rule;
+mod scrub;
 mod store;
 mod watch;
 mod wear;
@@ -106,10 +107,26 @@ struct Inner {
     /// Held while it is written: the last to write has seen the last change. What keeps other
     /// processes off it, until the disks are closed.
     writing: Mutex<Option<std::fs::File>>,
+    /// Why what is offline is not remembered over a restart; none where it is.
+    unkept: Mutex<Option<String>>,
     /// Something failed: the watch shall look now.
     nudge: Notify,
     refused_chunks: AtomicU64,
     refused_bytes: AtomicU64,
+}
+
+/// Why the disks are not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DisksError {
+    /// Another process of this node runs.
+    #[error(
+        "the disks written down in {register} are in use by another process; stop it, or give \
+         this one a cache.state and disks of its own"
+    )]
+    InUse {
+        /// The register.
+        register: PathBuf,
+    },
 }
 
 impl Disks {
@@ -119,17 +136,23 @@ impl Disks {
         config: DisksConfig,
         drives: Vec<(Arc<dyn Drive>, u64)>,
         handle: Handle,
-    ) -> Self {
+    ) -> Result<Self, DisksError> {
         let mut config = config;
-        let found = config.register.as_deref().map(register::read);
-        let lock = config.register.as_deref().and_then(|path| match register::lock(path) {
-            Ok(lock) => lock,
-            Err(error) => {
-                tracing::error!(path = %path.display(), %error, "the register of disks cannot \
-                    be locked: nothing is written down in it");
-                None
+        let (mut lock, mut unkept) = (None, None);
+        if let Some(path) = &config.register {
+            // Before any disk is touched: it is the other one's.
+            match register::lock(path) {
+                Ok(Some(held)) => lock = Some(held),
+                Ok(None) => return Err(DisksError::InUse { register: path.clone() }),
+                Err(error) => {
+                    let path = path.display();
+                    tracing::error!(%path, %error, "the register of disks cannot be locked: \
+                        nothing is written down in it");
+                    unkept = Some(format!("{path} cannot be locked: {error}"));
+                }
             }
-        });
+        }
+        let found = config.register.as_deref().map(register::read);
         if lock.is_none() {
             config.register = None;
         }
@@ -148,6 +171,7 @@ impl Disks {
             members,
             found,
             writing: Mutex::new(lock),
+            unkept: Mutex::new(unkept),
             nudge: Notify::new(),
             refused_chunks: AtomicU64::new(0),
             refused_bytes: AtomicU64::new(0),
@@ -161,7 +185,7 @@ impl Disks {
         drop(handle.spawn(timeout(OPEN, join_all(starts))).await);
         inner.save();
         let watch = handle.spawn(watch::run(Arc::clone(&inner)));
-        Self { inner, watch }
+        Ok(Self { inner, watch })
     }
 }
 
@@ -322,9 +346,15 @@ impl Inner {
             };
             register.disks.insert(id, entry);
         }
-        if let Err(error) = register::write(path, &register) {
-            tracing::error!(path = %path.display(), %error, "the register of disks cannot be \
-                written: after a restart, which of them are offline is not known");
+        let failed = register::write(path, &register).err();
+        let path = path.display();
+        let now = failed.as_ref().map(|error| format!("{path} cannot be written: {error}"));
+        let before = std::mem::replace(&mut *self.unkept.lock(), now);
+        match (failed, before) {
+            (Some(error), None) => tracing::error!(%path, %error, "the register of disks cannot \
+                be written: after a restart, which of them are offline is not known"),
+            (None, Some(_)) => tracing::info!(%path, "the register of disks is written again"),
+            _ => {}
         }
     }
 

@@ -17,6 +17,7 @@ mod media;
 mod pool;
 mod read;
 mod record;
+mod scrub;
 mod space;
 mod state;
 mod superblock;
@@ -49,7 +50,10 @@ use self::{
 };
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId},
-    store::{Admission, ChunkStore, Health, Page, Pinning, StoreOpenError, StoreStats, Verdict},
+    store::{
+        Admission, ChunkStore, Health, Page, PinnedChunks, Pinning, Scrubbed, StoreOpenError,
+        StoreStats, Verdict,
+    },
 };
 
 /// The least RAM a store's buffers may have.
@@ -209,11 +213,6 @@ impl ExtentStore {
         self.inner.disk
     }
 
-    /// Bytes of RAM of the index and all else that grows with the chunks on disk.
-    pub fn index_bytes(&self) -> usize {
-        self.inner.state.lock().space.memory_bytes()
-    }
-
     /// Runs a read on the disk's threads; `None` when it was not taken or the store closed.
     async fn read_with<T: Send + 'static>(
         &self,
@@ -344,8 +343,12 @@ impl ChunkStore for ExtentStore {
     fn stats(&self) -> StoreStats {
         let counts = &self.inner.counts;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let space = self.inner.state.lock().space.counts();
+        let (space, index_bytes) = {
+            let space = &self.inner.state.lock().space;
+            (space.counts(), space.memory_bytes() as u64)
+        };
         StoreStats {
+            index_bytes,
             capacity_bytes: self.inner.size_bytes,
             accepted_chunks: get(&counts.accepted_chunks),
             accepted_bytes: get(&counts.accepted_bytes),
@@ -399,6 +402,16 @@ impl ChunkStore for ExtentStore {
         let was = self.inner.state.lock().unpin(*object, generation);
         self.inner.wake.notify_one();
         was
+    }
+
+    fn align_pins(&self, pins: &PinnedChunks) {
+        if self.inner.device.online() && self.inner.state.lock().align(pins) {
+            self.inner.wake.notify_one();
+        }
+    }
+
+    fn scrub(&self, cursor: u64, bytes: u64) -> BoxFuture<'_, Option<Scrubbed>> {
+        self.read_with(move |inner| Some(inner.scrub(cursor, bytes))).boxed()
     }
 
     fn list(&self, cursor: u64, max: usize) -> BoxFuture<'_, Option<Page>> {

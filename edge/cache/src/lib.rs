@@ -23,6 +23,7 @@ mod sync;
 mod table;
 
 pub use cache::{Cache, CacheConfig, CacheStats, OpenError, Purged, Tier, TierStats};
+pub use cache::keep::{Brought, PinError, Wanted};
 pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
 pub use disk::{FoyerConfig, FoyerStore};
 pub use extent::{ExtentConfig, ExtentStore};
@@ -34,6 +35,7 @@ pub use purge::{
 };
 pub use state::StateStats;
 pub use store::{
-    Admission, ChunkStore, Health, Listed, Page, Pinning, StoreOpenError, StoreStats, Verdict,
+    Admission, ChunkStore, Health, Listed, Page, PinnedChunks, Pinning, Scrubbed, StoreOpenError,
+    StoreStats, Verdict,
 };
-pub use table::{BadCursor, Cursor, Listing, OBJECT_BYTES, PAGE_MAX, Row, Sort};
+pub use table::{BadCursor, Cursor, Listing, OBJECT_BYTES, PAGE_MAX, Pin, Row, Sort};

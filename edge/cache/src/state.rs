@@ -15,6 +15,7 @@
 mod file;
 mod load;
 mod record;
+mod todo;
 
 use std::{
     collections::HashSet,
@@ -35,6 +36,7 @@ pub(crate) use self::file::{Found, Opener, on_disk};
 use self::{
     file::{Batch, File, is_broken},
     load::Loader,
+    todo::Todo,
 };
 use crate::{
     cache::OpenError,
@@ -42,7 +44,7 @@ use crate::{
     generation::{Generations, RESERVE},
     object::StoredObject,
     purge::Ledger,
-    table::Table,
+    table::{Pin, Table},
 };
 
 /// How long changes gather before they are written; what a kill can cost, with the write.
@@ -72,47 +74,13 @@ pub struct StateStats {
 }
 
 #[derive(Debug, Default)]
-struct Todo {
-    marks: HashSet<u128>,
-    /// Write the whole table.
-    all: bool,
-    /// To another file first: this one is broken.
-    broken: bool,
-    /// The ledger has something to be written, now or when it is tried again.
-    orders: bool,
-    orders_again: bool,
-    flushes: Vec<oneshot::Sender<()>>,
-    closing: bool,
-}
-
-impl Todo {
-    fn is_empty(&self) -> bool {
-        self.marks.is_empty() && !self.all && !self.orders_again && !self.is_urgent()
-    }
-
-    /// Whether somebody waits for it.
-    fn is_urgent(&self) -> bool {
-        self.orders || self.closing || !self.flushes.is_empty()
-    }
-
-    fn mark(&mut self, ids: impl IntoIterator<Item = u128>) {
-        if self.all {
-            return;
-        }
-        self.marks.extend(ids);
-        if self.marks.len() > MARKS_MAX {
-            self.marks = HashSet::new();
-            self.all = true;
-        }
-    }
-}
-
-#[derive(Debug, Default)]
 struct Shared {
     todo: Mutex<Todo>,
     changed: Condvar,
     written: AtomicU64,
     errors: AtomicU64,
+    /// What failed since the last write that succeeded, the first of it.
+    failed: Mutex<Option<String>>,
     dropped: AtomicU64,
     loaded: AtomicU64,
     /// Nothing is read any more.
@@ -120,6 +88,11 @@ struct Shared {
 }
 
 impl Shared {
+    fn fails(&self, error: &impl ToString) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        self.failed.lock().get_or_insert_with(|| error.to_string());
+    }
+
     fn mark(&self, ids: impl IntoIterator<Item = u128>) {
         let mut todo = self.todo.lock();
         let idle = todo.is_empty();
@@ -222,7 +195,7 @@ impl State {
 
     /// What the file says of an id that the table awaits. Reads the file on this thread, some
     /// microseconds where the page is in memory. One that cannot be read is not there.
-    pub(crate) fn recall(&self, id: ObjectId) -> Option<StoredObject> {
+    pub(crate) fn recall(&self, id: ObjectId) -> Option<(StoredObject, Option<Pin>)> {
         match self.file.get(id.0) {
             Ok(object) => object,
             Err(error) => {
@@ -280,6 +253,11 @@ impl State {
         self.shared.changed.notify_one();
         join(threads.writer.take());
         self.file.close();
+    }
+
+    /// Why it cannot be written; none where it can.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.shared.failed.lock().clone()
     }
 
     pub(crate) fn stats(&self) -> StateStats {
@@ -383,7 +361,7 @@ impl Writer {
             .then(|| used.saturating_add(RESERVE));
         let mut batch = Batch { reserve, ..Batch::default() };
         for id in ids {
-            match self.table.peek(ObjectId(*id)) {
+            match self.table.peek_with_pin(ObjectId(*id)) {
                 Some(object) => batch.put.push(object),
                 None => batch.delete.push(*id),
             }
@@ -399,6 +377,7 @@ impl Writer {
                 self.reserved = reserve.unwrap_or(self.reserved);
                 self.shared.written.fetch_add(ids.len() as u64, Ordering::Relaxed);
                 if std::mem::take(&mut self.failing) {
+                    *self.shared.failed.lock() = None;
                     tracing::info!(path = %self.file.path().display(), "state file: written again");
                 }
                 true
@@ -408,7 +387,7 @@ impl Writer {
                     self.shared.mark_all(true);
                 }
                 self.ledger.unwritable();
-                self.shared.errors.fetch_add(1, Ordering::Relaxed);
+                self.shared.fails(&error);
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(
                         path = %self.file.path().display(), %error,
@@ -448,7 +427,7 @@ impl Writer {
     fn put_off(&mut self, error: &redb::Error) {
         let path = self.file.path().display();
         tracing::error!(%path, %error, "state file: cannot be read");
-        self.shared.errors.fetch_add(1, Ordering::Relaxed);
+        self.shared.fails(error);
         self.failing = true;
         self.shared.mark_all(is_broken(error));
     }
@@ -467,10 +446,11 @@ impl Writer {
                 self.ledger.forgotten();
                 self.reserved = 0;
                 self.failing = false;
+                *self.shared.failed.lock() = None;
             }
             Err(error) => {
                 tracing::error!(path, %error, "state file: is broken and cannot be set aside");
-                self.shared.errors.fetch_add(1, Ordering::Relaxed);
+                self.shared.fails(&error);
                 self.failing = true;
                 self.shared.mark_all(true);
             }

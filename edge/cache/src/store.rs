@@ -1,6 +1,6 @@
 //! The port behind which a disk tier keeps chunks.
 
-use std::{fmt, io, ops::Range, path::PathBuf};
+use std::{collections::HashMap, fmt, io, ops::Range, path::PathBuf};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -156,6 +156,8 @@ pub struct StoreStats {
     pub evicted_chunks: Option<u64>,
     /// Bytes of device that are pinned now.
     pub pinned_bytes: u64,
+    /// Bytes of RAM by which chunks are found.
+    pub index_bytes: u64,
 }
 
 /// What became of a wish to pin.
@@ -172,6 +174,23 @@ pub enum Pinning {
     NoRoom,
     /// This store cannot pin.
     Unsupported,
+}
+
+/// What shall be pinned: for objects of a generation, how many chunks from the first.
+pub type PinnedChunks = HashMap<(ObjectId, u64), u32>;
+
+/// What one step of a scrub looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Chunks read back and checked.
+    pub chunks: u64,
+    /// Their bytes on the device.
+    pub bytes: u64,
+    /// What did not hold, or could not be read; counted, and gone now. The key is what was
+    /// found there, `None` where that is damaged too.
+    pub damaged: Vec<Option<ChunkKey>>,
+    /// Where the next step starts, less than 2^48; `None` at the end.
+    pub next: Option<u64>,
 }
 
 /// One chunk in a listing.
@@ -272,6 +291,17 @@ pub trait ChunkStore: Send + Sync + fmt::Debug + 'static {
     /// Undoes [`ChunkStore::pin`]. False when there was no such pin.
     fn unpin(&self, _object: &ObjectId, _generation: u64) -> bool {
         false
+    }
+
+    /// Lets go of pins that are not among these, and takes those that it lacks, as far as there
+    /// is room.
+    fn align_pins(&self, _pins: &PinnedChunks) {}
+
+    /// Reads back and checks what lies on the device from `cursor` on (0, or the `next` of the
+    /// step before), about `bytes` of it, past every buffer. A chunk that is there during the
+    /// whole scrub is checked. Changes no eviction order. `None` for a store that cannot.
+    fn scrub(&self, _cursor: u64, _bytes: u64) -> BoxFuture<'_, Option<Scrubbed>> {
+        async { None }.boxed()
     }
 
     /// What is there, in no order that means anything, from `cursor` on: 0, or the `next` of

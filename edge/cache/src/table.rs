@@ -15,6 +15,7 @@ mod hot;
 mod list;
 mod loading;
 mod pack;
+mod pins;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
@@ -33,7 +34,10 @@ use std::{
 
 use parking_lot::RwLock;
 
-pub use self::list::{BadCursor, Cursor, Listing, PAGE_MAX, Row, Sort};
+pub use self::{
+    list::{BadCursor, Cursor, Listing, PAGE_MAX, Row, Sort},
+    pins::Pin,
+};
 use self::{
     cold::Cold,
     hot::{Hot, Left},
@@ -79,6 +83,9 @@ pub(crate) struct Table {
     now_seconds: AtomicU32,
     objects: AtomicUsize,
     bytes: AtomicU64,
+    pinned_bytes: AtomicU64,
+    /// When the next pin may end, Unix seconds.
+    next_end: AtomicU32,
     evicted: AtomicU64,
 }
 
@@ -151,6 +158,8 @@ impl Table {
             now_seconds: AtomicU32::new(0),
             objects: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
+            pinned_bytes: AtomicU64::new(0),
+            next_end: AtomicU32::new(pins::NEVER),
             evicted: AtomicU64::new(0),
         }
     }
@@ -227,6 +236,10 @@ impl Table {
             self.packer.release(&words);
             self.bytes.fetch_add(object.size, Ordering::Relaxed);
             self.bytes.fetch_sub(old.size, Ordering::Relaxed);
+            if old.pinned {
+                self.pinned_bytes.fetch_add(object.size, Ordering::Relaxed);
+                self.pinned_bytes.fetch_sub(old.size, Ordering::Relaxed);
+            }
             self.keep_unpacked(shard, cold, object);
         } else {
             self.packer.release(record);
@@ -280,14 +293,6 @@ impl Table {
         true
     }
 
-    /// Pins or unpins an object: a pinned one is not evicted. False when it is not there, or
-    /// half of its shard is pinned.
-    pub(crate) fn pin(&self, id: ObjectId, pinned: bool) -> bool {
-        let mut cold = self.shard(id).cold.write();
-        let slot = cold.find(id.0);
-        slot.is_some_and(|slot| cold.pin(slot, pinned, self.shard_objects_max / 2))
-    }
-
     /// Objects in the table.
     pub(crate) fn len(&self) -> usize {
         self.objects.load(Ordering::Relaxed)
@@ -313,11 +318,6 @@ impl Table {
     /// Objects it may hold.
     pub(crate) fn objects_max(&self) -> u64 {
         (self.shard_objects_max * self.shards.len()) as u64
-    }
-
-    /// Objects that are pinned.
-    pub(crate) fn pinned(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.cold.read().pinned() as u64).sum()
     }
 
     pub(crate) fn shards(&self) -> usize {
@@ -366,6 +366,9 @@ impl Table {
         self.loading.removed(cold, gone.id);
         self.objects.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(gone.size, Ordering::Relaxed);
+        if gone.pinned {
+            self.pinned_bytes.fetch_sub(gone.size, Ordering::Relaxed);
+        }
         gone
     }
 

@@ -3,7 +3,8 @@
 //! file that fills up, and a store that forgets.
 //!
 //! What is held: a key gives what was put last, or nothing where something may have pushed it
-//! out; what was removed or purged never comes back; after a crash a key gives what was durable
+//! out, never for what is pinned, and all of its bytes where the store had them; what was
+//! removed or purged never comes back; after a crash a key gives what was durable
 //! or something later; bytes of any range are the right ones or none.
 
 mod device;
@@ -53,6 +54,14 @@ enum Op {
     Remove {
         key: u8,
     },
+    /// With `all` of its bytes brought to the store first.
+    Pin {
+        key: u8,
+        all: bool,
+    },
+    Unpin {
+        key: u8,
+    },
     /// A fill turned out wrong: that of the object, or one that is long gone.
     Discard {
         key: u8,
@@ -94,6 +103,8 @@ fn op() -> impl Strategy<Value = Op> {
         300 => key().prop_map(|key| Op::Get { key }),
         300 => (key(), 0..=64_u8, 0..=64_u8).prop_map(|(key, from, to)| Op::Range { key, from, to }),
         40 => key().prop_map(|key| Op::Remove { key }),
+        20 => (key(), any::<bool>()).prop_map(|(key, all)| Op::Pin { key, all }),
+        15 => key().prop_map(|key| Op::Unpin { key }),
         20 => (key(), any::<bool>()).prop_map(|(key, old)| Op::Discard { key, old }),
         2 => key().prop_map(|key| Op::PurgeKey { key }),
         1 => any::<u8>().prop_map(|folder| Op::PurgeFolder { folder }),

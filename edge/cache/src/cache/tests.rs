@@ -12,7 +12,10 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::{object::tests::object, store::Admission};
+use crate::{
+    object::tests::object,
+    store::{Admission, StoreStats},
+};
 
 /// When the tests take place, in Unix nanoseconds.
 const NOW: u64 = 1_700_000_000_000_000_000;
@@ -148,21 +151,6 @@ fn discard_takes_a_tainted_fill_and_leaves_its_successor() {
     cache.discard_generation(&id, 2, 1);
     assert_eq!(cache.object(&id, "a"), None);
     assert_eq!(cache.has_chunk(&key(2, 0)), None);
-}
-
-#[test]
-fn a_pinned_object_outlives_what_comes_and_not_its_purge() {
-    let cache = Cache::open_at(&config(1 << 20), None, 1).unwrap();
-    let id = cache.put_object(object("pinned", 1, 1)).id;
-    assert!(cache.pin(&id, true));
-    for number in 0..5000 {
-        cache.put_object(object(&format!("{number}"), 1, 1));
-    }
-    assert!(cache.object(&id, "pinned").is_some());
-    assert_eq!((cache.stats().objects_pinned, cache.stats().objects), (1, 1000));
-    cache.purge(&id).unwrap();
-    assert!(!cache.pin(&id, true));
-    assert_eq!(cache.stats().objects_pinned, 0);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId},
-    store::{Admission, ChunkStore, Page, Pinning, StoreStats, Verdict},
+    store::{Admission, ChunkStore, Page, PinnedChunks, Pinning, StoreStats, Verdict},
 };
 
 impl Inner {
@@ -117,6 +117,7 @@ impl ChunkStore for Disks {
             sum.chunks = plus(sum.chunks, stats.chunks);
             sum.used_bytes = plus(sum.used_bytes, stats.used_bytes);
             sum.pinned_bytes += stats.pinned_bytes;
+            sum.index_bytes += stats.index_bytes;
             sum.online |= stats.online;
         }
         sum
@@ -180,6 +181,12 @@ impl ChunkStore for Disks {
     fn unpin(&self, object: &ObjectId, generation: u64) -> bool {
         let online = self.inner.online();
         online.fold(false, |any, (_, _, live)| live.store.unpin(object, generation) | any)
+    }
+
+    fn align_pins(&self, pins: &PinnedChunks) {
+        for (_, _, live) in self.inner.online() {
+            live.store.align_pins(pins);
+        }
     }
 
     fn list(&self, cursor: u64, max: usize) -> BoxFuture<'_, Option<Page>> {

@@ -122,7 +122,7 @@ impl Inner {
     }
 
     /// Bytes of the data file; `None` when the device failed.
-    fn bytes(&self, at: u64, length: usize, way: Way) -> Option<Bytes> {
+    pub(super) fn bytes(&self, at: u64, length: usize, way: Way) -> Option<Bytes> {
         let read = self.device.note("read a chunk", self.device.media.read(at, length, way))?;
         // Past the page cache there are pages only.
         let bytes = match way {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId, chunks_of},
-    store::{Admission, Pinning},
+    store::{Admission, PinnedChunks, Pinning},
 };
 
 /// Chunk bytes a round writes at most, and chunks.
@@ -186,6 +186,22 @@ impl State {
         self.last += 1;
         self.pins_changed.push(Pin { object, generation, chunks: 0..0 });
         true
+    }
+
+    /// See [`ChunkStore::align_pins`](crate::ChunkStore::align_pins). True when any changed.
+    pub(super) fn align(&mut self, wanted: &PinnedChunks) -> bool {
+        let strays = self.pins.keys().filter(|pin| !wanted.contains_key(pin));
+        let strays: Vec<_> = strays.copied().collect();
+        for (object, generation) in &strays {
+            self.unpin(*object, *generation);
+        }
+        let mut changed = !strays.is_empty();
+        for ((object, generation), chunks) in wanted {
+            if self.pins.get(&(*object, *generation)) != Some(&(0..*chunks)) {
+                changed |= self.pin(*object, *generation, 0..*chunks) != Pinning::NoRoom;
+            }
+        }
+        changed
     }
 
     /// Where chunks of a range lie that are on the device.

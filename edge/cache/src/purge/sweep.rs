@@ -120,6 +120,9 @@ impl Cache {
         unix_millis: u64,
     ) -> Result<u64, PurgeError> {
         let epoch = self.ledger.order(selectors, mode, unix_millis)?;
+        if mode == Mode::Hard {
+            self.await_no_more(selectors);
+        }
         // Taken before the file is written: a failure that came first would be waited for again.
         let durable = self.ledger.durable(epoch);
         self.orders_changed();
@@ -288,6 +291,7 @@ impl Cache {
     /// Does to an object of the table what was ordered, if it is still this one. Gives how
     /// many chunks of it are to be forgotten.
     fn settle(&self, object: &Arc<StoredObject>) -> u32 {
+        let pinned = self.table.is_pinned(object.id);
         match guard::settle(&self.ledger, &*self.table, object) {
             Settled::Kept => 0,
             Settled::Stale => {
@@ -296,6 +300,9 @@ impl Cache {
                 0
             }
             Settled::Gone(gone) => {
+                if pinned {
+                    self.unpinned(&gone.id, gone.generation);
+                }
                 self.mark(&gone.id);
                 self.swept.objects.fetch_add(1, Ordering::Relaxed);
                 self.swept.bytes.fetch_add(gone.size, Ordering::Relaxed);

@@ -22,6 +22,7 @@ use crate::{
     cache::OpenError,
     object::StoredObject,
     purge::{self, Delta, Order},
+    table::Pin,
 };
 
 /// Counts up when records change.
@@ -73,7 +74,7 @@ pub(crate) struct Purges {
 /// A run of records.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
-    pub(super) objects: Vec<StoredObject>,
+    pub(super) objects: Vec<(StoredObject, Option<Pin>)>,
     /// Ids of records that do not parse or verify.
     pub(super) rotten: Vec<u128>,
     /// The first id behind it; `None` at the end.
@@ -83,7 +84,7 @@ pub(super) struct Slice {
 /// Changes of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) put: Vec<Arc<StoredObject>>,
+    pub(super) put: Vec<(Arc<StoredObject>, Option<Pin>)>,
     pub(super) delete: Vec<u128>,
     pub(super) reserve: Option<u64>,
     pub(super) purges: Delta,
@@ -172,8 +173,8 @@ impl File {
             transaction.set_quick_repair(true);
             {
                 let mut objects = transaction.open_table(OBJECTS)?;
-                for object in &batch.put {
-                    objects.insert(object.id.0, &*record::encode(object))?;
+                for (object, pin) in &batch.put {
+                    objects.insert(object.id.0, &*record::encode(object, *pin))?;
                 }
                 for id in &batch.delete {
                     objects.remove(id)?;
@@ -189,7 +190,10 @@ impl File {
     }
 
     /// The record of an id, as it is now.
-    pub(super) fn get(&self, id: u128) -> Result<Option<StoredObject>, redb::Error> {
+    pub(super) fn get(
+        &self,
+        id: u128,
+    ) -> Result<Option<(StoredObject, Option<Pin>)>, redb::Error> {
         let bytes = self.with(|database| {
             let objects = database.begin_read()?.open_table(OBJECTS)?;
             Ok(objects.get(id)?.map(|bytes| bytes.value().to_vec()))

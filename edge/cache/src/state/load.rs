@@ -7,7 +7,8 @@ use tokio::sync::watch;
 use super::{File, RETRY, Shared, is_broken};
 use crate::{
     chunk::ObjectId,
-    table::{Load, Table},
+    object::StoredObject,
+    table::{Load, Pin, Table},
 };
 
 /// Records read at once: less than a millisecond.
@@ -43,8 +44,8 @@ impl Loader {
                 Ok(slice) => {
                     self.shared.dropped.fetch_add(slice.rotten.len() as u64, Ordering::Relaxed);
                     let mut changed = slice.rotten;
-                    for object in slice.objects {
-                        self.load(&object, &mut changed);
+                    for (object, pin) in slice.objects {
+                        self.load(&object, pin, &mut changed);
                     }
                     if !changed.is_empty() {
                         self.shared.mark(changed);
@@ -81,10 +82,12 @@ impl Loader {
         let _ = self.done.send(true);
     }
 
-    fn load(&self, object: &crate::object::StoredObject, changed: &mut Vec<u128>) {
+    fn load(&self, object: &StoredObject, pin: Option<Pin>, changed: &mut Vec<u128>) {
         let id = object.id.0;
-        match self.table.load(object, false) {
-            Load::Taken(_) => {
+        match self.table.load(object, pin, false) {
+            Load::Taken(displaced) => {
+                // A pinned one took their place.
+                changed.extend(displaced.evicted.iter().map(|gone| gone.id.0));
                 self.shared.loaded.fetch_add(1, Ordering::Relaxed);
             }
             Load::Known => {}

@@ -1,5 +1,5 @@
-//! An object as the state file keeps it: little-endian numbers, sized texts, and a CRC-32C
-//! over all of it and the id it stands under.
+//! An object as the state file keeps it: little-endian numbers, sized texts, how it is pinned
+//! where it is, and a CRC-32C over all of it and the id it stands under.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,9 +9,10 @@ use crate::{
     chunk::ObjectId,
     fields::Fields,
     object::{StoredObject, TAGS_MAX},
+    table::Pin,
 };
 
-pub(super) fn encode(object: &StoredObject) -> Vec<u8> {
+pub(super) fn encode(object: &StoredObject, pin: Option<Pin>) -> Vec<u8> {
     let fields = object.fields.as_bytes();
     let mut out = Vec::with_capacity(80 + object.key.len() + object.service.len() + fields.len());
     out.extend_from_slice(&object.generation.to_le_bytes());
@@ -34,6 +35,10 @@ pub(super) fn encode(object: &StoredObject) -> Vec<u8> {
         out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend_from_slice(text);
     }
+    // Nothing behind the fields is an object that is not pinned, as before there were pins.
+    if let Some(pin) = pin {
+        out.extend_from_slice(&pin.to_bits().to_le_bytes());
+    }
     let sum = checksum(object.id.0, &out);
     out.extend_from_slice(&sum.to_le_bytes());
     out
@@ -45,7 +50,7 @@ pub(super) fn decode(
     id: u128,
     bytes: &[u8],
     services: &mut HashMap<Box<str>, Arc<str>>,
-) -> Option<StoredObject> {
+) -> Option<(StoredObject, Option<Pin>)> {
     let (record, sum) = bytes.split_last_chunk::<4>()?;
     if checksum(id, record) != u32::from_le_bytes(*sum) {
         return None;
@@ -69,11 +74,15 @@ pub(super) fn decode(
     let service = std::str::from_utf8(sized(&mut rest)?).ok()?;
     let key = std::str::from_utf8(sized(&mut rest)?).ok()?;
     let fields = Fields::from_bytes(sized(&mut rest)?)?;
+    let pin = match rest.is_empty() {
+        true => None,
+        false => Some(Pin::from_bits(u32::from_le_bytes(take(&mut rest)?))),
+    };
     if !rest.is_empty() || ObjectId::of(key).0 != id {
         return None;
     }
     let service = services.entry(service.into()).or_insert_with(|| service.into()).clone();
-    Some(StoredObject {
+    let object = StoredObject {
         id: ObjectId(id),
         key: key.into(),
         generation,
@@ -88,7 +97,8 @@ pub(super) fn decode(
         flags,
         tags: tags?,
         epoch,
-    })
+    };
+    Some((object, pin))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -123,23 +133,28 @@ mod tests {
     fn comes_back_whole() {
         let object = object("film|localhost|/vod/a.m4s", 77, 12_345);
         let mut services = HashMap::new();
-        let read = decode(object.id.0, &encode(&object), &mut services).unwrap();
-        assert_eq!(read, object);
-        let again = decode(object.id.0, &encode(&object), &mut services).unwrap();
+        let (read, pin) = decode(object.id.0, &encode(&object, None), &mut services).unwrap();
+        assert_eq!((&read, pin), (&object, None));
+        for pin in [Pin::FOR_GOOD, Pin::until(1_800_000_000)] {
+            let bytes = encode(&object, Some(pin));
+            let pinned = decode(object.id.0, &bytes, &mut services).unwrap();
+            assert_eq!(pinned, (object.clone(), Some(pin)));
+        }
+        let (again, _) = decode(object.id.0, &encode(&object, None), &mut services).unwrap();
         assert!(Arc::ptr_eq(&read.service, &again.service));
     }
 
     #[test]
     fn under_another_id_it_is_nothing() {
         let object = object("a", 1, 1);
-        assert!(decode(object.id.0 ^ 1, &encode(&object), &mut HashMap::new()).is_none());
+        assert!(decode(object.id.0 ^ 1, &encode(&object, None), &mut HashMap::new()).is_none());
     }
 
     proptest! {
         #[test]
         fn a_flipped_bit_is_seen(place in any::<prop::sample::Index>(), bit in 0..8) {
             let object = object("a", 1, 1);
-            let mut bytes = encode(&object);
+            let mut bytes = encode(&object, Some(Pin::FOR_GOOD));
             let place = place.index(bytes.len());
             bytes[place] ^= 1_u8 << bit;
             prop_assert!(decode(object.id.0, &bytes, &mut HashMap::new()).is_none());

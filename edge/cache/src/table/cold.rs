@@ -2,7 +2,7 @@
 //! sweeps, and slots by id.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 
 use super::{
     arena::{Arena, Place},
+    pins::Pin,
     usage::Usage,
 };
 
@@ -35,7 +36,8 @@ pub(super) struct Cold {
     ring: Vec<Slot>,
     arena: Arena,
     hand: usize,
-    pinned: usize,
+    /// What is pinned; at most half of the shard.
+    pins: HashMap<u128, Pin>,
     /// Ids that the state file may still have and that are not to be read from it any more.
     pub(super) gone: HashSet<u128>,
 }
@@ -105,7 +107,9 @@ impl Cold {
             *place.expect("every slot has its place") = slot as u32;
         }
         let gone = self.ring.swap_remove(slot);
-        self.pinned -= usize::from(gone.reads.into_inner() & PINNED != 0);
+        if gone.reads.into_inner() & PINNED != 0 {
+            self.pins.remove(&id);
+        }
         self.arena.forget(gone.place);
         self.compact();
     }
@@ -167,26 +171,31 @@ impl Cold {
     }
 
     /// Pins or unpins; false when that many are pinned already.
-    pub(super) fn pin(&mut self, slot: usize, pinned: bool, pinned_max: usize) -> bool {
-        if self.is_pinned(slot) == pinned {
+    pub(super) fn pin(&mut self, slot: usize, pin: Option<Pin>, pinned_max: usize) -> bool {
+        let id = self.id(slot);
+        let Some(pin) = pin else {
+            self.ring[slot].reads.fetch_and(!PINNED, Ordering::Relaxed);
+            self.pins.remove(&id);
             return true;
-        }
-        if pinned && self.pinned >= pinned_max {
+        };
+        if !self.is_pinned(slot) && self.pins.len() >= pinned_max {
             return false;
         }
-        let reads = &self.ring[slot].reads;
-        if pinned {
-            reads.fetch_or(PINNED, Ordering::Relaxed);
-            self.pinned += 1;
-        } else {
-            reads.fetch_and(!PINNED, Ordering::Relaxed);
-            self.pinned -= 1;
-        }
+        self.ring[slot].reads.fetch_or(PINNED, Ordering::Relaxed);
+        self.pins.insert(id, pin);
         true
     }
 
+    pub(super) fn pin_of(&self, id: u128) -> Option<Pin> {
+        self.pins.get(&id).copied()
+    }
+
     pub(super) fn pinned(&self) -> usize {
-        self.pinned
+        self.pins.len()
+    }
+
+    pub(super) fn pinned_ids(&self) -> impl Iterator<Item = u128> {
+        self.pins.keys().copied()
     }
 
     /// RAM of all of it.
@@ -195,6 +204,7 @@ impl Cold {
             + self.places.allocation_size()
             + self.arena.bytes()
             + self.gone.capacity() * 2 * size_of::<u128>()
+            + self.pins.capacity() * size_of::<(u128, Pin)>()
     }
 
     /// Copies what lives where too much is dead; some tenths of a millisecond, once for many
@@ -250,15 +260,16 @@ mod tests {
         for n in 0..4 {
             assert!(cold.push(n, b"record"));
         }
-        assert!(cold.pin(0, true, 2) && cold.pin(2, true, 2) && cold.pin(2, true, 2));
-        assert!(!cold.pin(1, true, 2), "that many are pinned already");
+        let pin = Some(Pin::FOR_GOOD);
+        assert!(cold.pin(0, pin, 2) && cold.pin(2, pin, 2) && cold.pin(2, pin, 2));
+        assert!(!cold.pin(1, pin, 2), "that many are pinned already");
         for _ in 0..2 {
             let victim = cold.victim(|_| None).unwrap();
             assert!(!cold.is_pinned(victim));
             cold.remove(victim);
         }
         assert_eq!(cold.victim(|_| None), None);
-        assert!(cold.pin(0, false, 2));
+        assert!(cold.pin(0, None, 2));
         assert_eq!((cold.pinned(), cold.victim(|_| None)), (1, Some(0)));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use super::{Cold, Displaced, ObjectId, StoredObject, Table};
+use super::{Cold, Displaced, ObjectId, Pin, StoredObject, Table};
 
 /// Removals that are remembered, some 12 MB. Beyond, what was not read yet is given up.
 const GONE_MAX: usize = 1 << 18;
@@ -105,8 +105,9 @@ impl Table {
     }
 
     /// Takes in what the state file says of an awaited id. `displace`: whether others make
-    /// room for it.
-    pub(crate) fn load(&self, object: &StoredObject, displace: bool) -> Load {
+    /// room for it; for what is pinned they do.
+    pub(crate) fn load(&self, object: &StoredObject, pin: Option<Pin>, displace: bool) -> Load {
+        let displace = displace || pin.is_some();
         let id = object.id;
         let shard = self.shard(id);
         let record = self.packer.pack(object);
@@ -133,6 +134,11 @@ impl Table {
         }
         self.objects.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(object.size, Ordering::Relaxed);
+        if let (Some(slot), Some(_)) = (cold.find(id.0), pin) {
+            // It was pinned before those that came since: these do not take its place. What is
+            // more than a smaller table than last time holds is not.
+            self.pin_slot(&mut cold, slot, pin, self.shard_objects_max);
+        }
         Load::Taken(Displaced { replaced: None, evicted })
     }
 }

@@ -60,7 +60,8 @@ fn check(objects_max: usize, ops: &[Op]) {
                 let others = model.iter().filter(|(other, (_, pinned))| **other != id.0 && *pinned);
                 let room = !pinned || others.count() < objects_max / 2;
                 let entry = model.get_mut(&id.0);
-                assert_eq!(table.pin(id, pinned), entry.is_some() && room);
+                let pin = pinned.then_some(Pin::FOR_GOOD);
+                assert_eq!(table.pin(id, pin), entry.is_some() && room);
                 if let Some((_, marked)) = entry.filter(|_| room) {
                     *marked = pinned;
                 }
@@ -83,7 +84,10 @@ fn check(objects_max: usize, ops: &[Op]) {
         assert!(table.len() <= objects_max);
         assert_eq!(table.len(), model.len());
         assert_eq!(table.bytes(), model.values().map(|(object, _)| object.size).sum::<u64>());
-        assert_eq!(table.pinned(), model.values().filter(|(_, pinned)| *pinned).count() as u64);
+        let pinned = || model.values().filter(|(_, pinned)| *pinned);
+        assert_eq!(table.pinned(), pinned().count() as u64);
+        let bytes: u64 = pinned().map(|(object, _)| object.size).sum();
+        assert_eq!(table.pinned_bytes(), bytes);
     }
     for (id, (object, _)) in &model {
         assert_eq!(table.peek(ObjectId(*id)).as_ref(), Some(object));
@@ -199,25 +203,25 @@ fn what_the_file_says_is_taken_unless_the_table_knows_better() {
     assert!(table.awaits(a.id) && table.is_loading());
     // Purged before the file was asked, replaced, and replaced and purged.
     assert_eq!(table.remove_if(a.id, |_| true), None);
-    assert_eq!(table.load(&a, true), Load::Known);
+    assert_eq!(table.load(&a, None, true), Load::Known);
     table.insert(of("b", 2));
-    assert_eq!(table.load(&b, true), Load::Known);
+    assert_eq!(table.load(&b, None, true), Load::Known);
     table.remove_if(b.id, |_| true).unwrap();
-    assert_eq!(table.load(&b, true), Load::Known);
-    assert_eq!(table.load(&c, false), Load::Taken(Displaced::default()));
-    assert_eq!(table.load(&c, false), Load::Known);
-    assert_eq!(table.load(&of("d", 1), false), Load::Taken(Displaced::default()));
-    assert_eq!(table.load(&of("e", 1), false), Load::Full);
-    let Load::Taken(displaced) = table.load(&of("e", 1), true) else { panic!("others make room") };
+    assert_eq!(table.load(&b, None, true), Load::Known);
+    assert_eq!(table.load(&c, None, false), Load::Taken(Displaced::default()));
+    assert_eq!(table.load(&c, None, false), Load::Known);
+    assert_eq!(table.load(&of("d", 1), None, false), Load::Taken(Displaced::default()));
+    assert_eq!(table.load(&of("e", 1), None, false), Load::Full);
+    let Load::Taken(displaced) = table.load(&of("e", 1), None, true) else { panic!("others make room") };
     let evicted = displaced.evicted[0].id;
-    assert_eq!(table.load(&table_object(evicted), true), Load::Known, "evicted before");
+    assert_eq!(table.load(&table_object(evicted), None, true), Load::Known, "evicted before");
     // What was read already is not awaited, and what left since does not come back.
     table.loaded_below(ObjectId(u128::MAX));
     assert!(!table.awaits(a.id));
-    assert_eq!(table.load(&of("f", 1), true), Load::Known);
+    assert_eq!(table.load(&of("f", 1), None, true), Load::Known);
     table.end_loading();
     assert!(!table.is_loading());
-    assert_eq!(table.load(&of("g", 1), true), Load::Known);
+    assert_eq!(table.load(&of("g", 1), None, true), Load::Known);
 }
 
 fn table_object(id: ObjectId) -> StoredObject {
@@ -234,7 +238,7 @@ fn given_up_is_as_if_all_were_purged() {
     table.begin_loading();
     table.give_up_loading();
     assert!(table.is_loading() && table.gave_up_loading());
-    assert_eq!(table.load(&object("a", 1, 1), true), Load::Known);
+    assert_eq!(table.load(&object("a", 1, 1), None, true), Load::Known);
     table.end_loading();
     table.give_up_loading();
     assert!(!table.is_loading());

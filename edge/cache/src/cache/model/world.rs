@@ -10,12 +10,12 @@ use bytes::Bytes;
 
 use super::{KEYS, Op, device::Device, forgetful::Forgetful};
 use crate::{
-    cache::{Cache, CacheConfig},
+    cache::{Cache, CacheConfig, keep::PinError},
     chunk::{CHUNK_SIZE, Chunk, ChunkKey, ObjectId},
     object::{StoredObject, tests::object},
     purge::{Mode, Selector, Standing, Ticket},
     state::Opener,
-    table::Sort,
+    table::{Pin, Sort},
 };
 
 /// Whole chunks to choose from: making one for each put would be all that the test does.
@@ -50,6 +50,9 @@ struct Version {
     generation: u64,
     size: u64,
     revalidated: u64,
+    pinned: bool,
+    /// Pinned, and the store has every chunk: none of them may be missed.
+    whole: bool,
 }
 
 /// A key's state now, and those that a crash may bring back.
@@ -58,12 +61,20 @@ struct Known {
     now: Option<Version>,
     /// Since the last flush, and as it was then.
     possible: Vec<Option<Version>>,
+    /// What was pinned was given up: the next one is pinned, unless there is a restart before.
+    awaited: bool,
 }
 
 impl Known {
     /// Nothing was ever put.
     fn empty() -> Self {
-        Self { now: None, possible: vec![None] }
+        Self { now: None, possible: vec![None], awaited: false }
+    }
+
+    /// What comes in the place of a pinned one is pinned.
+    fn comes(&mut self, version: Version, whole: bool) {
+        let pinned = self.now.is_some_and(|now| now.pinned) | std::mem::take(&mut self.awaited);
+        self.becomes(Some(Version { pinned, whole: pinned && whole, ..version }));
     }
 
     fn becomes(&mut self, version: Option<Version>) {
@@ -151,7 +162,8 @@ impl World {
                 let epoch = self.cache().purge_epoch();
                 self.put(number, version, epoch);
                 self.bring(number, version, chunks);
-                self.known(&key(number)).becomes(Some(version));
+                let whole = stored(number, version, 0).chunks() <= chunks.into();
+                self.known(&key(number)).comes(version, whole);
             }
             Op::Begin { key, size } => {
                 if self.fills.len() < 8 {
@@ -172,7 +184,8 @@ impl World {
                 self.put(number, version, ticket.epoch());
                 // A purge since it began wins.
                 if standing != Standing::Gone {
-                    self.known(&key(number)).becomes(Some(version));
+                    // Its chunks came before it was known to be pinned.
+                    self.known(&key(number)).comes(version, false);
                 }
             }
             Op::Revalidate { key: number } => {
@@ -200,7 +213,23 @@ impl World {
                 let generation = now.generation - u64::from(old);
                 self.cache().discard_generation(&ObjectId::of(&key(number)), generation, 4);
                 if !old {
-                    self.known(&key(number)).becomes(None);
+                    let known = self.known(&key(number));
+                    known.awaited = now.pinned;
+                    known.becomes(None);
+                }
+            }
+            Op::Pin { key, all } => self.pin(key, all)?,
+            Op::Unpin { key: number } => {
+                let was = self.cache().unpin(&ObjectId::of(&key(number)));
+                let unreadable = self.is_unreadable();
+                let known = self.known(&key(number));
+                known.awaited = false;
+                let Some(now) = known.now else { return Ok(()) };
+                if was != now.pinned && !unreadable {
+                    return Err(format!("was pinned: {was}, and should {now:?}"));
+                }
+                if was {
+                    known.becomes(Some(Version { pinned: false, whole: false, ..now }));
                 }
             }
             Op::PurgeKey { key: number } => {
@@ -215,6 +244,7 @@ impl World {
             Op::Reclaim => {
                 // False is a state file that cannot be written.
                 let _ = block_on(self.cache().reclaim_now());
+                self.align()?;
             }
             Op::Forget { nth } => self.store.forget(nth.into()),
             Op::List => self.list()?,
@@ -222,6 +252,7 @@ impl World {
             Op::Restart { wait } => {
                 // What was begun ends with its process.
                 self.fills.clear();
+                self.keys.values_mut().for_each(|known| known.awaited = false);
                 self.flush();
                 let durable = !self.device.is_full();
                 if let Some(cache) = self.cache.take() {
@@ -235,6 +266,7 @@ impl World {
             }
             Op::Crash { torn, wait } => {
                 self.fills.clear();
+                self.keys.values_mut().for_each(|known| known.awaited = false);
                 let left = self.device.crashed(torn);
                 // It goes on writing to a disk that nobody looks at any more.
                 self.cache = None;
@@ -274,7 +306,8 @@ impl World {
     fn version(&self, size: u8) -> Version {
         // None to three chunks, the last one seldom whole.
         let size = u64::from(size % 4) * CHUNK_SIZE as u64 + u64::from(size / 4) * 7;
-        Version { generation: self.cache().next_generation(), size, revalidated: 0 }
+        let generation = self.cache().next_generation();
+        Version { generation, size, revalidated: 0, pinned: false, whole: false }
     }
 
     fn put(&self, number: u8, version: Version, epoch: u64) {
@@ -307,7 +340,9 @@ impl World {
     ) -> Outcome {
         let right = match (found, expected) {
             (None, None) => true,
-            (None, Some(_)) => self.evicts || self.is_unreadable(),
+            (None, Some(expected)) => {
+                (self.evicts && !expected.pinned) || self.is_unreadable()
+            }
             (Some(found), Some(expected)) => same(number, found, expected),
             (Some(_), None) => false,
         };
@@ -326,7 +361,10 @@ impl World {
         let Some(object) = self.get(number)? else { return Ok(()) };
         let at = |part: u8| object.size * u64::from(part) / 64;
         let wanted = at(from.min(to))..at(from.max(to));
-        let Some(parts) = self.assemble(&object, wanted.clone()) else { return Ok(()) };
+        let whole = self.known(&key(number)).now.is_some_and(|now| now.whole);
+        let Some(parts) = self.assemble(&object, wanted.clone()) else {
+            return if whole { Err("a chunk of a pinned object is missing".into()) } else { Ok(()) };
+        };
         let length: u64 = parts.iter().map(|(_, part)| part.len() as u64).sum();
         if length != wanted.end - wanted.start {
             return Err(format!("{length} bytes of {wanted:?}"));
@@ -363,6 +401,46 @@ impl World {
         Some(parts)
     }
 
+    fn pin(&mut self, number: u8, all: bool) -> Outcome {
+        let id = ObjectId::of(&key(number));
+        let pinned = self.cache().pin(&id, Pin::FOR_GOOD);
+        let (evicts, unreadable) = (self.evicts, self.is_unreadable());
+        let now = self.known(&key(number)).now;
+        match (&pinned, now) {
+            (Ok(_), None) => return Err("something is pinned that is not there".into()),
+            (Err(PinError::Absent), Some(now)) if (!evicts || now.pinned) && !unreadable => {
+                return Err(format!("{now:?} is not there to be pinned"));
+            }
+            (Err(PinError::Absent | PinError::TooMany | PinError::NoRoom { .. }), _) => {
+                return Ok(());
+            }
+            (Err(error), _) => return Err(error.to_string()),
+            (Ok(object), Some(now)) => {
+                let brought = all.then(|| block_on(self.cache().bring_together(object)));
+                let whole = now.whole || brought.is_some_and(|brought| brought.missing == 0);
+                let version = Version { pinned: true, whole, ..now };
+                self.known(&key(number)).becomes(Some(version));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the store has pinned is what the table has pinned.
+    fn align(&self) -> Outcome {
+        if self.cache().stats().state.is_some_and(|state| state.loading) {
+            return Ok(());
+        }
+        self.cache().align_pins();
+        for (id, generation) in self.store.pins() {
+            let pinned = self.keys.iter().find(|(key, _)| ObjectId::of(key) == id);
+            let now = pinned.and_then(|(_, known)| known.now);
+            if !now.is_some_and(|now| now.pinned && now.generation == generation) {
+                return Err(format!("a pin of the store is left over: {generation} of {pinned:?}"));
+            }
+        }
+        Ok(())
+    }
+
     fn purge(&mut self, selector: &Selector, means: impl Fn(&String) -> bool) -> Outcome {
         let order = self.cache().order(std::slice::from_ref(selector), Mode::Hard, 5);
         let durable = block_on(order).is_ok();
@@ -370,6 +448,7 @@ impl World {
             return Err(format!("durable {durable} on a disk that is full or not"));
         }
         for (_, known) in self.keys.iter_mut().filter(|(key, _)| means(key)) {
+            known.awaited = false;
             if durable {
                 // No crash brings it back.
                 known.now = None;
@@ -413,15 +492,24 @@ impl World {
             let key = key(number);
             let found = self.cache().object(&ObjectId::of(&key), &key);
             let evicts = self.evicts;
+            let pinned = self.cache().pin_of(&ObjectId::of(&key)).is_some();
             let known = self.known(&key);
             let possible = std::mem::take(&mut known.possible);
+            let may_go = |version: &Version| !version.pinned;
             let version = match &found {
-                None if evicts || possible.contains(&None) => None,
+                None if possible.contains(&None) => None,
+                None if evicts && possible.iter().flatten().any(may_go) => None,
                 None => return Err(format!("{key} is lost; {possible:?}")),
                 Some(found) => {
                     let mut fitting = possible.iter().flatten();
-                    let version = fitting.find(|version| same(number, found, **version)).copied();
-                    Some(version.ok_or_else(|| format!("{key} is {found:?}; {possible:?}"))?)
+                    let fits = |version: &&Version| {
+                        same(number, found, **version) && version.pinned == pinned
+                    };
+                    let version = fitting.find(fits).copied().ok_or_else(|| {
+                        format!("{key} is {found:?}, pinned {pinned}; {possible:?}")
+                    })?;
+                    // What the store had pinned since then may be another.
+                    Some(Version { whole: false, ..version })
                 }
             };
             known.now = version;
