@@ -21,7 +21,10 @@ pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind
 use crate::{
     common::{Log, Shutdown},
     judge::{Judge, Unjudged},
+    keys::Server,
+    load::Loaded,
     report::Report,
+    sources::Texts,
 };
 
 /// The whole configuration of an edge server. Paths are absolute, or relative to the working
@@ -54,21 +57,22 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// Reads and checks the file, and every file it names but certificates and keys: those are
-    /// there and readable, and no more is known of them.
+    /// Reads and checks the file, its `conf.d`, and every file they name but certificates and
+    /// keys: those are there and readable, and no more is known of them.
     ///
     /// # Errors
     /// A [`Report`] with every mistake that was found.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Report> {
-        Self::load_judged(path, &Unjudged)
+        crate::load::load(path.as_ref(), Server::Edge, &|root| decode::edge(root, &Unjudged))
     }
 
-    /// The same, with certificates and keys, of which `judge` knows what they should be.
+    /// All of what was read from the sources of a configuration, with certificates and keys, of
+    /// which `judge` knows what they should be.
     ///
     /// # Errors
     /// A [`Report`] with every mistake that was found.
-    pub fn load_judged(path: impl AsRef<Path>, judge: &dyn Judge) -> Result<Self, Report> {
-        crate::load::load(path.as_ref(), &|root| decode::edge(root, judge))
+    pub fn of(texts: Texts, judge: &dyn Judge) -> Result<Loaded<Self>, Report> {
+        crate::load::of_texts(texts, Server::Edge, &|root| decode::edge(root, judge))
     }
 
     /// As [`Self::load`] for text that is already here; `path` tells where relative paths start.
@@ -76,7 +80,7 @@ impl EdgeConfig {
     /// # Errors
     /// A [`Report`] with every mistake that was found.
     pub fn parse(path: impl AsRef<Path>, text: &str) -> Result<Self, Report> {
-        crate::load::parse(path.as_ref(), text, &|root| decode::edge(root, &Unjudged))
+        crate::load::parse(path.as_ref(), text, Server::Edge, &|root| decode::edge(root, &Unjudged))
     }
 
     /// The upstream of that id.

@@ -5,18 +5,26 @@
 //! [`Report`], whose `Display` is what the binaries print.
 
 pub mod edge;
+pub mod keys;
 pub mod origin;
 
 mod common;
+mod entries;
+mod environment;
 mod judge;
 mod load;
+mod merge;
 mod report;
 mod secret;
 mod sheet;
+mod sources;
 mod table;
 mod value;
 
 pub use common::{Level, Log, LogFormat, Shutdown};
+pub use entries::{Entry, Origin};
 pub use judge::{Flaw, Judge, Unjudged};
+pub use load::Loaded;
 pub use report::{Mistake, Place, Report};
 pub use secret::Secret;
+pub use sources::{Sources, Texts};

@@ -1,15 +1,17 @@
-//! From a path to a checked configuration, or to everything that is wrong with it.
-//!
-//! Files of a `conf.d/` and the environment will be further sheets under the same table reader;
-//! a mistake already carries its own file.
+//! From texts to a checked configuration, or to everything that is wrong with them.
 
 use std::{fs, io::Read, path::Path};
 
 use toml::de::DeTable;
 
 use crate::{
+    entries::{Entry, entries},
+    environment,
+    keys::Server,
+    merge,
     report::Report,
     sheet::{Finding, Sheet},
+    sources::{Sources, Texts},
     table::Table,
 };
 
@@ -19,37 +21,60 @@ pub(crate) const MOST_BYTES: u64 = 1 << 20;
 /// Reads one kind of file: something, or mistakes noted in the table's sheet.
 pub(crate) type Decode<'d, T> = &'d dyn Fn(&Table<'_>) -> Option<T>;
 
-/// Reads and decodes the file at `path`.
-pub(crate) fn load<T>(path: &Path, decode: Decode<'_, T>) -> Result<T, Report> {
-    match read(path) {
-        Ok(text) => parse(path, &text, decode),
-        Err(finding) => {
-            let sheet = Sheet::new(path, String::new());
-            sheet.found(None, "", finding);
-            Err(Report::new(path, sheet.into_mistakes()))
-        }
-    }
+/// A configuration, and who said what of it.
+#[derive(Debug, Clone)]
+pub struct Loaded<T> {
+    /// The configuration.
+    pub config: T,
+    /// Every key that holds, in the order of the document.
+    pub entries: Vec<Entry>,
+    /// What it was made from.
+    pub texts: Texts,
+}
+
+/// Reads and decodes the file at `path` and its `conf.d`.
+pub(crate) fn load<T>(path: &Path, server: Server, decode: Decode<'_, T>) -> Result<T, Report> {
+    Ok(of_texts(Sources::new(path).read()?, server, decode)?.config)
 }
 
 /// Decodes text that is already here.
-pub(crate) fn parse<T>(path: &Path, text: &str, decode: Decode<'_, T>) -> Result<T, Report> {
-    let sheet = Sheet::new(path, text.to_owned());
-    match decode_sheet(&sheet, decode) {
-        Some(value) if sheet.count() == 0 => Ok(value),
+pub(crate) fn parse<T>(
+    path: &Path,
+    text: &str,
+    server: Server,
+    decode: Decode<'_, T>,
+) -> Result<T, Report> {
+    Ok(of_texts(Texts::of_one(path, text), server, decode)?.config)
+}
+
+/// Decodes texts that were read.
+pub(crate) fn of_texts<T>(
+    texts: Texts,
+    server: Server,
+    decode: Decode<'_, T>,
+) -> Result<Loaded<T>, Report> {
+    let sheet = texts.sheet();
+    let mut tree = merge::files(&sheet);
+    environment::apply(&sheet, server, &mut tree);
+    let table = Table::root(&sheet, &tree);
+    let value = decode(&table);
+    table.finish();
+    match value {
+        Some(config) if sheet.count() == 0 => {
+            let entries = entries(&sheet, server, &tree);
+            Ok(Loaded { config, entries, texts })
+        }
         _ => {
             debug_assert!(sheet.count() > 0, "a decoder that gives nothing says why");
-            Err(Report::new(path, sheet.into_mistakes()))
+            Err(Report::new(texts.main(), sheet.into_mistakes()))
         }
     }
 }
 
-/// Decodes a sheet; mistakes are noted in it.
+/// Decodes the sheet of one file; mistakes are noted in it.
 pub(crate) fn decode_sheet<T>(sheet: &Sheet, decode: Decode<'_, T>) -> Option<T> {
-    let (root, errors) = DeTable::parse_recoverable(sheet.text());
-    for error in &errors {
-        sheet.syntax_error(error.span(), error.message());
-    }
-    let table = Table::root(sheet, root.get_ref());
+    let tree: DeTable<'_> = merge::files(sheet);
+    let table = Table::root(sheet, &tree);
     let value = decode(&table);
     table.finish();
     value

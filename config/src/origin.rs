@@ -9,8 +9,11 @@ use std::{
 
 use crate::{
     common::{Log, Shutdown},
+    keys::Server,
+    load::Loaded,
     report::Report,
     secret::Secret,
+    sources::Texts,
 };
 
 /// The whole configuration of an origin server. Paths are absolute, or relative to the working
@@ -34,20 +37,28 @@ pub struct OriginConfig {
 }
 
 impl OriginConfig {
-    /// Reads and checks the file, and every file it names.
+    /// Reads and checks the file, its `conf.d`, and every file they name.
     ///
     /// # Errors
     /// A [`Report`] with every mistake that was found.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Report> {
-        crate::load::load(path.as_ref(), &decode::origin)
+        crate::load::load(path.as_ref(), Server::Origin, &decode::origin)
     }
 
-    /// The same for text that is already here; `path` tells where relative paths start.
+    /// All of what was read from the sources of a configuration.
+    ///
+    /// # Errors
+    /// A [`Report`] with every mistake that was found.
+    pub fn of(texts: Texts) -> Result<Loaded<Self>, Report> {
+        crate::load::of_texts(texts, Server::Origin, &decode::origin)
+    }
+
+    /// As [`Self::load`] for text that is already here; `path` tells where relative paths start.
     ///
     /// # Errors
     /// A [`Report`] with every mistake that was found.
     pub fn parse(path: impl AsRef<Path>, text: &str) -> Result<Self, Report> {
-        crate::load::parse(path.as_ref(), text, &decode::origin)
+        crate::load::parse(path.as_ref(), text, Server::Origin, &decode::origin)
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Mistake {
     pub example: Option<String>,
 }
 
-/// Every mistake of a configuration, in the order of the file. Never empty.
+/// Every mistake of a configuration, file by file, in the order of each. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     file: PathBuf,
@@ -50,7 +50,11 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(file: &Path, mut mistakes: Vec<Mistake>) -> Self {
         let rank = |m: &Mistake| m.place.as_ref().map_or((0, 0), |p| (p.line, p.column));
-        mistakes.sort_by_key(|mistake| (mistake.file != file, rank(mistake)));
+        mistakes.sort_by(|a, b| {
+            let key = |m: &Mistake| (m.file != file, rank(m));
+            let ((a_other, a_rank), (b_other, b_rank)) = (key(a), key(b));
+            (a_other, &a.file, a_rank).cmp(&(b_other, &b.file, b_rank))
+        });
         mistakes.dedup();
         Self { file: file.to_path_buf(), mistakes }
     }

@@ -1,5 +1,8 @@
-//! One configuration file while it is read: its text, where each byte stands, and the mistakes
-//! found so far.
+//! A configuration while it is read: the text of its file, of what lies beside it and of the
+//! environment, where each byte stands, and the mistakes found so far.
+//!
+//! All texts stand in one, each with its beginning: so a span says of which it is, and whoever
+//! reads values need not know that there are several.
 
 mod mask;
 
@@ -11,20 +14,36 @@ use std::{
 
 use crate::report::{Mistake, Place};
 
+pub(crate) use mask::names_secret;
+
 /// Characters of a line that an excerpt shows.
 const EXCERPT: usize = 120;
 
-/// One file.
+/// One text of several.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// A file, or `$NAME` of the environment.
+    pub(crate) file: PathBuf,
+    pub(crate) range: Range<usize>,
+    /// Where the value starts, of a variable of the environment.
+    pub(crate) value: Option<usize>,
+    /// Where each line starts, counted like the range.
+    lines: Vec<usize>,
+}
+
+/// Everything that is read as one configuration.
 pub(crate) struct Sheet {
     file: PathBuf,
     text: String,
-    /// Where each line starts.
-    lines: Vec<usize>,
+    /// In the order in which they were added, which is that of the text. Never empty.
+    parts: Vec<Part>,
+    /// Where systemd puts credentials.
+    credentials: Option<PathBuf>,
     /// The whole file holds secrets: no line of it is shown.
     confidential: bool,
     mistakes: RefCell<Vec<Mistake>>,
-    /// Lines with a syntax error: what else seems wrong there is wrong because of it, and a key
-    /// that is missing may be hidden by it.
+    /// Where lines with a syntax error start: what else seems wrong there is wrong because of
+    /// it, and a key that is missing may be hidden by it.
     broken: RefCell<Vec<usize>>,
 }
 
@@ -53,17 +72,57 @@ impl Finding {
 }
 
 impl Sheet {
-    pub(crate) fn new(file: &Path, text: String) -> Self {
-        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let lines = std::iter::once(0).chain(starts.map(|(at, _)| at + 1)).collect();
-        Self {
+    /// The first file.
+    pub(crate) fn new(file: &Path, text: &str) -> Self {
+        let mut sheet = Self {
             file: file.to_path_buf(),
-            text,
-            lines,
+            text: String::new(),
+            parts: Vec::new(),
+            credentials: None,
             confidential: false,
             mistakes: RefCell::default(),
             broken: RefCell::default(),
+        };
+        sheet.add(file.to_path_buf(), text);
+        sheet
+    }
+
+    /// One more text.
+    pub(crate) fn add(&mut self, file: PathBuf, text: &str) {
+        let from = self.text.len();
+        self.text.push_str(text);
+        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(from).chain(starts.map(|(at, _)| from + at + 1)).collect();
+        self.parts.push(Part { file, range: from..self.text.len(), value: None, lines });
+        // No span ends where the next text begins.
+        self.text.push('\n');
+    }
+
+    /// A variable of the environment.
+    pub(crate) fn add_variable(&mut self, name: &str, value: &str) {
+        self.add(PathBuf::from(format!("${name}")), &format!("{name}={value}"));
+        if let Some(part) = self.parts.last_mut() {
+            part.value = Some(part.range.start + name.len() + 1);
         }
+    }
+
+    pub(crate) fn with_credentials(mut self, folder: Option<PathBuf>) -> Self {
+        self.credentials = folder;
+        self
+    }
+
+    pub(crate) fn credentials(&self) -> Option<&Path> {
+        self.credentials.as_deref()
+    }
+
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The text that a byte belongs to.
+    pub(crate) fn part_of(&self, at: usize) -> &Part {
+        let behind = self.parts.partition_point(|part| part.range.start <= at);
+        &self.parts[behind.saturating_sub(1)]
     }
 
     pub(crate) fn confidential(mut self) -> Self {
@@ -84,9 +143,18 @@ impl Sheet {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
-    /// From 1.
+    /// From 1, in its own text.
     pub(crate) fn line_of(&self, at: usize) -> usize {
-        self.lines.partition_point(|start| *start <= at)
+        self.part_of(at).lines.partition_point(|start| *start <= at).max(1)
+    }
+
+    /// `line 7`, or `conf.d/10-cache.toml:7` where that is another file than that of `from`.
+    pub(crate) fn line_seen_from(&self, at: usize, from: usize) -> String {
+        let (part, line) = (self.part_of(at), self.line_of(at));
+        match part.range == self.part_of(from).range {
+            true => format!("line {line}"),
+            false => format!("{}:{line}", part.file.display()),
+        }
     }
 
     pub(crate) fn syntax_is_broken(&self) -> bool {
@@ -95,7 +163,7 @@ impl Sheet {
 
     pub(crate) fn syntax_error(&self, span: Option<Range<usize>>, message: &str) {
         let message = message.replace('\n', ", ");
-        let line = span.as_ref().map_or(0, |span| self.line_of(span.start));
+        let line = span.as_ref().map_or(0, |span| self.line_start(span.start));
         self.found(span, "", Finding::new(format!("this is not TOML: {message}")));
         self.broken.borrow_mut().push(line);
     }
@@ -107,18 +175,27 @@ impl Sheet {
         {
             return;
         }
-        let place = span.map(|span| self.place(&span));
-        if place.as_ref().is_some_and(|place| self.broken.borrow().contains(&place.line)) {
+        let line = span.as_ref().map(|span| self.line_start(span.start));
+        if line.is_some_and(|line| self.broken.borrow().contains(&line)) {
             return;
         }
+        let file = span.as_ref().map_or(&self.file, |span| &self.part_of(span.start).file);
         self.mistakes.borrow_mut().push(Mistake {
-            file: self.file.clone(),
-            place,
+            file: file.clone(),
+            place: span.map(|span| self.place(&span)),
             key: key.to_owned(),
             what: printable(&finding.what),
             help: finding.help.as_deref().map(printable),
             example: finding.example,
         });
+    }
+
+    /// Notes a mistake that concerns another file as a whole.
+    pub(crate) fn found_in(&self, file: &Path, finding: Finding) {
+        self.found(None, "", finding);
+        if let Some(mistake) = self.mistakes.borrow_mut().last_mut() {
+            mistake.file = file.to_path_buf();
+        }
     }
 
     /// Takes over what was found in a file that this one names, once however often it does.
@@ -139,14 +216,26 @@ impl Sheet {
         self.mistakes.into_inner()
     }
 
+    /// Where the line of a byte starts.
+    fn line_start(&self, at: usize) -> usize {
+        self.part_of(at).lines[self.line_of(at) - 1]
+    }
+
+    /// Line and column, both from 1.
+    pub(crate) fn line_and_column(&self, at: usize) -> (usize, usize) {
+        let at = self.boundary(at);
+        let from = self.line_start(at);
+        (self.line_of(at), self.text[from..at].chars().count() + 1)
+    }
+
     fn place(&self, span: &Range<usize>) -> Place {
-        let start = self.boundary(span.start);
-        let end = self.boundary(span.end.max(start));
-        let line = self.line_of(start);
-        let from = self.lines[line - 1];
-        let rest = &self.text[from..];
+        let part = &self.part_of(span.start).range;
+        let start = self.boundary(span.start).min(part.end);
+        let end = self.boundary(span.end.max(start)).min(part.end);
+        let from = self.line_start(start);
+        let rest = &self.text[from..part.end];
         let text = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
-        let column = self.text[from..start].chars().count() + 1;
+        let (line, column) = self.line_and_column(start);
         if self.confidential {
             let excerpt = "(not shown: this file holds secrets)".to_owned();
             return Place { line, column, excerpt, indent: 0, width: 1 };

@@ -54,6 +54,16 @@ impl<'s> Table<'s> {
         self.span.as_ref().map_or(0, |span| self.sheet.line_of(span.start))
     }
 
+    /// Where its header stands.
+    pub(crate) fn at(&self) -> usize {
+        self.span.as_ref().map_or(0, |span| span.start)
+    }
+
+    /// The file of its header, or `$NAME` of the environment.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.sheet.part_of(self.at()).file.clone()
+    }
+
     /// A key that must be there. `example` is a value that would be right, as TOML.
     pub(crate) fn required<T>(
         &self,

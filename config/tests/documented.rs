@@ -1,9 +1,11 @@
-//! `docs/configuration.md` names every key that the servers know and no other, and the defaults
-//! it names are the ones that hold.
+//! `docs/configuration.md` and the schemas name every key that the servers know and no other, and
+//! the defaults they name are the ones that hold: the table of keys is held against the parser,
+//! and everything else is made from the table.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use weir_config::{Report, edge::EdgeConfig, origin::OriginConfig};
+use serde_json::Value;
+use weir_config::{Report, edge::EdgeConfig, keys::Server, origin::OriginConfig};
 
 /// Every table of an edge; `#` is where a test puts a line, so that no other one moves.
 const EDGE: &str = r#"
@@ -83,26 +85,44 @@ secret_file = "file"
 
 const UNKNOWN: &str = "nobody_knows_this_key = 1";
 
-/// A row of a table: the key and its default.
-struct Row {
-    key: String,
-    default: String,
+/// What the document says of a server's keys: the lines from the head of its table on.
+fn table(server: Server) -> String {
+    let head =
+        "| key | value | default | takes effect | meaning |\n| --- | --- | --- | --- | --- |";
+    let rows = server.keys().map(|key| {
+        let (value, default, class) = (key.value, key.default, key.class.as_str());
+        format!("| `{}` | {value} | {default} | {class} | {} |\n", key.path, key.about)
+    });
+    format!("{head}\n{}", rows.collect::<String>().replace("  ", " "))
 }
 
-/// The rows below the heading of one file.
-fn rows(file: &str) -> Vec<Row> {
+/// `UPDATE_EXPECT=1` writes the document anew.
+fn check_document(server: Server) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-    let text = fs::read_to_string(path).expect("the document is there");
-    let section = text.split("\n## ").find(|section| section.starts_with(file));
-    let lines = section.expect("the file has a section").lines();
-    lines
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| {
-            let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-            let key = cells[0].trim_matches('`').to_owned();
-            Row { key, default: cells[2].to_owned() }
-        })
-        .collect()
+    let text = fs::read_to_string(&path).expect("the document is there");
+    let at = text.find(&format!("\n## {}.toml\n", server.as_str())).expect("it has a section");
+    let from = at + text[at..].find("\n| key |").expect("the section has a table") + 1;
+    let to = from + text[from..].find("\n\n").map_or(text[from..].len(), |end| end + 1);
+    let expected = table(server);
+    if text[from..to] == expected {
+        return;
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        let whole = format!("{}{expected}{}", &text[..from], &text[to..]);
+        return fs::write(&path, whole).expect("the document can be written");
+    }
+    let differs = text[from..to].lines().zip(expected.lines()).find(|(a, b)| a != b);
+    panic!(
+        "docs/configuration.md differs from config/src/keys: {differs:?}; change the keys there, \
+         then UPDATE_EXPECT=1 cargo nextest run --release -p weir-config document"
+    );
+}
+
+#[test]
+fn the_document_is_made_from_the_keys() {
+    // One after the other: both are in one file.
+    check_document(Server::Edge);
+    check_document(Server::Origin);
 }
 
 /// A folder with the file that the texts name, and one for the texts themselves.
@@ -152,21 +172,49 @@ fn known(report: &Report) -> BTreeSet<String> {
     keys
 }
 
-fn check_keys(file: &str, report: &Report) {
+fn check_keys(server: Server, report: &Report) {
     let known = known(report);
-    let rows = rows(file);
-    let documented: BTreeSet<&str> = rows.iter().map(|row| &*row.key).collect();
-    assert_eq!(documented.len(), rows.len(), "a key of {file} stands twice");
-    for key in &documented {
-        assert!(known.contains(*key), "{file}: the document names `{key}`, which nobody knows");
+    let declared: BTreeSet<&str> = server.keys().map(|key| key.path).collect();
+    assert_eq!(declared.len(), server.keys().count(), "a key stands twice");
+    let schema = in_schema(&server.schema(), "");
+    assert_eq!(schema, declared.iter().map(|key| (*key).to_owned()).collect(), "the schema");
+    for key in &declared {
+        assert!(
+            known.contains(*key),
+            "{server:?}: `{key}` is declared, and the parser knows it not"
+        );
     }
     for key in &known {
         let inside = |other: &&str| {
             other.strip_prefix(&**key).is_some_and(|rest| rest.starts_with(['.', '[']))
         };
-        let told = documented.contains(&**key) || documented.iter().any(inside);
-        assert!(told, "{file}: the document does not name `{key}`");
+        let told = declared.contains(&**key) || declared.iter().any(inside);
+        assert!(told, "{server:?}: the parser knows `{key}`, and config/src/keys does not");
     }
+}
+
+/// Every key that a schema describes; each says when a change takes effect.
+fn in_schema(schema: &Value, path: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for (name, value) in schema["properties"].as_object().expect("a table has properties") {
+        let dot = if path.is_empty() { "" } else { "." };
+        let inner = format!("{path}{dot}{name}");
+        match (value["x-takes-effect"].as_str(), &value["items"], &value["oneOf"][1]) {
+            (Some(_), _, table) if table.is_object() => {
+                keys.extend(in_schema(table, &inner));
+                keys.insert(inner);
+            }
+            (Some(class), ..) => {
+                assert!(matches!(class, "live" | "new-connections" | "restart"), "{inner}");
+                keys.insert(inner);
+            }
+            (None, items, _) if items.is_object() => {
+                keys.extend(in_schema(items, &format!("{inner}[]")));
+            }
+            (None, ..) => keys.extend(in_schema(value, &inner)),
+        }
+    }
+    keys
 }
 
 #[test]
@@ -181,14 +229,14 @@ fn every_key_of_the_edge_is_documented() {
     let secret = "access_key = \"a\"\nsecret_key = \"b\"\n";
     fs::write(folder.path().join("keys"), secret).unwrap();
     let report = load(folder.path(), &asked, |path| EdgeConfig::load(path));
-    check_keys("edge.toml", &report.unwrap_err());
+    check_keys(Server::Edge, &report.unwrap_err());
 }
 
 #[test]
 fn every_key_of_the_origin_is_documented() {
     let text = ORIGIN.replace('#', UNKNOWN);
     let report = load(folder().path(), &text, |path| OriginConfig::load(path));
-    check_keys("origin.toml", &report.unwrap_err());
+    check_keys(Server::Origin, &report.unwrap_err());
 }
 
 /// The text with one more line in the table of `key`.
@@ -205,35 +253,30 @@ fn with(text: &str, key: &str, value: &str) -> String {
 
 /// Written out, a default changes nothing.
 fn check_defaults<T: std::fmt::Debug>(
-    file: &str,
+    server: Server,
     text: &str,
     from: impl Fn(&Path) -> Result<T, Report>,
 ) {
     let folder = folder();
     let plain = format!("{:?}", load(folder.path(), text, &from).expect("it is good"));
     let mut checked = 0;
-    for Row { key, default } in rows(file) {
-        let value = default.trim_matches('`');
-        let literal = value.starts_with('"')
-            || value.parse::<u64>().is_ok()
-            || matches!(value, "true" | "false");
-        if !literal {
-            continue;
-        }
-        let said = load(folder.path(), &with(text, &key, value), &from);
+    for key in server.keys() {
+        let Some(value) = key.literal_default() else { continue };
+        let key = key.path;
+        let said = load(folder.path(), &with(text, key, value), &from);
         let said = format!("{:?}", said.unwrap_or_else(|report| panic!("{key}: {report}")));
-        assert_eq!(said, plain, "{file}: `{key}` has another default than {default}");
+        assert_eq!(said, plain, "{server:?}: `{key}` has another default than {value}");
         checked += 1;
     }
-    assert!(checked > 3, "{file}: the defaults are not found any more");
+    assert!(checked > 3, "{server:?}: the defaults are not found any more");
 }
 
 #[test]
 fn defaults_of_the_edge_are_as_documented() {
-    check_defaults("edge.toml", EDGE, |path| EdgeConfig::load(path));
+    check_defaults(Server::Edge, EDGE, |path| EdgeConfig::load(path));
 }
 
 #[test]
 fn defaults_of_the_origin_are_as_documented() {
-    check_defaults("origin.toml", ORIGIN, |path| OriginConfig::load(path));
+    check_defaults(Server::Origin, ORIGIN, |path| OriginConfig::load(path));
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use weir_config::{LogFormat, edge::EdgeConfig};
+use weir_config::{LogFormat, Sources, edge::EdgeConfig, keys::Server};
 use weir_config_lifecycle::{Clock, Shutdown, Signals, SystemClock, heap};
 use weir_config_telemetry::logging::{self, Logging};
 use weir_edge::{
@@ -30,14 +30,18 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let contents = Contents { now: args.check.then(|| clock.unix_seconds()) };
-    let config = match EdgeConfig::load_judged(&args.config, &contents) {
-        Ok(config) => config,
+    let sources = Sources::new(&args.config).of_process(Server::Edge);
+    let config = match sources.read().and_then(|texts| EdgeConfig::of(texts, &contents)) {
+        Ok(loaded) => loaded.config,
         Err(report) => {
             logging::tell(report);
             return ExitCode::FAILURE;
         }
     };
     if args.check {
+        for doubt in assemble::disks::odd(&config) {
+            logging::tell(format_args!("warning: {doubt}"));
+        }
         return ExitCode::SUCCESS;
     }
     // Before anything else opens a file: the descriptors are known by their numbers.

@@ -16,7 +16,7 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use weir_config::{Level, LogFormat, Report, origin::OriginConfig};
+use weir_config::{Level, LogFormat, Report, Sources, keys, origin::OriginConfig};
 use weir_config_lifecycle::{Clock, Phase, Shutdown, Signals, SystemClock};
 use weir_config_telemetry::{AccessLog, AccessLogError, AccessOptions, Metrics, logging};
 use weir_edge_http::{Counters, Drained, Limits, Server};
@@ -83,13 +83,18 @@ pub async fn run(args: Args, log_filter: Option<&str>) -> ExitCode {
 }
 
 fn check(args: &Args) -> ExitCode {
-    match OriginConfig::load(&args.config) {
+    match load(args) {
         Ok(_) => ExitCode::SUCCESS,
         Err(report) => {
             logging::tell(report);
             ExitCode::FAILURE
         }
     }
+}
+
+fn load(args: &Args) -> Result<OriginConfig, Report> {
+    let texts = Sources::new(&args.config).of_process(keys::Server::Origin).read()?;
+    Ok(OriginConfig::of(texts)?.config)
 }
 
 /// Transparent errors carry their text already; the rest adds its causes.
@@ -105,7 +110,7 @@ fn start_error(error: &ServeError) -> String {
 async fn serve(args: &Args, log_filter: Option<&str>) -> Result<Drained, ServeError> {
     // First, so that an early Ctrl-C is not lost.
     let signals = Signals::listen()?;
-    let config = OriginConfig::load(&args.config)?;
+    let config = load(args)?;
     start_log(&config, log_filter)?;
     let shutdown = Shutdown::new();
     let origin =

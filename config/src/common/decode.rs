@@ -52,16 +52,10 @@ pub(crate) struct Address {
     pub(crate) address: SocketAddr,
     path: String,
     span: Range<usize>,
-    line: usize,
 }
 
 pub(crate) fn address(value: &Value<'_>) -> Option<Address> {
-    Some(Address {
-        address: value.address()?,
-        path: value.path.clone(),
-        span: value.span.clone(),
-        line: value.sheet.line_of(value.span.start),
-    })
+    Some(Address { address: value.address()?, path: value.path.clone(), span: value.span.clone() })
 }
 
 pub(crate) fn addresses(value: &Value<'_>) -> Option<Vec<Address>> {
@@ -78,7 +72,8 @@ pub(crate) fn no_clash<'a>(root: &Table<'_>, addresses: impl Iterator<Item = &'a
                 "`{}` and `{}` cannot both be bound: {} and {}",
                 earlier.path, later.path, earlier.address, later.address
             ));
-            let finding = finding.help(format!("line {} has it already", earlier.line));
+            let there = root.sheet.line_seen_from(earlier.span.start, later.span.start);
+            let finding = finding.help(format!("{there} has it already"));
             root.sheet.found(Some(later.span.clone()), &later.path, finding);
         }
     }

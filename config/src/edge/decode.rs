@@ -241,10 +241,11 @@ fn disks(written: &[Table<'_>], state: Option<&Path>) -> Option<Vec<Disk>> {
             let inside = |(other, _): &&(PathBuf, usize)| {
                 path.starts_with(other) || other.starts_with(&path)
             };
-            if let Some((other, line)) = seen.iter().find(inside) {
+            if let Some((other, at)) = seen.iter().find(inside) {
+                let earlier = table.sheet.line_seen_from(*at, v.span.start);
                 let same = if *other == path { "is the same folder as" } else { "overlaps" };
                 return v.refuse(Finding::new(format!(
-                    "`{}` {same} that of the disk at line {line}: {}",
+                    "`{}` {same} that of the disk at {earlier}: {}",
                     v.path,
                     other.display()
                 )));
@@ -253,7 +254,7 @@ fn disks(written: &[Table<'_>], state: Option<&Path>) -> Option<Vec<Disk>> {
                 let what = format!("`{}` holds `cache.state`: {}", v.path, path.display());
                 return v.refuse(Finding::new(what).help("a disk has a folder of its own"));
             }
-            seen.push((path.clone(), table.line()));
+            seen.push((path.clone(), table.at()));
             Some(path)
         });
         let size = table.required("size", "\"100 GiB\"", |v| v.quantity(ByteSize::mib(256), most));

@@ -18,6 +18,8 @@ pub struct Service {
     pub id: String,
     /// Line of its table in the configuration, for whoever explains a decision.
     pub line: usize,
+    /// The file of that line.
+    pub file: PathBuf,
     /// Lower case, without port. Default: every host.
     pub hosts: Vec<String>,
     /// Starts with `/`. Default `/`. No two services share a host and a prefix.

@@ -57,7 +57,7 @@ pub(super) fn mask(line: &str) -> Masked {
 }
 
 /// Whether the key that ends here names a secret itself, not the file that holds one.
-fn names_secret(before: &str) -> bool {
+pub(crate) fn names_secret(before: &str) -> bool {
     let key = before.trim_end().trim_end_matches(['"', '\'']);
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let key = key.rsplit(|c| !word(c)).next().unwrap_or_default().to_ascii_lowercase();

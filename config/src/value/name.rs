@@ -11,13 +11,14 @@ impl Ids {
     /// The id, unless another table has it.
     pub(crate) fn take(&mut self, value: &Value<'_>) -> Option<String> {
         let id = value.name()?;
-        if let Some((_, line)) = self.0.iter().find(|(other, _)| *other == id) {
+        if let Some((_, at)) = self.0.iter().find(|(other, _)| *other == id) {
+            let earlier = value.sheet.line_seen_from(*at, value.span.start);
             return value.refuse(
                 Finding::new(format!("`{}` is given twice: \"{id}\"", value.path))
-                    .help(format!("line {line} has it already")),
+                    .help(format!("{earlier} has it already")),
             );
         }
-        self.0.push((id.clone(), value.sheet.line_of(value.span.start)));
+        self.0.push((id.clone(), value.span.start));
         Some(id)
     }
 

@@ -13,6 +13,8 @@ use crate::{
     sheet::{Finding, Sheet},
 };
 
+/// What a path begins with that names a credential of systemd.
+const CREDENTIAL: &str = "credential:";
 /// Keys and credentials are short.
 const MOST_SECRET_BYTES: usize = 4096;
 
@@ -23,7 +25,32 @@ impl Value<'_> {
         if text.contains('\0') {
             return self.refuse(Finding::new(format!("`{}` holds a NUL byte", self.path)));
         }
-        Some(self.sheet.resolve(text))
+        match text.strip_prefix(CREDENTIAL) {
+            Some(name) => self.credential(name),
+            None => Some(self.sheet.resolve(text)),
+        }
+    }
+
+    /// systemd.exec(5), `LoadCredential=`: a file of that name in a folder of this service.
+    fn credential(&self, name: &str) -> Option<PathBuf> {
+        let key = &self.path;
+        if name.is_empty() || name == ".." || name.contains('/') {
+            return self.refuse(
+                Finding::new(format!("`{key}`: \"{name}\" is no name of a credential"))
+                    .help("the name alone, as LoadCredential= gives it"),
+            );
+        }
+        let Some(folder) = self.sheet.credentials() else {
+            return self.refuse(
+                Finding::new(format!(
+                    "`{key}` names the credential \"{name}\", and there are none"
+                ))
+                .help(format!(
+                    "$CREDENTIALS_DIRECTORY is not set: the unit needs LoadCredential={name}:FILE"
+                )),
+            );
+        };
+        Some(folder.join(name))
     }
 
     /// The same for a file that must be there and readable.
@@ -100,7 +127,7 @@ impl Value<'_> {
             Ok(text) => text,
             Err(finding) => return self.refuse(finding),
         };
-        let sheet = Sheet::new(&path, text).confidential();
+        let sheet = Sheet::new(&path, &text).confidential();
         let value = load::decode_sheet(&sheet, decode);
         let sound = sheet.count() == 0;
         self.sheet.adopt(sheet);

@@ -83,6 +83,7 @@ fn service(
     Some(Service {
         id: id?,
         line: table.line(),
+        file: table.file(),
         hosts: hosts?,
         path_prefix: path_prefix?,
         strip_prefix: strip_prefix?,
@@ -223,15 +224,16 @@ impl Routes {
         for host in hosts {
             let same =
                 |other: &&(Option<String>, String, usize)| other.0 == host && other.1 == prefix;
-            if let Some((_, _, line)) = self.0.iter().find(same) {
+            if let Some((_, _, at)) = self.0.iter().find(same) {
+                let earlier = table.sheet.line_seen_from(*at, table.at());
                 let host = host.as_deref().map_or("every host".to_owned(), |h| format!("\"{h}\""));
                 let what = format!("`{}` takes {host} with \"{prefix}\" again", table.path);
                 table.wrong(
-                    Finding::new(what).help(format!("the service at line {line} has them already")),
+                    Finding::new(what).help(format!("the service at {earlier} has them already")),
                 );
                 continue;
             }
-            self.0.push((host, prefix.to_owned(), table.line()));
+            self.0.push((host, prefix.to_owned(), table.at()));
         }
     }
 }

@@ -1,0 +1,258 @@
+//! Keys of `edge.toml` that tell the process how to live; with those of [`served`] all: what the schema, `cachectl config` and docs/configuration.md are made
+//! from.
+
+pub(super) mod served;
+
+use super::{Class, Key, Kind};
+
+/// In the order of the document.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "node.name",
+        kind: Kind::Text,
+        only: "",
+        class: Class::Restart,
+        value: "name",
+        default: "required",
+        about: "Who this server is: in `Cache-Status` and `cachectl status`.",
+    },
+    Key {
+        path: "node.site",
+        kind: Kind::Text,
+        only: "",
+        class: Class::Restart,
+        value: "name",
+        default: "`\"default\"`",
+        about: "What the servers of one place share.",
+    },
+    Key {
+        path: "node.workers",
+        kind: Kind::Integer(1, 1024),
+        only: "",
+        class: Class::Restart,
+        value: "1 to 1024",
+        default: "one for each core",
+        about: "Worker threads. More than 256 are not started.",
+    },
+    Key {
+        path: "listen.https",
+        kind: Kind::List,
+        only: "",
+        class: Class::Restart,
+        value: "addresses",
+        default: "none",
+        about: "TLS over TCP (HTTP/1.1 and 2), and QUIC over UDP on the same port. This or \
+                `listen.http` is required.",
+    },
+    Key {
+        path: "listen.http",
+        kind: Kind::List,
+        only: "",
+        class: Class::Restart,
+        value: "addresses",
+        default: "none",
+        about: "Plain HTTP/1.1.",
+    },
+    Key {
+        path: "listen.http3",
+        kind: Kind::Boolean,
+        only: "",
+        class: Class::Restart,
+        value: "boolean",
+        default: "true where there is `listen.https`",
+        about: "Whether HTTP/3 is served and announced.",
+    },
+    Key {
+        path: "listen.alt_svc_max_age",
+        kind: Kind::Duration,
+        only: "",
+        class: Class::Restart,
+        value: "1s to 365d",
+        default: "`\"24h\"`",
+        about: "How long a client may remember the announcement of HTTP/3.",
+    },
+    Key {
+        path: "admin.socket",
+        kind: Kind::Path,
+        only: "",
+        class: Class::Restart,
+        value: "path, 107 bytes at most",
+        default: "`\"/run/weir/admin.sock\"`",
+        about: "Where cachectl asks. Made with mode 0600.",
+    },
+    Key {
+        path: "admin.listen",
+        kind: Kind::Text,
+        only: "",
+        class: Class::Restart,
+        value: "address",
+        default: "not served",
+        about: "`/healthz`, `/readyz` and `/metrics`. Keep it on a loopback or management address.",
+    },
+    Key {
+        path: "tls.min_version",
+        kind: Kind::Choice(&["1.2", "1.3"]),
+        only: "",
+        class: Class::NewConnections,
+        value: "`\"1.2\"`, `\"1.3\"`",
+        default: "`\"1.3\"`",
+        about: "The oldest TLS over TCP. QUIC is always 1.3.",
+    },
+    Key {
+        path: "tls.keys",
+        kind: Kind::Path,
+        only: "",
+        class: Class::Restart,
+        value: "path",
+        default: "`\"state/transport-keys\"`",
+        about: "Master of ticket and QUIC keys. Made when missing, mode 0600. Servers that shall \
+                resume each other's sessions share it.",
+    },
+    Key {
+        path: "tls.certificate[].chain",
+        kind: Kind::Path,
+        only: "",
+        class: Class::NewConnections,
+        value: "file",
+        default: "required",
+        about: "PEM, the server's certificate first. At least one certificate where there is \
+                `listen.https`.",
+    },
+    Key {
+        path: "tls.certificate[].key",
+        kind: Kind::Path,
+        only: "",
+        class: Class::NewConnections,
+        value: "file",
+        default: "required",
+        about: "PEM. Picked by the names in the certificate; the first one also serves everybody \
+                else.",
+    },
+    Key {
+        path: "cache.memory",
+        kind: Kind::Size,
+        only: "",
+        class: Class::Restart,
+        value: "16 MiB to 1 PiB",
+        default: "`\"512 MiB\"`",
+        about: "One budget: 1 MiB for each of `fill.concurrency`, an eighth but at least 8 MiB a \
+                disk for disk writes where there are disks, 200 B for each of `cache.objects`, and \
+                the rest, at least 16 MiB, for the RAM tier and for what readers still hold of \
+                chunks that have left it.",
+    },
+    Key {
+        path: "cache.objects",
+        kind: Kind::Integer(1_000, 1_000_000_000),
+        only: "",
+        class: Class::Restart,
+        value: "1000 to 1000000000",
+        default: "as many as a sixteenth of `cache.memory` holds",
+        about: "Objects whose metadata is kept, 200 B of `cache.memory` each. Beyond, those go that \
+                were not read for a while.",
+    },
+    Key {
+        path: "cache.state",
+        kind: Kind::Path,
+        only: "",
+        class: Class::Restart,
+        value: "path",
+        default: "`\"state/metadata.redb\"`",
+        about: "The file that metadata of cached objects is kept in.",
+    },
+    Key {
+        path: "cache.admission",
+        kind: Kind::Choice(&["second-hit", "always"]),
+        only: "",
+        class: Class::Restart,
+        value: "`\"second-hit\"` or `\"always\"`",
+        default: "`\"second-hit\"`",
+        about: "What of that which clients ask for goes to the disks: what is hit in RAM or filled a \
+                second time, or everything. What is pinned or warmed always does.",
+    },
+    Key {
+        path: "cache.disk[].path",
+        kind: Kind::Path,
+        only: "",
+        class: Class::Restart,
+        value: "path",
+        default: "required",
+        about: "Folder of its own; made when missing. At most 64, none inside another, none that \
+                holds `cache.state`. Without a disk the cache is RAM only. See \
+                [disks](operating.md#disks).",
+    },
+    Key {
+        path: "cache.disk[].size",
+        kind: Kind::Size,
+        only: "",
+        class: Class::Restart,
+        value: "256 MiB to 1 EiB",
+        default: "required",
+        about: "How much of the disk is used, and its weight among the disks: chunks are spread by \
+                size.",
+    },
+    Key {
+        path: "fill.concurrency",
+        kind: Kind::Integer(1, 65_535),
+        only: "",
+        class: Class::Restart,
+        value: "1 to 65535",
+        default: "64",
+        about: "Fills under way at once, all upstreams together. Who waits for a place longer than \
+                the deadline gets 503.",
+    },
+    Key {
+        path: "fill.deadline",
+        kind: Kind::Duration,
+        only: "",
+        class: Class::Live,
+        value: "10ms to 10min",
+        default: "`\"2s\"`",
+        about: "Until an upstream's headers are there, and between two pieces of its body. Several \
+                upstreams of a service share it.",
+    },
+    Key {
+        path: "fill.resumes",
+        kind: Kind::Integer(0, 100),
+        only: "",
+        class: Class::Live,
+        value: "0 to 100",
+        default: "3",
+        about: "Further requests for the rest of a body that broke off. Needs a strong ETag.",
+    },
+    Key {
+        path: "log.level",
+        kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        only: "",
+        class: Class::Live,
+        value: "`\"error\"`, `\"warn\"`, `\"info\"`, `\"debug\"`, `\"trace\"`",
+        default: "`\"info\"`",
+        about: "For Weir's own crates; libraries are heard from `warn` on.",
+    },
+    Key {
+        path: "log.format",
+        kind: Kind::Choice(&["json", "text"]),
+        only: "",
+        class: Class::Restart,
+        value: "`\"json\"`, `\"text\"`",
+        default: "`\"json\"`",
+        about: "Of the process log on stderr.",
+    },
+    Key {
+        path: "log.access",
+        kind: Kind::Path,
+        only: "",
+        class: Class::Restart,
+        value: "path, `\"off\"`",
+        default: "`\"off\"`",
+        about: "JSON lines, one a request. Made with mode 0640.",
+    },
+    Key {
+        path: "shutdown.deadline",
+        kind: Kind::Duration,
+        only: "",
+        class: Class::Restart,
+        value: "0s to 1d",
+        default: "`\"30s\"`",
+        about: "How long running responses may go on after SIGTERM.",
+    },
+];
