@@ -1,8 +1,11 @@
 //! The RAM tier: foyer's in-memory cache, weighed in bytes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
 };
 
 use foyer::{CacheBuilder, Event, EventListener, S3FifoConfig};
@@ -46,13 +49,31 @@ impl EventListener for Leavers {
     }
 }
 
+/// What the tier has of its bound now; foyer goes on telling the first one.
+#[derive(Debug)]
+struct Room {
+    size: AtomicU64,
+    /// It is being changed.
+    changing: AtomicBool,
+}
+
+/// Held while the room is changed.
+struct Changing(Arc<Room>);
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        self.0.changing.store(false, Ordering::Release);
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Ram {
     chunks: foyer::Cache<ChunkKey, Held>,
-    /// The bound: of what is in the tier, and of what has left it while somebody reads on.
+    /// The bound: of what is in the tier, of what has left it while somebody reads on, and of
+    /// what is lent.
     bytes: u64,
-    /// What the tier has of it now; foyer goes on telling the first one.
-    size: AtomicU64,
+    lent: AtomicU64,
+    room: Arc<Room>,
     evicted: Arc<AtomicU64>,
     written: AtomicU64,
     hits: Counter,
@@ -74,7 +95,11 @@ impl Ram {
         Self {
             chunks,
             bytes,
-            size: AtomicU64::new(bytes),
+            lent: AtomicU64::new(0),
+            room: Arc::new(Room {
+                size: AtomicU64::new(bytes),
+                changing: AtomicBool::new(false),
+            }),
             evicted,
             written: AtomicU64::new(0),
             hits,
@@ -127,21 +152,49 @@ impl Ram {
         (self.bytes / STEPS).max(1)
     }
 
+    /// Leaves bytes of the bound to others, for as long as they are told: what chunks on disk
+    /// are found by. In whole MiB, so that a disk that fills does not move it all the time.
+    pub(crate) fn lend(&self, bytes: u64) {
+        let lent = bytes.next_multiple_of(1 << 20);
+        if self.lent.swap(lent, Ordering::Relaxed) != lent {
+            self.make_room();
+        }
+    }
+
     /// A chunk that is evicted stays in memory while a fill or a reader holds it: two hundred
     /// readers of cold objects hold two hundred chunks. So the tier has the less. Looked at once
-    /// for each step of bytes that came in, since foyer starts a thread a shard to resize.
+    /// for each step of bytes that came in.
     fn make_room(&self) {
         let step = self.step();
         let elsewhere = chunk::held_bytes().saturating_sub(self.used_bytes());
-        let wanted = self.bytes.saturating_sub(elsewhere / step * step).max(self.bytes / LEAST);
-        let now = self.size.load(Ordering::Relaxed);
+        let taken = elsewhere / step * step + self.lent.load(Ordering::Relaxed);
+        let wanted = self.bytes.saturating_sub(taken).max(self.bytes / LEAST);
+        let now = self.room.size.load(Ordering::Relaxed);
         // Down at once; up only when it is worth the while.
-        if wanted < now || wanted > now.saturating_add(step) {
-            self.size.store(wanted, Ordering::Relaxed);
-            let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-            if let Err(error) = self.chunks.resize(wanted) {
-                tracing::warn!(%error, "RAM tier: cannot change its size");
+        let worth = wanted < now || wanted > now.saturating_add(step);
+        // Where somebody else is at it, the next step looks again.
+        if worth && !self.room.changing.swap(true, Ordering::Acquire) {
+            let changing = Changing(Arc::clone(&self.room));
+            let chunks = self.chunks.clone();
+            // foyer starts a thread a shard, waits for all of them, and panics where it gets
+            // none. Whoever fills has no part in that.
+            let resize = move || match chunks.resize(usize::try_from(wanted).unwrap_or(usize::MAX))
+            {
+                Ok(()) => changing.0.size.store(wanted, Ordering::Relaxed),
+                Err(error) => tracing::warn!(%error, "RAM tier: cannot change its size"),
+            };
+            let started = thread::Builder::new().name("ram-room".into()).spawn(resize);
+            if let Err(error) = started {
+                tracing::warn!(%error, "RAM tier: no thread to change its size");
             }
+        }
+    }
+
+    /// Waits until nobody changes its room.
+    #[cfg(test)]
+    fn settle(&self) {
+        while self.room.changing.load(Ordering::Acquire) {
+            thread::yield_now();
         }
     }
 
@@ -192,6 +245,7 @@ mod tests {
         let chunk = Chunk::seal(Bytes::from(vec![7; 1 << 20]));
         let slice = chunk.data().slice(5..6);
         ram.insert(ChunkKey { object: ObjectId(object), generation: 1, index }, chunk, true);
+        ram.settle();
         slice
     }
 
@@ -207,5 +261,22 @@ mod tests {
         drop(read);
         (0..100).for_each(|index| drop(bring(&ram, 4, index)));
         assert!(ram.used_bytes() > 55 * MIB, "{}", ram.used_bytes());
+    }
+
+    #[test]
+    fn what_is_lent_is_not_used() {
+        let ram = Ram::new(64 * MIB);
+        (0..100).for_each(|index| drop(bring(&ram, 1, index)));
+        let check = |lent: u64, within: std::ops::Range<u64>| {
+            ram.lend(lent);
+            ram.settle();
+            (0..100).for_each(|index| drop(bring(&ram, lent.into(), index)));
+            let used = ram.used_bytes() / MIB;
+            assert!(within.contains(&used), "{lent} lent: {used} MiB");
+        };
+        check(20 * MIB - 5, 36..44);
+        check(0, 55..64);
+        // It keeps a quarter.
+        check(1 << 40, 8..17);
     }
 }

@@ -37,6 +37,13 @@ pub struct Inspection {
     pub foreign: Option<String>,
 }
 
+impl Inspection {
+    /// Whether it is that very disk of this node.
+    pub(super) fn is_of(&self, id: DiskId, node: &str) -> bool {
+        matches!(&self.marker, Marker::Found(label) if label.id == id && label.node == node)
+    }
+}
+
 /// What to do with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Claim {

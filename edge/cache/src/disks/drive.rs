@@ -27,6 +27,8 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     fn release(&self);
     /// Opens its store.
     fn open(&self) -> BoxFuture<'static, Result<Arc<dyn ChunkStore>, OpenFailure>>;
+    /// Whether its folder still is where it was. Costs no read of the device.
+    fn there(&self) -> BoxFuture<'static, io::Result<()>>;
     /// Reads and writes a little, past every cache.
     fn probe(&self, id: super::DiskId) -> BoxFuture<'static, io::Result<Space>>;
 }

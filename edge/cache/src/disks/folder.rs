@@ -100,6 +100,10 @@ impl Drive for Folder {
         (self.opener)(self.at.path.join(STORE))
     }
 
+    fn there(&self) -> BoxFuture<'static, io::Result<()>> {
+        self.blocking(At::there)
+    }
+
     fn probe(&self, id: DiskId) -> BoxFuture<'static, io::Result<Space>> {
         self.blocking(move |at| at.probe(id))
     }
@@ -152,7 +156,9 @@ impl At {
     fn empty(&self) -> io::Result<()> {
         // First, so that a crash in between leaves a disk that is taken for new.
         absent(fs::remove_file(self.path.join(MARKER)))?;
-        absent(fs::remove_dir_all(self.path.join(STORE)))?;
+        let store = self.path.join(STORE);
+        absent(give_back(&store))?;
+        absent(fs::remove_dir_all(store))?;
         for old in self.old_files()? {
             absent(fs::remove_file(self.path.join(old)))?;
         }
@@ -208,6 +214,13 @@ impl At {
         file.write_all(page.bytes())?;
         file.write_all(page.bytes())?;
         file.sync_all()
+    }
+
+    /// The folder can be there and empty: another one is mounted over it, or none any more.
+    fn there(&self) -> io::Result<()> {
+        fs::metadata(self.path.join(MARKER))?;
+        fs::metadata(self.path.join(STORE))?;
+        Ok(())
     }
 
     /// Opened anew each time: a file system that has shut down fails already here.
@@ -305,6 +318,19 @@ fn held(folder: &Path) -> io::Result<u64> {
         sum += entry?.metadata()?.blocks() * 512;
     }
     Ok(sum)
+}
+
+/// Takes the room from the files of a store that is about to go. A file that is still open
+/// somewhere keeps all of it when only its name is taken away, and the next store, which takes
+/// its room at once, would find none.
+fn give_back(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            absent(OpenOptions::new().write(true).truncate(true).open(entry.path()).map(drop))?;
+        }
+    }
+    Ok(())
 }
 
 fn locked(path: &Path) -> io::Result<File> {

@@ -138,7 +138,7 @@ impl Member {
         *self.written.lock() = Written { wear, counted: 0 };
     }
 
-    /// Another disk has its place from now on.
+    /// What is in its place begins anew; `wear` is what was written to it before.
     pub(super) fn forget(&self, id: DiskId, wear: Wear) {
         self.name(id, wear);
         *self.retired.lock() = StoreStats::default();
@@ -268,6 +268,7 @@ impl Member {
             stats.chunks = now.chunks;
             stats.used_bytes = now.used_bytes.or(held);
             stats.pinned_bytes = now.pinned_bytes;
+            stats.index_bytes = now.index_bytes;
         }
         stats.capacity_bytes = self.size;
         stats.online = live.is_some();

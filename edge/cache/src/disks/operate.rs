@@ -8,7 +8,7 @@ use std::{
 use tokio::time::timeout;
 
 use super::{
-    CLOSE, Cause, Disks, Inner, Offline, Wear,
+    CLOSE, Cause, Disks, Inner, LOOK, Offline, Wear,
     member::{Member, Seat},
     rendezvous::DiskId,
     rule::Space,
@@ -106,7 +106,14 @@ impl Disks {
         by(&|member| member.id().is_some_and(|id| id.to_string().starts_with(name)))
     }
 
-    /// Takes a disk out of use until somebody says otherwise, over restarts too.
+    /// Why it is forgotten at a restart which disks are offline; none where that is written
+    /// down.
+    pub fn unkept(&self) -> Option<String> {
+        self.inner.unkept.lock().clone()
+    }
+
+    /// Takes a disk out of use until somebody says otherwise, over restarts too where it can be
+    /// written down (see [`Disks::unkept`]).
     pub async fn offline(&self, index: usize) -> Result<DiskView, OperateError> {
         let inner = &self.inner;
         let member = &inner.members[index];
@@ -142,8 +149,8 @@ impl Disks {
         done(member)
     }
 
-    /// Takes a disk out of use, forgets what it held and counted, and begins anew with what
-    /// is in its folder's place now.
+    /// Takes a disk out of use, forgets what it held, and begins anew with what is in its
+    /// folder's place now. What was written to it is forgotten where that is another device.
     pub async fn replace(&self, index: usize) -> Result<DiskView, OperateError> {
         let inner = &self.inner;
         let member = &inner.members[index];
@@ -156,8 +163,16 @@ impl Disks {
         self.closed(index).await?;
         member.pardoned.store(true, Ordering::Relaxed);
         // Its place in the hash space stays: no other disk's chunks move.
-        let id = member.id().unwrap_or_else(|| DiskId((inner.config.draw)()));
-        member.forget(id, Wear::new(now));
+        let known = member.id();
+        let id = known.unwrap_or_else(|| DiskId((inner.config.draw)()));
+        let inspected = timeout(LOOK, member.drive.inspect()).await;
+        let same = match inspected {
+            Ok(Ok(found)) => known.is_some_and(|id| found.is_of(id, &inner.config.node)),
+            // It cannot be read: what it is will be asked when it can be.
+            Ok(Err(_)) | Err(_) => known.is_some(),
+        };
+        let wear = if same { member.wear() } else { Wear::new(now) };
+        member.forget(id, wear);
         if let Err((cause, what)) = inner.use_it(index, id, true).await {
             inner.leave(index, cause, what);
         }

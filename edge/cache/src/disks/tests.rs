@@ -1,5 +1,6 @@
 //! Nodes with several scripted disks, on a clock that only tests turn.
 
+mod operating;
 mod scripted;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -37,6 +38,10 @@ impl World {
     }
 
     async fn open_of(&self, disks: &[Disk]) -> Disks {
+        self.try_open(disks).await.unwrap()
+    }
+
+    async fn try_open(&self, disks: &[Disk]) -> Result<Disks, DisksError> {
         let drawn = AtomicU64::new(self.disks.len() as u64 * 1000);
         let config = DisksConfig {
             node: "edge-1".into(),
@@ -355,26 +360,6 @@ async fn nothing_mounted_is_not_an_empty_disk() {
     world.disks[0].at.lock().mounted = true;
     pass(31_000).await;
     assert_eq!(states(&disks), ["online"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_replaced_disk_keeps_its_place() {
-    let world = World::new(3);
-    let disks = world.open().await;
-    fill(&disks);
-    let before = world.disks[1].len();
-    world.disks[1].set(Device::Fails(libc::EIO));
-    read_all(&disks).await;
-    pass(300).await;
-    // A dead disk cannot be replaced by itself.
-    let failed = disks.replace(1).await.unwrap_err();
-    assert!(matches!(failed, OperateError::Fails { cause: Cause::Unusable, .. }), "{failed}");
-    world.disks[1].set(Device::Works);
-    let view = disks.replace(1).await.unwrap();
-    assert_eq!((view.state, world.disks[1].len()), (DiskState::Online, 0));
-    assert_eq!(view.wear.total, 0);
-    fill(&disks);
-    assert_eq!(world.disks[1].len(), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,10 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,9 @@ use crate::store::Health;
 const TICK: Duration = Duration::from_millis(100);
 /// Before a disk that was missing or unusable is looked at again.
 const RETRY: Duration = Duration::from_secs(30);
+/// Between two looks whether a disk's folder is still there: files that are open work on
+/// without it.
+const THERE: Duration = Duration::from_millis(500);
 /// Between two writes of the register for the sake of what was written.
 const SAVE: Duration = Duration::from_secs(600);
 /// A probe that nobody waits for may take so many times the deadline.
@@ -40,6 +46,9 @@ struct Watched {
     /// When the last one began: what goes on and on is not probed on and on.
     probed: Instant,
     next_probe: Instant,
+    /// Whether the folder was there the last time, and when that was asked.
+    there: Arc<AtomicBool>,
+    asked: Instant,
     /// The write queue is full since, and what was written then.
     stuck: Option<(Instant, u64)>,
 }
@@ -58,6 +67,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut save_at, mut unsaved) = (Instant::now() + SAVE, false);
+    let mut again_at = Instant::now() + RETRY;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -95,8 +105,9 @@ pub(super) async fn run(inner: Arc<Inner>) {
                 }
             }
         }
-        if unsaved && now >= save_at {
-            (save_at, unsaved) = (now + SAVE, false);
+        let again = now >= again_at && inner.unkept.lock().is_some();
+        if again || (unsaved && now >= save_at) {
+            (save_at, again_at, unsaved) = (now + SAVE, now + RETRY, false);
             inner.save();
         }
     }
@@ -114,6 +125,8 @@ impl Watched {
             probe: None,
             probed: now,
             next_probe: now + every,
+            there: Arc::new(AtomicBool::new(true)),
+            asked: now,
             stuck: None,
         }
     }
@@ -153,11 +166,29 @@ fn look(inner: &Arc<Inner>, index: usize, watched: &mut Watched, now: Instant) -
         }
         return false;
     }
+    ask_whether_there(inner, index, watched, now);
+    let gone = !watched.there.swap(true, Ordering::Relaxed);
     let suspicious = oldest >= rule.suspicious || stuck >= rule.suspicious;
     let since = now.saturating_duration_since(watched.probed);
     now >= watched.next_probe
-        || (signs && since >= rule.probe_again)
+        || ((signs || gone) && since >= rule.probe_again)
         || (suspicious && since >= rule.suspicious / 2)
+}
+
+/// Looks for the disk's folder, beside what runs; a probe then says what is wrong. A look that
+/// hangs is the only one: the next probe of the disk hangs as well.
+fn ask_whether_there(inner: &Inner, index: usize, watched: &mut Watched, now: Instant) {
+    let idle = Arc::strong_count(&watched.there) == 1;
+    if !idle || now.saturating_duration_since(watched.asked) < THERE {
+        return;
+    }
+    watched.asked = now;
+    let (there, looked) = (Arc::clone(&watched.there), inner.members[index].drive.there());
+    inner.handle.spawn(async move {
+        if looked.await.is_err() {
+            there.store(false, Ordering::Relaxed);
+        }
+    });
 }
 
 /// Whether the last failure was one for want of room. A store that does not say what failed

@@ -46,6 +46,8 @@ pub(super) struct Space {
     regions: Vec<Entry>,
     smalls: Vec<Option<Small>>,
     smalls_free: Vec<u32>,
+    /// Slots of all of them.
+    small_slots: usize,
     /// Regions nobody uses: those from here on, and those that were given back.
     fresh: u32,
     free: Vec<u32>,
@@ -76,6 +78,7 @@ impl Space {
             regions: vec![Entry::FREE; regions],
             smalls: Vec::new(),
             smalls_free: Vec::new(),
+            small_slots: 0,
             fresh: 0,
             free: Vec::new(),
             open: Default::default(),
@@ -100,11 +103,9 @@ impl Space {
 
     /// Bytes of RAM for finding chunks.
     pub(super) fn memory_bytes(&self) -> usize {
-        let smalls = self.smalls.iter().flatten();
-        let small: usize = smalls.map(|small| size_of_val(&*small.entries)).sum();
         self.regions.capacity() * 8
             + self.smalls.capacity() * size_of::<Option<Small>>()
-            + small
+            + self.small_slots * size_of::<Entry>()
             + self.index.memory_bytes()
             + self.ghosts.len() * 2
             + (self.probation.capacity() + self.free.capacity()) * 4
@@ -226,6 +227,7 @@ impl Space {
     fn divide(&mut self, region: u32, class: Class) -> u32 {
         let slots = class.slots(&self.geometry);
         let entries = vec![Entry::FREE; slots as usize].into();
+        self.small_slots += slots as usize;
         let small = Some(Small { region, class, free: slots, listed: true, entries });
         let place = match self.smalls_free.pop() {
             Some(place) => {
@@ -317,6 +319,7 @@ impl Space {
         self.open_slots[number] += 1;
         if small.free as usize == small.entries.len() {
             self.open_slots[number] -= small.free;
+            self.small_slots -= small.entries.len();
             if small.listed {
                 self.open[number].retain(|other| *other as usize != place);
             }

@@ -115,8 +115,26 @@ async fn a_folder_is_made_ours_and_found_again() {
     assert!(place.files().contains_key("chunks/0"));
     second.take(label(7), true).await.unwrap();
     assert!(!place.files().contains_key("chunks/0"));
+    fs::create_dir_all(place.disk().join(STORE)).unwrap();
+    second.there().await.unwrap();
     fs::remove_dir_all(place.disk()).unwrap();
+    assert_eq!(second.there().await.unwrap_err().kind(), io::ErrorKind::NotFound);
     assert_eq!(second.probe(DiskId(7)).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+/// A reader of the store before may have its file open for a while: the room is free at once.
+#[tokio::test]
+async fn an_emptied_disk_has_its_room_back() {
+    let place = Place::new();
+    let folder = place.folder();
+    folder.take(label(7), true).await.unwrap();
+    folder.open().await.unwrap();
+    place.put("chunks/data", &"x".repeat(1 << 20));
+    let open = File::open(place.disk().join("chunks/data")).unwrap();
+    assert!(open.metadata().unwrap().blocks() > 0);
+    folder.take(label(7), true).await.unwrap();
+    assert_eq!((open.metadata().unwrap().blocks(), open.metadata().unwrap().len()), (0, 0));
+    assert!(!place.disk().join(STORE).exists());
 }
 
 #[tokio::test]

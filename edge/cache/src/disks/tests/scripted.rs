@@ -30,6 +30,8 @@ pub(super) enum Device {
     BadSectors,
     /// Writes of chunks fail for want of room; probes go well and find none.
     Full,
+    /// Its folder is gone; what is open works on.
+    Deleted,
     /// No call returns.
     Hangs,
     /// Reads of chunks do not return; probes go well.
@@ -146,12 +148,25 @@ impl Drive for Disk {
         .boxed()
     }
 
+    fn there(&self) -> BoxFuture<'static, io::Result<()>> {
+        let disk = self.clone();
+        async move {
+            disk.hang(false).await;
+            match disk.at.lock().device {
+                Device::Deleted => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+                _ => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
     fn probe(&self, _: DiskId) -> BoxFuture<'static, io::Result<Space>> {
         let disk = self.clone();
         async move {
             disk.at.lock().probes += 1;
             disk.hang(false).await;
             disk.fails()?;
+            disk.there().await?;
             let free_bytes = if disk.at.lock().device == Device::Full { 0 } else { 1 << 40 };
             Ok(Space { total_bytes: 1 << 41, free_bytes, held_bytes: 4096 })
         }
