@@ -2,11 +2,14 @@
 // port. The suite's server.mjs would listen on every address.
 
 import http from "node:http";
-import handleConfig from "http-cache-tests/server/handle-config.mjs";
-import handleState from "http-cache-tests/server/handle-state.mjs";
-import handleTest from "http-cache-tests/server/handle-test.mjs";
+import { part } from "./edition.mjs";
 
-const handlers = { config: handleConfig, state: handleState, test: handleTest };
+const handler = async (name) => (await part(`server/handle-${name}.mjs`)).default;
+const handlers = {
+  config: await handler("config"),
+  state: await handler("state"),
+  test: await handler("test"),
+};
 
 const server = http.createServer((request, response) => {
   const [, kind, ...rest] = new URL(request.url, "http://origin").pathname.split("/");

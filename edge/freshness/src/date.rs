@@ -1,6 +1,6 @@
 //! HTTP dates as Unix seconds.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -21,8 +21,26 @@ pub fn parse(value: &[u8]) -> Option<u64> {
         return None;
     }
     let cased = with_case(value);
-    let date = httpdate::parse_http_date(std::str::from_utf8(&cased).ok()?).ok()?;
+    let text = std::str::from_utf8(&cased).ok()?;
+    let date = httpdate::parse_http_date(text).ok().or_else(|| whatever_day(text))?;
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// The same where the day of the week is not that of the date. It says nothing of its own, and
+/// RFC 9110 §5.6.7 wants recipients to be robust; the parser wants the two to agree.
+fn whatever_day(text: &str) -> Option<SystemTime> {
+    const DAYS: [&str; 7] =
+        ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    let end = text.find(|char: char| !char.is_ascii_alphabetic())?;
+    let (day, rest) = text.split_at(end);
+    // Written out in the form of RFC 850, three letters elsewhere.
+    let short = day.len() == 3;
+    let known = DAYS.iter().any(|known| day == if short { &known[..3] } else { known });
+    let with = |day: &&str| {
+        let day = if short { &day[..3] } else { day };
+        httpdate::parse_http_date(&format!("{day}{rest}")).ok()
+    };
+    known.then(|| DAYS.iter().find_map(with)).flatten()
 }
 
 /// RFC 9111 §4.2 [date.case]: a cache reads names of days, months and the zone in any case;

@@ -216,6 +216,12 @@ fn rfc9110_5_6_7_dates() {
         ("sun, 06 NOV 1994 08:49:37 gmT", Some(784_111_777)),
         ("SUNDAY, 06-nov-94 08:49:37 GMT", Some(784_111_777)),
         ("sun nov  6 08:49:37 1994", Some(784_111_777)),
+        // The day of the week says nothing of its own.
+        ("Mon, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+        ("Friday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+        ("Thu Aug  8 02:01:18 2050", Some(2_543_536_878)),
+        ("Son, 06 Nov 1994 08:49:37 GMT", None),
+        ("Sonnabend, 06-Nov-94 08:49:37 GMT", None),
         // RFC 9111 §4.2 [date.gmt]
         ("Sun, 06 Nov 1994 08:49:37 UTC", None),
         ("Sun, 06 Nov 1994 08:49:37 AEST", None),
