@@ -9,6 +9,7 @@ use std::{
 };
 
 pub mod keep;
+pub mod select;
 mod stats;
 
 pub use self::stats::{CacheStats, Purged, TierStats};
@@ -23,7 +24,7 @@ use crate::{
     reads::Reads,
     state::{self, Opener, State},
     store::{Admission, ChunkStore, OFFERS_MAX},
-    table::{Cursor, Gone, Listing, Load, Sort, Table},
+    table::{Gone, Load, Table},
 };
 
 /// Bounds of a cache.
@@ -197,19 +198,6 @@ impl Cache {
         if let Some(state) = &self.state {
             state.recovered().await;
         }
-    }
-
-    /// A page of what is in the table: objects whose key begins with `prefix`, after `cursor`,
-    /// at most `limit` and [`PAGE_MAX`](crate::PAGE_MAX). Looks at every object, about a
-    /// second for 10^7 of them: call it where that holds up nobody.
-    pub fn list(
-        &self,
-        prefix: &str,
-        order: Sort,
-        cursor: Option<&Cursor>,
-        limit: usize,
-    ) -> Listing {
-        self.table.list(prefix, order, cursor, limit)
     }
 
     /// A number that no fill had before, also not before a crash, a lost state file or a

@@ -23,7 +23,10 @@ mod sync;
 mod table;
 
 pub use cache::{Cache, CacheConfig, CacheStats, OpenError, Purged, Tier, TierStats};
-pub use cache::keep::{Brought, PinError, Wanted};
+pub use cache::{
+    keep::{Brought, PinError, Wanted},
+    select::Meant,
+};
 pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
 pub use disk::{FoyerConfig, FoyerStore};
 pub use extent::{ExtentConfig, ExtentStore};
@@ -38,4 +41,4 @@ pub use store::{
     Admission, ChunkStore, Health, Listed, Page, PinnedChunks, Pinning, Scrubbed, StoreOpenError,
     StoreStats, Verdict,
 };
-pub use table::{BadCursor, Cursor, Listing, OBJECT_BYTES, PAGE_MAX, Pin, Row, Sort};
+pub use table::{BadCursor, Cursor, Filter, Listing, OBJECT_BYTES, PAGE_MAX, Pin, Row, Sort};

@@ -35,7 +35,7 @@ use std::{
 use parking_lot::RwLock;
 
 pub use self::{
-    list::{BadCursor, Cursor, Listing, PAGE_MAX, Row, Sort},
+    list::{BadCursor, Cursor, Filter, Listing, PAGE_MAX, Row, Sort},
     pins::Pin,
 };
 use self::{

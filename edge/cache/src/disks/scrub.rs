@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::Disks;
-use crate::store::Scrubbed;
+use crate::{
+    chunk::ChunkKey,
+    store::{Scrubbed, Verdict},
+};
 
 impl Disks {
     /// A step of a scrub of the disk at a place in [`Disks::views`], see
@@ -22,8 +25,21 @@ impl Disks {
         found
     }
 
+    /// Reads a chunk back from the disk at a place in [`Disks::views`] and checks all of it;
+    /// one that does not hold is gone then. `None` where the disk is not in use.
+    pub async fn verify_on(&self, index: usize, key: ChunkKey) -> Option<Verdict> {
+        let live = self.inner.members.get(index)?.live()?;
+        let inner = Arc::clone(&self.inner);
+        let verify = self.inner.handle.spawn(async move {
+            inner.members[index].call(true, live.store.verify(&key)).await
+        });
+        let verdict = verify.await.ok().flatten();
+        self.inner.nudge.notify_one();
+        verdict
+    }
+
     /// Places in [`Disks::views`] of the disks in use that have a chunk.
-    pub fn holders(&self, key: &crate::ChunkKey) -> Vec<usize> {
+    pub fn holders(&self, key: &ChunkKey) -> Vec<usize> {
         let members = self.inner.members.iter().enumerate();
         let has = members.filter(|(_, member)| {
             member.live().is_some_and(|live| live.store.contains(key))

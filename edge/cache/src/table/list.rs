@@ -2,15 +2,40 @@
 
 use std::{collections::BinaryHeap, fmt, str::FromStr, sync::Arc};
 
-use super::{Table, Usage, View};
+use super::{Pin, Table, Usage, View};
 use crate::{chunk::ObjectId, object::StoredObject};
 
 /// Objects on one page, at most.
 pub const PAGE_MAX: usize = 1000;
 
+/// Which objects are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those whose key begins with one of these; all where there are none.
+    pub prefixes: Vec<Box<str>>,
+    /// Only those that are pinned.
+    pub pinned: bool,
+}
+
+impl Filter {
+    fn takes(&self, view: &View<'_>) -> bool {
+        if self.pinned && !view.pinned {
+            return false;
+        }
+        if self.prefixes.is_empty() {
+            return true;
+        }
+        let key = view.key();
+        self.prefixes.iter().any(|prefix| key.starts_with(&**prefix))
+    }
+}
+
 /// In which order objects are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sort {
+    /// In no order that means anything. A page looks at few objects besides its own: the way to
+    /// list them all.
+    Any,
     /// By key, ascending.
     Key,
     /// Those read most often first.
@@ -42,8 +67,8 @@ pub struct Row {
     pub reads: u64,
     /// When it was last read, Unix seconds; `None` is not since then.
     pub read_seconds: Option<u64>,
-    /// Whether eviction passes it by.
-    pub pinned: bool,
+    /// How it is pinned.
+    pub pin: Option<Pin>,
 }
 
 /// A page of a listing.
@@ -67,15 +92,14 @@ struct Rank {
 struct Candidate {
     rank: Rank,
     usage: Usage,
-    pinned: bool,
 }
 
 impl Table {
-    /// The first objects after `cursor` whose key begins so. Looks at every object: about a
-    /// second for 10^7 of them, one shard locked at a time.
+    /// The first objects after `cursor` that the filter takes. Looks at every object, but for
+    /// [`Sort::Any`]: about a second for 10^7 of them, one shard locked at a time.
     pub(crate) fn list(
         &self,
-        prefix: &str,
+        filter: &Filter,
         order: Sort,
         cursor: Option<&Cursor>,
         limit: usize,
@@ -83,9 +107,17 @@ impl Table {
         let limit = limit.clamp(1, PAGE_MAX);
         // One more, to know whether that was all.
         let mut first = BinaryHeap::with_capacity(limit + 2);
-        for shard in 0..self.shards() {
+        let any = order == Sort::Any;
+        let start = cursor.filter(|_| any).map_or(0, |cursor| cursor.0.number);
+        for shard in usize::try_from(start).unwrap_or(usize::MAX)..self.shards() {
+            if any && first.len() > limit {
+                break;
+            }
             self.scan(shard, |view| {
-                let Some(rank) = rank(view, prefix, order) else { return };
+                if !filter.takes(view) {
+                    return;
+                }
+                let rank = rank(view, order, shard);
                 if cursor.is_some_and(|cursor| rank <= cursor.0) {
                     return;
                 }
@@ -93,7 +125,7 @@ impl Table {
                 if first.len() > limit && late {
                     return;
                 }
-                first.push(Candidate { rank, usage: view.usage, pinned: view.pinned });
+                first.push(Candidate { rank, usage: view.usage });
                 if first.len() > limit + 1 {
                     first.pop();
                 }
@@ -109,27 +141,24 @@ impl Table {
                 object: self.peek(candidate.rank.id)?,
                 reads: candidate.usage.reads.into(),
                 read_seconds: Some(candidate.usage.read_seconds.into()).filter(|s| *s != 0),
-                pinned: candidate.pinned,
+                pin: self.pin_of(candidate.rank.id),
             })
         });
         Listing { rows: rows.collect(), next }
     }
 }
 
-fn rank(view: &View<'_>, prefix: &str, order: Sort) -> Option<Rank> {
-    let key = view.key();
-    if !key.starts_with(prefix) {
-        return None;
-    }
+fn rank(view: &View<'_>, order: Sort, shard: usize) -> Rank {
     let number = match order {
+        Sort::Any => shard as u64,
         Sort::Key => 0,
         Sort::MostRead => !u64::from(view.usage.reads),
         Sort::LongestUnread => view.usage.read_seconds.into(),
         Sort::Largest => !view.size(),
         Sort::Newest => !view.response_millis(),
     };
-    let key = if order == Sort::Key { key.into() } else { "".into() };
-    Some(Rank { number, key, id: view.id })
+    let key = if order == Sort::Key { view.key().into() } else { "".into() };
+    Rank { number, key, id: view.id }
 }
 
 impl PartialEq for Candidate {
@@ -176,11 +205,16 @@ mod tests {
     use super::*;
     use crate::object::tests::object;
 
+    fn beginning(prefix: &str) -> Filter {
+        Filter { prefixes: vec![prefix.into()], pinned: false }
+    }
+
     fn pages(table: &Table, prefix: &str, order: Sort, limit: usize) -> Vec<String> {
+        let filter = beginning(prefix);
         let mut keys = Vec::new();
         let mut cursor = None;
         loop {
-            let page = table.list(prefix, order, cursor.as_ref(), limit);
+            let page = table.list(&filter, order, cursor.as_ref(), limit);
             assert!(page.rows.len() <= limit);
             keys.extend(page.rows.iter().map(|row| row.object.key.to_string()));
             let Some(next) = page.next else { return keys };
@@ -206,19 +240,46 @@ mod tests {
         let keys = pages(&table, "film|", Sort::Key, 7);
         assert_eq!(keys.len(), 50);
         assert!(keys.is_sorted() && keys.iter().all(|key| key.starts_with("film|")));
-        for order in [Sort::MostRead, Sort::LongestUnread, Sort::Largest, Sort::Newest] {
+        for order in [Sort::Any, Sort::MostRead, Sort::LongestUnread, Sort::Largest, Sort::Newest] {
             let mut all = pages(&table, "", order, 9);
             all.sort();
             all.dedup();
             assert_eq!(all.len(), 100, "{order:?}");
         }
-        let first = |order| table.list("", order, None, 1).rows.remove(0);
+        let first = |order| table.list(&Filter::default(), order, None, 1).rows.remove(0);
         assert_eq!(first(Sort::Largest).object.size, 99);
         assert_eq!(first(Sort::Newest).object.response_millis, 99);
         let most = first(Sort::MostRead);
         assert_eq!((most.reads, &most.object.key[7..9]), (9, "/9"));
         let least = first(Sort::LongestUnread);
         assert_eq!((least.reads, least.read_seconds), (0, None));
+    }
+
+    #[test]
+    fn all_of_many_shards_are_listed_once() {
+        let table = Table::new(20_000);
+        assert!(table.shards() > 4);
+        for number in 0..10_000_u32 {
+            table.insert(Arc::new(object(&format!("{number}"), 1, 1)));
+        }
+        let mut keys = pages(&table, "", Sort::Any, 1000);
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 10_000);
+    }
+
+    #[test]
+    fn those_that_are_pinned() {
+        let table = Table::new(1000);
+        for key in ["a", "b", "c"] {
+            table.insert(Arc::new(object(key, 1, 1)));
+        }
+        let pin = Some(Pin::until(1_800_000_000));
+        assert!(table.pin(ObjectId::of("b"), pin));
+        let filter = Filter { prefixes: vec!["a".into(), "b".into()], pinned: true };
+        let rows = table.list(&filter, Sort::Key, None, 10).rows;
+        let found: Vec<_> = rows.iter().map(|row| (&*row.object.key, row.pin)).collect();
+        assert_eq!(found, [("b", pin)]);
     }
 
     #[test]

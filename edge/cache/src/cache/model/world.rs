@@ -15,7 +15,7 @@ use crate::{
     object::{StoredObject, tests::object},
     purge::{Mode, Selector, Standing, Ticket},
     state::Opener,
-    table::{Pin, Sort},
+    table::{Filter, Pin, Sort},
 };
 
 /// Whole chunks to choose from: making one for each put would be all that the test does.
@@ -461,7 +461,8 @@ impl World {
     }
 
     fn list(&mut self) -> Outcome {
-        let page = self.cache().list("film|", Sort::Key, None, 1000);
+        let filter = Filter { prefixes: vec!["film|".into()], pinned: false };
+        let page = self.cache().list(&filter, Sort::Key, None, 1000);
         let loading = self.cache().stats().state.is_some_and(|state| state.loading);
         for row in &page.rows {
             let known = &self.keys[&*row.object.key];
