@@ -131,7 +131,16 @@ fn render(disk: &DiskReport, now: u64) -> String {
     if let (Some(all), Some(free)) = (disk.system_bytes, disk.system_free_bytes) {
         rows.push(row("file system", format!("{} free of {}", bytes(free), bytes(all))));
     }
-    rows.push(row("read", format!("{}, {}", counted(disk.reads, "chunk"), bytes(disk.read_bytes))));
+    rows.push(row(
+        "read",
+        format!(
+            "{}, {}; of {} a part only; {} from the device",
+            counted(disk.reads, "chunk"),
+            bytes(disk.read_bytes),
+            count(disk.part_reads),
+            bytes(disk.device_read_bytes)
+        ),
+    ));
     rows.push(row(
         "written",
         format!(
@@ -152,6 +161,7 @@ fn render(disk: &DiskReport, now: u64) -> String {
             count(disk.checksum_failures)
         ),
     ));
+    rows.push(row("index", format!("{} of cache.memory", bytes(disk.index_bytes))));
     let mut out = table("", &rows);
     if let Some(next) = next(disk) {
         out.push_str(&format!("next  {next}\n"));
@@ -260,16 +270,28 @@ fn order(
             .why(disk.what.as_deref().map(plain).unwrap_or_default())
             .next(format!("cachectl disks show {}", plain(&disk.path))));
     }
-    let text = match action {
+    let over = if result.unkept.is_some() { "" } else { ", over restarts too" };
+    let mut text = match action {
         DiskAction::Offline => format!(
-            "disk {} is offline, over restarts too; its chunks are misses. It can be taken out.\n",
+            "disk {} is offline{over}; its chunks are misses. It can be taken out.\n",
             plain(&disk.path)
         ),
         DiskAction::Online | DiskAction::Replace => {
             format!("disk {} is online, {}\n", plain(&disk.path), held(disk))
         }
     };
-    Ok(Answer::new(text, &result))
+    let code = match &result.unkept {
+        Some(why) => {
+            text.push_str(&format!(
+                "a restart forgets that: {}\nnext  make room or give rights there; it is tried \
+                 again within 30 s: cachectl status\n",
+                plain(why)
+            ));
+            Code::Partial
+        }
+        None => Code::Ok,
+    };
+    Ok(Answer::new(text, &result).code(code))
 }
 
 /// Waits for a disk that opens, and says so.

@@ -36,6 +36,8 @@ const WORKERS_MAX: usize = 256;
 pub enum StartError {
     #[error("cannot open the cache")]
     Cache(#[source] weir_edge_cache::OpenError),
+    #[error("cannot open the disks")]
+    Disks(#[from] weir_edge_cache::disks::DisksError),
     #[error("cannot use the certificates")]
     Certificates(#[from] CertificateError),
     #[error("cannot use the transport keys")]
@@ -87,7 +89,7 @@ pub async fn node(
     // Last, since these have work under way of their own, which an error would cut off.
     let opening = Instant::now();
     let buffers = parts.disk_buffers.as_u64();
-    let disks = disks::disks(config, buffers, &clock, &fills).await;
+    let disks = disks::disks(config, buffers, &clock, &fills).await?;
     let store = disks.clone().map(|disks| disks as Arc<dyn ChunkStore>);
     let cache_config = CacheConfig {
         memory_bytes: parts.ram.as_u64(),

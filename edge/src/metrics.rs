@@ -104,6 +104,7 @@ struct Gauges {
     disk_read_bytes: IntCounterVec,
     disk_parts: IntCounterVec,
     disk_device_read: IntCounterVec,
+    disk_index: IntGaugeVec,
     disk_errors: IntCounterVec,
     disk_written: IntCounterVec,
     evictions: IntCounterVec,
@@ -180,6 +181,7 @@ impl Metrics {
                 disk_read_bytes: registry.counters(&families::DISK_READ_BYTES),
                 disk_parts: registry.counters(&families::DISK_PART_READS),
                 disk_device_read: registry.counters(&families::DISK_DEVICE_READ_BYTES),
+                disk_index: registry.gauges(&families::DISK_INDEX_BYTES),
                 disk_errors: registry.counters(&families::DISK_ERRORS),
                 disk_written: registry.counters(&families::DISK_WRITTEN_BYTES),
                 evictions: registry.counters(&families::CACHE_EVICTIONS),
@@ -344,6 +346,7 @@ impl Gauges {
         gauge(&self.disk_online, i64::from(online || full));
         gauge(&self.disk_full, i64::from(full));
         gauge(&self.disk_bytes, signed(stats.used_bytes.unwrap_or(0)));
+        gauge(&self.disk_index, signed(stats.index_bytes));
         let count = |family: &IntCounterVec, to| raise(&family.with_label_values(&[&path]), to);
         count(&self.checksum_failures, stats.checksum_failures);
         count(&self.disk_written, stats.device_written_bytes);

@@ -11,7 +11,7 @@ fn disk(name: &str, state: &str) -> Value {
         "bytes": 53_687_091_200_u64, "chunks": 51_200, "evictions": 7,
         "system_bytes": 214_748_364_800_u64, "system_free_bytes": 1_073_741_824,
         "reads": 12, "read_bytes": 12_582_912, "accepted": 3, "accepted_bytes": 3_145_728,
-        "refused_bytes": 0, "lost": 0, "errors": 0, "overdue": 0, "checksum_failures": 0,
+        "part_reads": 2, "device_read_bytes": 12_700_000, "index_bytes": 1_638_400, "refused_bytes": 0, "lost": 0, "errors": 0, "overdue": 0, "checksum_failures": 0,
         "written_bytes": 3_200_000,
         "wear": {"total_bytes": 1_099_511_627_776_u64, "since_unix_s": 1_790_035_200,
                  "today_bytes": 1_048_576, "per_day_bytes": 10_737_418_240_u64},
@@ -94,9 +94,10 @@ fn one_disk() {
         holds        50.0 GiB of 100 GiB (50.0 %), 51 200 chunks, 7 evicted
         share        50.0 % of chunks belong here
         file system  1.00 GiB free of 200 GiB
-        read         12 chunks, 12.0 MiB
+        read         12 chunks, 12.0 MiB; of 2 a part only; 12.1 MiB from the device
         written      3 chunks of 3.00 MiB taken, 0 B refused, 3.05 MiB to the device
         failures     0 failed calls, 0 reads too slow, 0 chunks lost, 0 damaged
+        index        1.56 MiB of cache.memory
         --- exit 0
     "#]],
     );
@@ -114,9 +115,10 @@ fn one_disk() {
             holds        - of 100 GiB, 7 evicted
             share        0.0 % of chunks belong here
             file system  1.00 GiB free of 200 GiB
-            read         12 chunks, 12.0 MiB
+            read         12 chunks, 12.0 MiB; of 2 a part only; 12.1 MiB from the device
             written      3 chunks of 3.00 MiB taken, 0 B refused, 3.05 MiB to the device
             failures     2 failed calls, 0 reads too slow, 0 chunks lost, 0 damaged
+            index        1.56 MiB of cache.memory
             next  change the disk and mount the new one at /srv/disk 3, then cachectl disks replace /srv/disk 3; or try it again: cachectl disks online /srv/disk 3
             --- exit 5
         "#]],
@@ -215,6 +217,23 @@ fn orders_are_carried_out() {
         &expect![[r#"
             disk /srv/disk0 is offline, over restarts too; its chunks are misses. It can be taken out.
             --- exit 0
+        "#]],
+    );
+    // What a restart will undo is said, and is no success.
+    let unkept = json!({
+        "disk": disk("disk0", "offline"), "action": "offline", "dry_run": false,
+        "unkept": "/state/edge.disks cannot be written: No space left on device",
+    });
+    check(
+        vec![http(200, &unkept.to_string())],
+        &["disks", "offline", "disk0", "--yes"],
+        None,
+        &["POST /v1/disks HTTP/1.1 {\"disk\":\"disk0\",\"action\":\"offline\",\"dry_run\":false}"],
+        &expect![[r#"
+            disk /srv/disk0 is offline; its chunks are misses. It can be taken out.
+            a restart forgets that: /state/edge.disks cannot be written: No space left on device
+            next  make room or give rights there; it is tried again within 30 s: cachectl status
+            --- exit 4
         "#]],
     );
     // One that takes a while, and one that does not come back.

@@ -48,6 +48,15 @@ pub struct DiskReport {
     pub reads: u64,
     /// Bytes of these.
     pub read_bytes: u64,
+    /// Those of the reads that brought a part of a chunk only.
+    #[serde(default)]
+    pub part_reads: u64,
+    /// Bytes that the device was read for them.
+    #[serde(default)]
+    pub device_read_bytes: u64,
+    /// Bytes of RAM by which its chunks are found; part of `cache.memory`.
+    #[serde(default)]
+    pub index_bytes: u64,
     /// Chunks taken to be written.
     pub accepted: u64,
     /// Bytes of these.
@@ -121,6 +130,9 @@ pub struct DiskResult {
     pub action: DiskAction,
     /// Whether nothing was changed.
     pub dry_run: bool,
+    /// Why a restart forgets it; none where it is written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
 }
 
 #[cfg(test)]

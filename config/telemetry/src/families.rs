@@ -83,6 +83,8 @@ pub mod edge {
             "Reads among these that brought a part of a chunk only.";
         DISK_DEVICE_READ_BYTES = Kind::Counter, "edge_disk_device_read_bytes_total" ["disk"]
             "Bytes that disks were read for them, heads and rounding included.";
+        DISK_INDEX_BYTES = Kind::Gauge, "edge_disk_index_bytes" ["disk"]
+            "RAM by which the chunks of disks are found; part of `cache.memory`.";
         DISK_ERRORS = Kind::Counter, "edge_disk_errors_total" ["disk", "op"]
             "Failures of disks: `op` call, overdue (a read given up), lost (a chunk not written).";
         DISK_WRITTEN_BYTES = Kind::Counter, "edge_disk_written_bytes_total" ["disk"]

@@ -67,6 +67,7 @@ fn names_of_the_edge() {
         edge_disk_reads_total ["disk"]
         edge_disk_part_reads_total ["disk"]
         edge_disk_device_read_bytes_total ["disk"]
+        edge_disk_index_bytes ["disk"]
         edge_disk_errors_total ["disk", "op"]
         edge_disk_written_bytes_total ["disk"]
         edge_admitted_bytes_total []

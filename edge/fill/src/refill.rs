@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue};
-use weir_edge_cache::CHUNK_SIZE;
+use weir_edge_cache::{CHUNK_SIZE, StoredObject};
 
 use crate::{
     ask::Ask,
@@ -62,13 +62,13 @@ pub(crate) fn refill(
         let ending = Ending { engine, ask, fill: Arc::clone(&fill) };
         let rest = rest_of(&ending, headers, etag, start..end, size);
         let runtime = ending.engine.runtime.clone();
-        runtime.spawn(bring(ending, rest, object.chunks()));
+        runtime.spawn(bring(ending, rest, Arc::clone(object)));
     }
     Ok(fill)
 }
 
 /// Brings missing chunks.
-async fn bring(ending: Ending, rest: Resumable, chunks: u32) {
+async fn bring(ending: Ending, rest: Resumable, object: Arc<StoredObject>) {
     let Ending { engine, ask, fill } = &ending;
     let (start, end) = (rest.at, rest.end);
     let result = match slot(engine, ask).await {
@@ -79,13 +79,21 @@ async fn bring(ending: Ending, rest: Resumable, chunks: u32) {
         give_up(engine, ask, fill, error);
         if matches!(error, UpstreamError::Contradiction { .. }) {
             // The object has changed: nothing of this generation may be found any more.
-            engine.cache.discard_generation(&ask.id, fill.generation, chunks);
+            engine.cache.discard_generation(&ask.id, fill.generation, object.chunks());
         }
-    } else if fill.purged.load(Ordering::SeqCst) {
+    }
+    if fill.purged.load(Ordering::SeqCst) || !is_known(engine, &object) {
         let brought = fill.first..fill.progress.index();
         engine.cache.discard_chunks(&ask.id, fill.generation, brought);
     }
     fill.progress.end(result);
+}
+
+/// Whether chunks of the object can be found. It may have left the table before its refill
+/// began, which then nobody marks; when it leaves later, its chunks leave with it.
+fn is_known(engine: &Engine, object: &StoredObject) -> bool {
+    let now = engine.cache.inspect(&object.id, &object.key);
+    now.is_some_and(|(now, _)| now.generation == object.generation)
 }
 
 /// What it takes to ask for `range` of an object that a fill brings.

@@ -60,7 +60,7 @@ pub(super) async fn order(node: &Arc<Node>, body: &[u8]) -> Result<DiskResult, F
         }
     }
     let disk = reports(node, disks).swap_remove(index);
-    Ok(DiskResult { disk, action, dry_run })
+    Ok(DiskResult { disk, action, dry_run, unkept: disks.unkept() })
 }
 
 fn failed(error: &OperateError, disk: &str) -> Failure {
@@ -126,6 +126,9 @@ fn report(view: &DiskView, share: f64, now: u64) -> DiskReport {
         system_free_bytes: view.space.map(|space| space.free_bytes),
         reads: stats.read_hits,
         read_bytes: stats.read_bytes,
+        part_reads: stats.read_parts,
+        device_read_bytes: stats.device_read_bytes,
+        index_bytes: stats.index_bytes,
         accepted: stats.accepted_chunks,
         accepted_bytes: stats.accepted_bytes,
         refused_bytes: stats.refused_bytes,
@@ -189,6 +192,10 @@ pub(super) fn reasons(node: &Node) -> Vec<Reason> {
             Some(degraded(what, Some(format!("cachectl disks show {name}"))))
         })
         .collect();
+    if let Some(why) = disks.unkept() {
+        let what = format!("a restart forgets which disks are offline: {why}");
+        reasons.push(degraded(what, Some("cachectl disks ls".into())));
+    }
     let used = |view: &DiskView| matches!(view.state, Is::Online | Is::Full | Is::Opening);
     if !views.is_empty() && !views.iter().any(used) {
         let what = "no disk is in use: the node serves from RAM and upstream".to_owned();

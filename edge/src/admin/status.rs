@@ -105,6 +105,18 @@ fn reasons(node: &Node) -> Vec<Reason> {
             reasons.push(Reason { verdict: Verdict::Degraded, what, next: None });
         }
     }
+    if let Some(why) = node.engine.cache().state_failure() {
+        let what = format!(
+            "the state file cannot be written: {why}; a restart forgets what \
+            changes until it can"
+        );
+        let next = Some(
+            "make room or give rights where cache.state lies; it is tried again each \
+            second"
+                .to_owned(),
+        );
+        reasons.push(Reason { verdict: Verdict::Degraded, what, next });
+    }
     reasons.extend(super::disks::reasons(node));
     reasons
 }

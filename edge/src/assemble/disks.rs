@@ -14,10 +14,13 @@ use weir_config::edge::EdgeConfig;
 use weir_config_lifecycle::Clock;
 use weir_edge_cache::{
     ChunkStore, ExtentConfig, ExtentStore,
-    disks::{Disks, DisksConfig, Drive, Folder, Rule, StoreOpener, doubts},
+    disks::{Disks, DisksConfig, DisksError, Drive, Folder, Rule, StoreOpener, doubts},
 };
 
 use crate::judge::chain;
+
+/// RAM for each chunk on disk, where they are whole ones; smaller ones are more.
+const INDEX_BYTES: u64 = 16;
 
 /// Opens all of them; nothing where there are none. `buffers` are for all together.
 pub(super) async fn disks(
@@ -25,10 +28,10 @@ pub(super) async fn disks(
     buffers: u64,
     clock: &Arc<dyn Clock>,
     fills: &Handle,
-) -> Option<Arc<Disks>> {
+) -> Result<Option<Arc<Disks>>, DisksError> {
     let disks = &config.cache.disks;
     if disks.is_empty() {
-        return None;
+        return Ok(None);
     }
     for doubt in odd(config) {
         tracing::warn!("{doubt}");
@@ -50,13 +53,29 @@ pub(super) async fn disks(
         clock: Arc::clone(clock),
         draw: Box::new(drawn),
     };
-    Some(Arc::new(Disks::open(config, drives, fills.clone()).await))
+    Ok(Some(Arc::new(Disks::open(config, drives, fills.clone()).await?)))
 }
 
 /// What is odd about the disks of a configuration, though no mistake.
 pub fn odd(config: &EdgeConfig) -> Vec<String> {
     let disks = config.cache.disks.iter().map(|disk| (disk.path.clone(), disk.size.as_u64()));
-    doubts(&disks.collect::<Vec<_>>())
+    let mut odd = doubts(&disks.collect::<Vec<_>>());
+    odd.extend(index_doubt(config));
+    odd
+}
+
+/// Where the disks are so large that little RAM is left beside what their chunks are found by.
+fn index_doubt(config: &EdgeConfig) -> Option<String> {
+    const MIB: u64 = 1 << 20;
+    let chunks: u64 = config.cache.disks.iter().map(|disk| disk.size.as_u64() / MIB).sum();
+    let (index, memory) = (chunks * INDEX_BYTES / MIB, config.cache.memory.as_u64() / MIB);
+    (index > memory / 4).then(|| {
+        format!(
+            "the chunks on the disks are found by {index} MiB of RAM at least, out of the \
+             {memory} MiB of cache.memory: give it {} MiB or more",
+            index * 4
+        )
+    })
 }
 
 /// Beside the state file, and of its name: nodes that share a folder share neither.

@@ -264,6 +264,25 @@ async fn what_a_purged_refill_brought_is_let_go() {
     assert_eq!((world.origin.requests(), kept(&world)), (2, (0, 0)));
 }
 
+/// The same where the purge was there first: a reader of the old bytes goes on to its end.
+#[tokio::test(start_paused = true)]
+async fn what_a_refill_after_a_purge_brought_is_let_go() {
+    let world = World::new(Origin::new(|_, seen| Ok(good(&FILM, seen))));
+    let ask = world.ask("/a");
+    world.read_right(&world.ask_range("/a", 0, 9), &FILM).await;
+    let found = world.found(&ask).await;
+    let reader = world.engine.open(&ask, &found, None).await.unwrap();
+    world.purge(&ask);
+    let mut bytes = Vec::new();
+    let mut stream = Box::pin(reader.into_stream());
+    while let Some(piece) = stream.next().await {
+        bytes.extend_from_slice(&piece.unwrap());
+    }
+    assert!(begins(&FILM, &bytes) && bytes.len() as u64 == FILM.size);
+    a_moment().await;
+    assert_eq!((world.origin.requests(), kept(&world)), (2, (0, 0)));
+}
+
 /// A chunk is missing and the origin has another object by now: the one that can never be
 /// whole again is forgotten, and the next reader gets the new one.
 #[tokio::test(start_paused = true)]
