@@ -53,6 +53,8 @@ pub(crate) enum CacheCommand {
         /// As a client asks for it, with or without its token.
         url: String,
     },
+    /// Fetch ahead of demand: URLs, or all that a playlist lists.
+    Warm(crate::warm::Warm),
     /// Remove from the cache, or make stale.
     #[command(subcommand)]
     Purge(PurgeCommand),

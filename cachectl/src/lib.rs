@@ -12,11 +12,13 @@ mod keys;
 mod print;
 mod status;
 mod time;
+mod warm;
 
 use std::{
     ffi::OsString,
     io::{self, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::{Parser, error::ErrorKind};
@@ -48,6 +50,9 @@ pub struct World<'w> {
     pub random: &'w mut dyn FnMut(&mut [u8]) -> io::Result<()>,
     /// Nothing when nobody is there to answer.
     pub ask: Option<&'w mut Ask<'w>>,
+    /// Waits that long; true when the person wants to end what runs (Ctrl-C), which from the
+    /// first call on does not end the process by itself.
+    pub pause: &'w mut dyn FnMut(Duration) -> bool,
     /// Data.
     pub stdout: &'w mut dyn Write,
     /// Everything else.
@@ -112,6 +117,7 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
         Command::Status => status::status(&client),
         Command::Cache(CacheCommand::Stats) => cache::stats(&client),
         Command::Cache(CacheCommand::Explain { url }) => cache::explain(&client, &url),
+        Command::Cache(CacheCommand::Warm(order)) => warm::warm(&client, &order, world),
         Command::Cache(CacheCommand::Purge(purge)) => cache::purge(&client, purge, world),
         Command::Disks(command) => disks::disks(&client, command, world),
         Command::Keys(KeysCommand::New(new)) => keys::new(&new, world),

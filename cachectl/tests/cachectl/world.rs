@@ -43,11 +43,14 @@ pub(crate) fn cachectl(args: &[&str], answer: Option<&str>) -> Left {
         asked.push_str(question);
         Ok(answer.unwrap_or_default().to_owned())
     };
+    // Nobody waits, and nobody presses Ctrl-C.
+    let mut pause = |_| false;
     let mut world = World {
         socket: None,
         now: NOW,
         random: &mut random,
         ask: if answer.is_some() { Some(&mut ask) } else { None },
+        pause: &mut pause,
         stdout: &mut stdout,
         stderr: &mut stderr,
     };

@@ -8,23 +8,49 @@
 //! | `GET /v1/cache/explain?url=…` | [`Explain`] |
 //! | `POST /v1/cache/purge` with [`PurgeRequest`] | [`PurgeResult`] |
 //! | `GET /v1/cache/purges` | [`Purges`] |
+//! | `GET /v1/cache/objects?…` | [`ObjectPage`] |
+//! | `GET /v1/cache/object?…` | [`ObjectShown`] |
+//! | `GET /v1/cache/body?…` | the stored bytes |
+//! | `POST /v1/cache/object/verify` with [`ObjectVerify`] | [`ObjectVerified`] |
+//! | `POST /v1/cache/pins` with [`PinRequest`] | [`PinResult`] |
+//! | `POST /v1/cache/scrub` with [`ScrubRequest`] | [`ScrubStep`] |
+//! | `POST /v1/cache/warm` with [`WarmRequest`] | [`WarmJob`] |
+//! | `GET /v1/cache/warm?job=…` | [`WarmJob`] |
+//! | `GET /v1/cache/warm` | [`WarmJobs`] |
+//! | `POST /v1/cache/warm/cancel` with [`WarmCancel`] | [`WarmJob`] |
 //! | `GET /v1/disks` | [`Disks`] |
+//! | `GET /v1/config` | [`ConfigReport`] |
+//! | `POST /v1/config/reload` with [`ReloadOrder`] | [`ReloadResult`] |
+//! | `GET /v1/config/history` | [`ConfigHistory`] |
+//! | `POST /v1/config/rollback` with [`RollbackOrder`] | [`ReloadResult`] |
 //! | `POST /v1/disks` with [`DiskOrder`] | [`DiskResult`] |
 //!
 //! Every status of 400 and above carries an [`ErrorBody`]. Fields are only ever added, so a
 //! newer server can be asked by an older cachectl; a reader ignores what it does not know.
 
 mod cache;
+mod config;
 mod disks;
+mod objects;
 mod purge;
 mod status;
+mod warm;
 
 pub use cache::{
     CacheStats, ChunkCount, Disk, DiskState, Explain, Tier, TierStats, Verdict as CacheVerdict,
 };
+pub use config::{
+    ConfigChange, ConfigEntry, ConfigHistory, ConfigReport, ConfigRevision, ConfigSummary,
+    ReloadOrder, ReloadOutcome, ReloadResult, RollbackOrder,
+};
 pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
+pub use objects::{
+    ChunkCopy, ChunkState, Damage, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
+    ObjectVerify, Pin, PinRequest, PinResult, ScrubRequest, ScrubStep,
+};
 pub use purge::{PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges};
 pub use status::{CacheSummary, Protocol, Reason, State, Status, Upstream, UpstreamState, Verdict};
+pub use warm::{Ladder, WarmCancel, WarmJob, WarmJobs, WarmNote, WarmRequest, WarmState};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +65,35 @@ pub const CACHE_PURGE: &str = "/v1/cache/purge";
 /// Path of [`Purges`].
 pub const CACHE_PURGES: &str = "/v1/cache/purges";
 
+/// Path of [`ObjectPage`].
+pub const CACHE_OBJECTS: &str = "/v1/cache/objects";
+/// Path of [`ObjectShown`].
+pub const CACHE_OBJECT: &str = "/v1/cache/object";
+/// Path of an object's stored bytes.
+pub const CACHE_BODY: &str = "/v1/cache/body";
+/// Path of [`ObjectVerified`].
+pub const CACHE_OBJECT_VERIFY: &str = "/v1/cache/object/verify";
+/// Path of [`PinResult`].
+pub const CACHE_PINS: &str = "/v1/cache/pins";
+/// Path of [`ScrubStep`].
+pub const CACHE_SCRUB: &str = "/v1/cache/scrub";
+
+/// Path of [`WarmJob`] and [`WarmJobs`].
+pub const CACHE_WARM: &str = "/v1/cache/warm";
+/// Where jobs are cancelled.
+pub const CACHE_WARM_CANCEL: &str = "/v1/cache/warm/cancel";
+
 /// Path of [`Disks`] and [`DiskResult`].
 pub const DISKS: &str = "/v1/disks";
+
+/// Path of [`ConfigReport`].
+pub const CONFIG: &str = "/v1/config";
+/// Path of [`ReloadResult`].
+pub const CONFIG_RELOAD: &str = "/v1/config/reload";
+/// Path of [`ConfigHistory`].
+pub const CONFIG_HISTORY: &str = "/v1/config/history";
+/// Path of [`ReloadResult`] for a revision that ran before.
+pub const CONFIG_ROLLBACK: &str = "/v1/config/rollback";
 
 /// What every answer of status 400 and above carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
