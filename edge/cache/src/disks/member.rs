@@ -21,7 +21,7 @@ use crate::{
 
 /// Removed chunks that an offline disk is told of when it comes back; with more it comes
 /// back empty. 28 bytes each.
-const MISSED_MAX: usize = 65_536;
+pub(super) const MISSED_MAX: usize = 65_536;
 
 /// A disk in use.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! Devices that fail, and folders of others.
 
+mod faults;
+
 use std::{io::ErrorKind, sync::atomic::AtomicI64};
 
 use proptest::prelude::*;
@@ -26,8 +28,27 @@ struct Faults {
     fail: AtomicI64,
     /// What they say.
     error: Mutex<Option<i32>>,
+    /// Which calls these are; all where none is said.
+    only: Mutex<Option<Call>>,
+    /// Calls that do not return until this says something else.
+    stuck: Mutex<Option<Call>>,
+    unstuck: Condvar,
+    /// Calls that are stuck now.
+    waiting: AtomicU64,
     /// Whether a failing write leaves half of its bytes.
     torn: AtomicU64,
+}
+
+/// What a medium is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Read,
+    Write,
+    Forget,
+    Log,
+    Begin,
+    Prepare,
+    Commit,
 }
 
 impl Faults {
@@ -37,7 +58,23 @@ impl Faults {
         self.after.store(after, Ordering::SeqCst);
     }
 
-    fn fails(&self) -> io::Result<()> {
+    fn stick(&self, call: Option<Call>) {
+        *self.stuck.lock() = call;
+        self.unstuck.notify_all();
+    }
+
+    fn fails(&self, call: Call) -> io::Result<()> {
+        {
+            let mut stuck = self.stuck.lock();
+            if *stuck == Some(call) {
+                self.waiting.fetch_add(1, Ordering::SeqCst);
+                self.unstuck.wait_while(&mut stuck, |stuck| *stuck == Some(call));
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        if self.only.lock().is_some_and(|only| only != call) {
+            return Ok(());
+        }
         let Some(error) = *self.error.lock() else { return Ok(()) };
         if self.after.fetch_sub(1, Ordering::SeqCst) > 0
             || self.fail.fetch_sub(1, Ordering::SeqCst) <= 0
@@ -50,11 +87,11 @@ impl Faults {
 
 impl Media for Failing {
     fn read(&self, at: u64, bytes: usize, way: Way) -> io::Result<Bytes> {
-        self.faults.fails()?;
+        self.faults.fails(Call::Read)?;
         self.files.read(at, bytes, way)
     }
     fn write(&self, at: u64, parts: &[&[u8]], way: Way) -> io::Result<()> {
-        if let Err(error) = self.faults.fails() {
+        if let Err(error) = self.faults.fails(Call::Write) {
             if self.faults.torn.load(Ordering::SeqCst) > 0 {
                 let half = parts[0].len() / 2;
                 self.files.write(at, &[&parts[0][..half]], Way::Cached)?;
@@ -64,26 +101,26 @@ impl Media for Failing {
         self.files.write(at, parts, way)
     }
     fn forget(&self, at: u64, bytes: u64) -> io::Result<()> {
-        self.faults.fails()?;
+        self.faults.fails(Call::Forget)?;
         self.files.forget(at, bytes)
     }
     fn log(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.faults.fails() {
+        if let Err(error) = self.faults.fails(Call::Log) {
             self.files.log(at, &bytes[..bytes.len() / 2])?;
             return Err(error);
         }
         self.files.log(at, bytes)
     }
     fn begin(&self) -> io::Result<()> {
-        self.faults.fails()?;
+        self.faults.fails(Call::Begin)?;
         self.files.begin()
     }
     fn prepare(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.faults.fails()?;
+        self.faults.fails(Call::Prepare)?;
         self.files.prepare(at, bytes)
     }
     fn commit(&self) -> io::Result<()> {
-        self.faults.fails()?;
+        self.faults.fails(Call::Commit)?;
         self.files.commit()
     }
 }

@@ -3,6 +3,11 @@
 use std::fs;
 
 use super::*;
+use crate::{
+    cache::{Cache, CacheConfig, Tier},
+    object::StoredObject,
+    purge::{Mode, Selector},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_replaced_disk_keeps_its_place() {
@@ -88,4 +93,89 @@ async fn a_second_process_touches_no_disk() {
     assert_eq!(read_all(&disks).await, CHUNKS);
     disks.close().await;
     assert_eq!(states(&world.open().await), ["online"; 2]);
+}
+
+fn object(name: &str, generation: u64) -> StoredObject {
+    StoredObject {
+        id: ObjectId::of(name),
+        key: name.into(),
+        generation,
+        service: "film".into(),
+        status: http::StatusCode::OK,
+        fields: crate::Fields::encode(&http::HeaderMap::new()),
+        size: 4,
+        request_millis: 1000,
+        response_millis: 1010,
+        initial_age_millis: 10,
+        lifetime_millis: 60_000,
+        flags: 2,
+        tags: Box::default(),
+        epoch: 0,
+    }
+}
+
+/// A purge reaches disks that are away: whatever comes back with them, nothing of what was
+/// purged does, whether the node was restarted meanwhile or not.
+#[tokio::test(start_paused = true)]
+async fn what_was_purged_while_a_disk_was_away_never_comes_back() {
+    for restart in [false, true] {
+        let world = World::new(1);
+        let folder = tempfile::tempdir().unwrap();
+        let config = CacheConfig {
+            memory_bytes: 1 << 20,
+            state: Some(folder.path().join("state.redb")),
+            metadata_objects_max: 1000,
+        };
+        let open = async || {
+            let disks = Arc::new(world.open().await);
+            let store: Arc<dyn ChunkStore> = disks.clone();
+            (Cache::open_at(&config, Some(store), 1_763_000_000_000_000_000).unwrap(), disks)
+        };
+        let (mut cache, mut disks) = open().await;
+        let mut keys = Vec::new();
+        for name in ["purged", "kept"] {
+            let object = cache.put_object(object(name, cache.next_generation()));
+            keys.push(object.chunk_key(0));
+            cache.insert_chunk(keys[keys.len() - 1], chunk(1));
+        }
+        cache.flush().await;
+        disks.offline(0).await.unwrap();
+        let purged = [Selector::Key("purged".into())];
+        cache.order(&purged, Mode::Hard, 1_763_000_000_000).await.unwrap();
+        assert!(cache.reclaim_now().await);
+        if restart {
+            cache.close().await;
+            drop((cache, disks));
+            (cache, disks) = open().await;
+        }
+        disks.online(0).await.unwrap();
+        cache.recovered().await;
+        assert_eq!(states(&disks), ["online"]);
+        assert_eq!(cache.object(&ObjectId::of("purged"), "purged"), None);
+        assert_eq!(cache.has_chunk(&keys[0]), None);
+        assert!(!world.disks[0].at.lock().chunks.contains_key(&keys[0]), "restart: {restart}");
+        // What nobody purged is still known, and is there where the disk missed nothing else.
+        assert!(cache.object(&ObjectId::of("kept"), "kept").is_some());
+        let there = disks.contains(&keys[1]).then_some(Tier::Disk);
+        assert_eq!(there.is_none(), restart);
+        // Nor does a new fill of the same URL find it.
+        let anew = cache.put_object(object("purged", cache.next_generation()));
+        assert_eq!(cache.has_chunk(&anew.chunk_key(0)), None);
+        cache.close().await;
+    }
+}
+
+/// A disk is told of some removals when it comes back; where there were more, it is empty.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_missed_too_much_comes_back_empty() {
+    let world = World::new(1);
+    let disks = world.open().await;
+    fill(&disks);
+    disks.offline(0).await.unwrap();
+    for number in 0..member::MISSED_MAX as u32 + 1 {
+        disks.remove(&ChunkKey { generation: 8, ..key(number) });
+    }
+    assert_eq!(world.disks[0].len(), CHUNKS as usize);
+    disks.online(0).await.unwrap();
+    assert_eq!((states(&disks), world.disks[0].len()), (vec!["online"], 0));
 }
