@@ -63,6 +63,10 @@ pub mod edge {
             "Bytes held.";
         CACHE_OBJECTS = Kind::Gauge, "edge_cache_objects" []
             "Objects whose headers are known.";
+        PINNED_OBJECTS = Kind::Gauge, "edge_cache_pinned_objects" []
+            "Objects that are pinned.";
+        PINNED_BYTES = Kind::Gauge, "edge_cache_pinned_bytes" []
+            "Body bytes of the objects that are pinned.";
         CACHE_EVICTIONS = Kind::Counter, "edge_cache_evictions_total" ["tier", "reason"]
             "Chunks put out.";
         CACHE_CHECKSUM_FAILURES = Kind::Counter, "edge_cache_checksum_failures_total" ["disk"]
@@ -89,6 +93,10 @@ pub mod edge {
             "Failures of disks: `op` call, overdue (a read given up), lost (a chunk not written).";
         DISK_WRITTEN_BYTES = Kind::Counter, "edge_disk_written_bytes_total" ["disk"]
             "Bytes written to disks.";
+        SCRUB_BYTES = Kind::Counter, "edge_scrub_bytes_total" ["disk"]
+            "Bytes read back from disks by scrubs.";
+        SCRUB_DAMAGED = Kind::Counter, "edge_scrub_damaged_total" ["disk"]
+            "Chunks that scrubs found damaged and dropped.";
         ADMITTED_BYTES = Kind::Counter, "edge_admitted_bytes_total" []
             "Bytes that were admitted to disks.";
         REFUSED_BYTES = Kind::Counter, "edge_refused_bytes_total" []
@@ -103,6 +111,12 @@ pub mod edge {
             "Stale responses served while they are revalidated, or instead of an error.";
         VARIANTS = Kind::Counter, "edge_variants_total" []
             "Responses stored beside others of their URL.";
+        WARM_JOBS = Kind::Gauge, "edge_warm_jobs" []
+            "Jobs under way that fetch ahead of demand.";
+        WARM_OBJECTS = Kind::Counter, "edge_warm_objects_total" ["result"]
+            "Objects of such jobs: `result` fetched, had, failed, skipped.";
+        WARM_BYTES = Kind::Counter, "edge_warm_bytes_total" []
+            "Bytes that such jobs fetched.";
         PURGES = Kind::Counter, "edge_purges_total" ["mode"]
             "Purges that were ordered.";
         PURGE_EPOCH = Kind::Gauge, "edge_purge_epoch" []
@@ -119,6 +133,14 @@ pub mod edge {
             "Requests refused for their token.";
         ACCESS_LOG_DROPPED = Kind::Counter, "edge_access_log_dropped_lines_total" []
             "Access log lines that were not written.";
+        CONFIG_RELOADS = Kind::Counter, "edge_config_reloads_total" ["outcome"]
+            "Reloads of the configuration: `outcome` applied, unchanged or refused.";
+        CONFIG_REVISION = Kind::Gauge, "edge_config_revision" []
+            "Number of the configuration that runs; counted over restarts.";
+        CONFIG_RESTART_KEYS = Kind::Gauge, "edge_config_restart_keys" []
+            "Keys whose change waits for a restart.";
+        CONFIG_REFUSED = Kind::Gauge, "edge_config_refused" []
+            "1 while the last reload was refused.";
         BUILD_INFO = Kind::Gauge, "edge_build_info" ["version"]
             "Always 1.";
     }
