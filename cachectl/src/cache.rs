@@ -1,13 +1,23 @@
-//! `cachectl cache stats | explain | purge`
+//! `cachectl cache stats | explain | purge | ls | get | pin | unpin | verify`
 
 mod explain;
+mod get;
+mod ls;
+mod pin;
 mod purge;
+mod verify;
 
 use url::form_urlencoded::byte_serialize;
 use weir_config_admin::{CACHE_EXPLAIN, CACHE_STATS, CacheStats, DiskState, Explain, TierStats};
 use weir_edge_token::redact;
 
-pub(crate) use self::purge::purge;
+pub(crate) use self::{
+    get::get,
+    ls::ls,
+    pin::{pin, unpin},
+    purge::purge,
+    verify::verify,
+};
 use crate::{
     Answer,
     client::Client,
@@ -64,16 +74,35 @@ fn render_stats(stats: &CacheStats) -> String {
             },
         ),
         row("epoch", count(stats.purge_epoch)),
+        row(
+            "pinned",
+            format!(
+                "{}, {}",
+                counted(stats.pinned_objects, "object"),
+                level(stats.pinned_bytes, stats.pinned_limit)
+            ),
+        ),
     ];
     let mut tiers = vec![tier("RAM", "", &stats.memory)];
     for disk in &stats.disks {
+        let name = plain(&disk.path);
         let state = match disk.state {
-            DiskState::Online => "online".to_owned(),
-            DiskState::Full => "FULL".to_owned(),
-            DiskState::Opening => "opening".to_owned(),
-            DiskState::Offline => format!("OFFLINE after {}", counted(disk.errors, "error")),
+            DiskState::Online => "online",
+            DiskState::Full => "FULL",
+            DiskState::Opening => "opening",
+            // What it holds is a miss, and nobody can look how much it is.
+            DiskState::Offline => {
+                let what = match disk.errors {
+                    0 => "OFFLINE".to_owned(),
+                    errors => format!("OFFLINE after {}", counted(errors, "error")),
+                };
+                let written = format!("{} written", bytes(disk.tier.written_bytes));
+                let not = || "-".to_owned();
+                tiers.push(vec![name, not(), not(), not(), written, not(), what]);
+                continue;
+            }
         };
-        tiers.push(tier(&plain(&disk.path), &state, &disk.tier));
+        tiers.push(tier(&name, state, &disk.tier));
     }
     format!("{}tiers\n{}", table("", &rows), table("  ", &tiers))
 }

@@ -1,9 +1,13 @@
 //! Commands and their arguments.
 
+mod objects;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use weir_config_units::Duration;
+
+pub(crate) use self::objects::{Get, Ls, Order, PinArgs, Rate, Scrub, Selection};
 
 /// Asks and commands a Weir server.
 #[derive(Debug, Parser)]
@@ -12,7 +16,8 @@ use weir_config_units::Duration;
     version,
     term_width = 100,
     after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 partial, 5 unhealthy, \
-                  6 refused, 7 conflict, 75 try again later.",
+                  6 refused, 7 conflict, 75 try again later, \
+                  130 interrupted.",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -37,6 +42,9 @@ pub(crate) enum Command {
     /// The disks of the cache, each a failure domain of its own.
     #[command(subcommand)]
     Disks(DisksCommand),
+    /// What a server was told, and telling it anew.
+    #[command(subcommand)]
+    Config(crate::config::ConfigCommand),
     /// Signing keys and playback tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -58,6 +66,16 @@ pub(crate) enum CacheCommand {
     /// Remove from the cache, or make stale.
     #[command(subcommand)]
     Purge(PurgeCommand),
+    /// What the cache holds, object by object.
+    Ls(Ls),
+    /// The stored bytes of an object, checked.
+    Get(Get),
+    /// Keep objects on disk, whatever is asked for, through restarts and new versions.
+    Pin(PinArgs),
+    /// Let pinned objects be evicted again.
+    Unpin(Selection),
+    /// Read disks back and check every chunk; what does not hold is dropped.
+    Verify(Scrub),
 }
 
 #[derive(Debug, Subcommand)]

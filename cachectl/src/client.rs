@@ -1,5 +1,6 @@
 //! Asks the admin socket: HTTP/1.1 by hand, one request a connection, everything bounded.
 
+mod download;
 mod response;
 
 use std::{
@@ -15,10 +16,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use weir_config_admin::ErrorBody;
 
 use crate::failure::{Code, Failure};
+pub(crate) use download::Ended;
 use response::Response;
 
 /// Until the whole answer is there.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The same for a step of something long, which takes a second and may wait for another's.
+const STEP_LIMIT: Duration = Duration::from_secs(30);
 /// No answer is longer.
 const LONGEST: u64 = 4 << 20;
 
@@ -33,7 +37,22 @@ impl Client {
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.ask("GET", path, None)
+        self.ask("GET", path, None, LIMIT)
+    }
+
+    /// For what looks at much.
+    pub(crate) fn get_slowly<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask("GET", path, None, STEP_LIMIT)
+    }
+
+    /// A step of something long.
+    pub(crate) fn post_slowly<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).expect("our own types become JSON");
+        self.ask("POST", path, Some(body), STEP_LIMIT)
     }
 
     pub(crate) fn post<T: DeserializeOwned>(
@@ -42,7 +61,7 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).expect("our own types become JSON");
-        self.ask("POST", path, Some(body))
+        self.ask("POST", path, Some(body), LIMIT)
     }
 
     fn ask<T: DeserializeOwned>(
@@ -50,8 +69,9 @@ impl Client {
         method: &str,
         path: &str,
         body: Option<Vec<u8>>,
+        limit: Duration,
     ) -> Result<T, Failure> {
-        let bytes = self.exchange(request(method, path, body))?;
+        let bytes = self.exchange(request(method, path, body), limit)?;
         let puzzled = |why: String| {
             Failure::new(Code::Failed, format!("{} gave an answer of another kind", self.name()))
                 .why(why)
@@ -76,25 +96,27 @@ impl Client {
     }
 
     /// Connecting to a socket whose queue is full blocks without end, so that a thread does it.
-    fn exchange(&self, request: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    fn exchange(&self, request: Vec<u8>, limit: Duration) -> Result<Vec<u8>, Failure> {
         let (done, answer) = mpsc::channel();
         let socket = self.socket.clone();
         let exchange = move || {
             // Nobody listens any more when the time is up.
-            let _ = done.send(exchange(&socket, &request));
+            let _ = done.send(exchange(&socket, &request, limit));
         };
         thread::Builder::new().spawn(exchange).map_err(|error| {
             Failure::new(Code::Temporary, "cannot start a thread to ask the server").why(error)
         })?;
-        match answer.recv_timeout(LIMIT) {
+        match answer.recv_timeout(limit) {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) => Err(self.failed(&error)),
-            Err(_) => Err(self.silent()),
+            Err(_) => Err(self.silent(limit)),
         }
     }
 
-    fn silent(&self) -> Failure {
-        Failure::new(Code::Temporary, format!("{} did not answer within 2 s", self.name()))
+    fn silent(&self, limit: Duration) -> Failure {
+        let seconds = limit.as_secs();
+        let what = format!("{} did not answer within {seconds} s", self.name());
+        Failure::new(Code::Temporary, what)
             .why("somebody listens there, but is stopped, stuck or overloaded")
             .next("look at the server's log, then try again")
     }
@@ -122,7 +144,7 @@ impl Client {
                     .why("only the server's own user and root may")
                     .next("run cachectl as that user")
             }
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => self.silent(),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => self.silent(LIMIT),
             ErrorKind::FileTooLarge => {
                 Failure::new(Code::Failed, format!("{name} gave more than 4 MiB"))
                     .next("is it the admin socket of a Weir server?")
@@ -148,13 +170,23 @@ fn request(method: &str, path: &str, body: Option<Vec<u8>>) -> Vec<u8> {
     bytes
 }
 
+/// A value of a query, percent-encoded (RFC 3986 §2.1).
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte);
+    let code = |byte: u8| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(code).collect()
+}
+
 fn is_socket(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.file_type().is_socket())
 }
 
-fn exchange(socket: &Path, request: &[u8]) -> std::io::Result<Vec<u8>> {
+fn exchange(socket: &Path, request: &[u8], limit: Duration) -> std::io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(LIMIT))?;
     stream.write_all(request)?;
     let mut bytes = Vec::new();

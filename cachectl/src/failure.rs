@@ -27,6 +27,8 @@ pub enum Code {
     Conflict = 7,
     /// Try again later (EX_TEMPFAIL).
     Temporary = 75,
+    /// Ended by Ctrl-C before its end.
+    Interrupted = 130,
 }
 
 /// A command that did not do what it was told.

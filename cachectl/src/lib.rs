@@ -6,6 +6,7 @@
 mod cache;
 mod cli;
 mod client;
+mod config;
 mod disks;
 mod failure;
 mod keys;
@@ -50,6 +51,8 @@ pub struct World<'w> {
     pub random: &'w mut dyn FnMut(&mut [u8]) -> io::Result<()>,
     /// Nothing when nobody is there to answer.
     pub ask: Option<&'w mut Ask<'w>>,
+    /// Whether stdout is a terminal.
+    pub terminal: bool,
     /// Waits that long; true when the person wants to end what runs (Ctrl-C), which from the
     /// first call on does not end the process by itself.
     pub pause: &'w mut dyn FnMut(Duration) -> bool,
@@ -68,12 +71,20 @@ struct Answer {
     code: Code,
     /// For people only, on stderr.
     note: Option<String>,
+    /// What there was to say is said already.
+    silent: bool,
 }
 
 impl Answer {
     fn new(human: String, data: &impl Serialize) -> Self {
         let json = serde_json::to_value(data).expect("our own types become JSON");
-        Self { human, json, code: Code::Ok, note: None }
+        Self { human, json, code: Code::Ok, note: None, silent: false }
+    }
+
+    /// One that has written its data itself.
+    fn silent() -> Self {
+        let json = serde_json::Value::Null;
+        Self { human: String::new(), json, code: Code::Ok, note: None, silent: true }
     }
 
     fn code(self, code: Code) -> Self {
@@ -119,6 +130,12 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
         Command::Cache(CacheCommand::Explain { url }) => cache::explain(&client, &url),
         Command::Cache(CacheCommand::Warm(order)) => warm::warm(&client, &order, world),
         Command::Cache(CacheCommand::Purge(purge)) => cache::purge(&client, purge, world),
+        Command::Cache(CacheCommand::Ls(ls)) => cache::ls(&client, &ls, cli.json, world),
+        Command::Cache(CacheCommand::Get(get)) => cache::get(&client, &get, cli.json, world),
+        Command::Cache(CacheCommand::Pin(pin)) => cache::pin(&client, pin, world),
+        Command::Cache(CacheCommand::Unpin(what)) => cache::unpin(&client, what, world),
+        Command::Cache(CacheCommand::Verify(scrub)) => cache::verify(&client, &scrub, world),
+        Command::Config(command) => config::config(&client, command, world),
         Command::Disks(command) => disks::disks(&client, command, world),
         Command::Keys(KeysCommand::New(new)) => keys::new(&new, world),
         Command::Keys(KeysCommand::MintUrl(mint)) => keys::mint_url(&mint, world.now),
@@ -134,7 +151,7 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
 }
 
 fn show(answer: &Answer, json: bool, world: &mut World<'_>) -> io::Result<()> {
-    if json {
+    if json && !answer.silent {
         return print::json(world.stdout, &answer.json);
     }
     world.stdout.write_all(answer.human.as_bytes())?;

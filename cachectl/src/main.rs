@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         random: &mut random,
         ask: if person { Some(&mut ask) } else { None },
         pause: &mut pause,
+        terminal: io::stdout().is_terminal(),
         stdout: &mut io::stdout().lock(),
         stderr: &mut io::stderr(),
     };

@@ -7,6 +7,11 @@ use weir_config_units::ByteSize;
 
 use crate::SCHEMA;
 
+/// Our own types as JSON.
+pub(crate) fn value(data: &impl serde::Serialize) -> Value {
+    serde_json::to_value(data).expect("our own types become JSON")
+}
+
 /// One object with the schema in it, on one line.
 pub(crate) fn json(out: &mut dyn Write, data: &Value) -> io::Result<()> {
     let mut object = Map::new();

@@ -26,6 +26,37 @@ fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
+/// `2026-12-01`, `2026-12-01T18:00Z` or with seconds: Unix seconds, in UTC.
+pub(crate) fn unix(text: &str) -> Option<u64> {
+    let (date, time) = match text.split_once('T') {
+        Some((date, time)) => (date, time.strip_suffix('Z')?),
+        None => (text, "00:00"),
+    };
+    let mut date = date.splitn(3, '-').map(digits);
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let mut time = time.splitn(3, ':').map(digits);
+    let (hour, minute, second) = (time.next()??, time.next()??, time.next().unwrap_or(Some(0))?);
+    let days = (1970..=9999).contains(&year).then(|| days(year, month, day));
+    let seconds = days? * 86_400 + hour * 3600 + minute * 60 + second;
+    // What is no date, the 31st of April or an hour 24, is written otherwise.
+    let written = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+    (utc(seconds) == written).then_some(seconds)
+}
+
+fn digits(text: &str) -> Option<u64> {
+    let all = !text.is_empty() && text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
+    all.then(|| text.parse().ok())?
+}
+
+/// Days since 1970-01-01; see [`date`]. What is no date gives some number.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month < 3 { year - 1 } else { year };
+    let month = if month < 3 { month + 9 } else { month - 3 };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * month + 2) / 5 + day.saturating_sub(1);
+    (era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year).saturating_sub(719_468)
+}
+
 /// `3h 12min`: the two largest units.
 pub(crate) fn span(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
@@ -44,7 +75,7 @@ pub(crate) fn span(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{span, utc};
+    use super::{span, unix, utc};
 
     #[test]
     fn points() {
@@ -58,6 +89,22 @@ mod tests {
         check(4_107_542_400, "2100-03-01T00:00:00Z");
         check(253_402_300_799, "9999-12-31T23:59:59Z");
         check(u64::MAX, "after the year 9999");
+    }
+
+    #[test]
+    fn points_that_people_write() {
+        let check = |text: &str, expected| assert_eq!(unix(text), expected, "{text}");
+        check("1970-01-01", Some(0));
+        check("2024-02-29T00:00:00Z", Some(1_709_164_800));
+        check("2027-01-15T08:00Z", Some(1_800_000_000));
+        check("2100-03-01", Some(4_107_542_400));
+        for text in ["", "2026", "2026-02-29", "2026-13-01", "2026-1-1T24:00Z", "2026-01-01T10:00"]
+        {
+            check(text, None);
+        }
+        for unix_s in (0..4_000_000_000).step_by(86_400 * 17 + 3601) {
+            check(&utc(unix_s), Some(unix_s));
+        }
     }
 
     #[test]

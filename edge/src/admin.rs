@@ -2,9 +2,14 @@
 //! metrics on the management address. Both are read from the node; nothing is kept here.
 
 mod cache;
+mod config;
 mod disks;
+mod objects;
+mod pins;
 mod purge;
+mod scrub;
 mod status;
+pub mod warm;
 
 use std::sync::Arc;
 
@@ -42,6 +47,35 @@ impl Handler for Admin {
             (&Method::GET, api::CACHE_PURGES) => purge::purges(&self.node, &query)
                 .await
                 .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
+            (&Method::POST, api::CACHE_WARM) => warm::begin(&self.node, request.into_body())
+                .await
+                .map_or_else(Failure::answer, |job| json(StatusCode::OK, &job)),
+            (&Method::GET, api::CACHE_WARM) => match query.strip_prefix("job=") {
+                Some(job) => warm::job(&self.node, job)
+                    .map_or_else(Failure::answer, |job| json(StatusCode::OK, &job)),
+                None => json(StatusCode::OK, &warm::jobs(&self.node)),
+            },
+            (&Method::POST, api::CACHE_WARM_CANCEL) => {
+                warm::cancel(&self.node, request.into_body())
+                    .await
+                    .map_or_else(Failure::answer, |job| json(StatusCode::OK, &job))
+            }
+            (&Method::GET, api::CACHE_OBJECTS) => answer(objects::list(&self.node, &query).await),
+            (&Method::GET, api::CACHE_OBJECT) => answer(objects::object(&self.node, &query)),
+            (&Method::GET, api::CACHE_BODY) => {
+                objects::body(&self.node, &query).unwrap_or_else(Failure::answer)
+            }
+            (&Method::POST, api::CACHE_OBJECT_VERIFY | api::CACHE_PINS | api::CACHE_SCRUB) => {
+                let body = match cache::body(request.into_body()).await {
+                    Ok(body) => body,
+                    Err(failure) => return failure.answer(),
+                };
+                match path.as_str() {
+                    api::CACHE_PINS => answer(pins::pins(&self.node, &body).await),
+                    api::CACHE_SCRUB => answer(scrub::scrub(&self.node, &body).await),
+                    _ => answer(objects::verify(&self.node, &body).await),
+                }
+            }
             (&Method::GET, api::DISKS) => disks::disks(&self.node, &query)
                 .await
                 .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
@@ -52,9 +86,16 @@ impl Handler for Admin {
                 };
                 done.map_or_else(Failure::answer, |done| json(StatusCode::OK, &done))
             }
+            (_, path) if path == api::CONFIG || path.starts_with("/v1/config/") => {
+                config::answer(&self.node, &method, path, request.into_body())
+                    .await
+                    .unwrap_or_else(Failure::answer)
+            }
             (
                 _,
                 api::DISKS
+                | api::CACHE_WARM
+                | api::CACHE_WARM_CANCEL
                 | api::CACHE_PURGES
                 | api::STATUS
                 | api::CACHE_STATS
@@ -95,6 +136,10 @@ impl Failure {
     fn answer(self) -> Response {
         json(self.status, &self.body)
     }
+}
+
+fn answer(result: Result<impl Serialize, Failure>) -> Response {
+    result.map_or_else(Failure::answer, |found| json(StatusCode::OK, &found))
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {

@@ -7,7 +7,7 @@ mod upstreams;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -18,13 +18,21 @@ use weir_config_lifecycle::{Clock, Readiness};
 use weir_config_telemetry::{AccessLog, AccessOptions, Metrics as Registry};
 use weir_edge_cache::{CHUNK_SIZE, Cache, CacheConfig, ChunkStore, OBJECT_BYTES};
 use weir_edge_fill::Engine;
-use weir_edge_http::Counters;
+use weir_edge_http::{Counters, client::Client};
 use weir_edge_transport::{
     connect::TlsClientError,
     tls::{CertificateError, Certificates, Keys, KeysError, MinVersion, Tls, TlsError},
 };
 
-use crate::{judge, metrics::Metrics, node::Node, service::Services};
+use crate::{
+    admin::warm::Warms,
+    judge,
+    metrics::Metrics,
+    node::Node,
+    observe::Observed,
+    service::Services,
+    upkeep::{self, Upkeep},
+};
 
 /// The configuration plans with what the table takes.
 const _: () = assert!(PER_OBJECT == OBJECT_BYTES as u64);
@@ -68,17 +76,41 @@ pub fn workers(config: &EdgeConfig) -> usize {
     config.node.workers.map_or_else(cores, usize::from).min(WORKERS_MAX)
 }
 
+/// What runs already: an upstream that is told the same keeps its connections and its counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<'k> {
+    pub config: &'k EdgeConfig,
+    pub upstreams: &'k [Arc<Observed>],
+}
+
+/// What a reload replaces: upstreams, and the services that name them.
+pub fn served(
+    config: &EdgeConfig,
+    metrics: &Metrics,
+    pool: &Client,
+    kept: Option<&Kept<'_>>,
+) -> Result<(Vec<Arc<Observed>>, Services), StartError> {
+    let upstreams = upstreams::all(config, metrics, pool, kept)?;
+    let services = Services::new(services::all(config, &upstreams, workers(config))?);
+    Ok((upstreams, services))
+}
+
+/// Connections to upstreams, for as long as the process lives.
+pub fn pool() -> Result<Client, StartError> {
+    upstreams::pool()
+}
+
 /// Builds the node. `fills` is the runtime on which fills and disk writes run.
 pub async fn node(
     config: &EdgeConfig,
+    pool: &Client,
     clock: Arc<dyn Clock>,
     fills: Handle,
     readiness: Readiness,
 ) -> Result<Arc<Node>, StartError> {
     let metrics = Metrics::new(Registry::new());
     let parts = config.cache.parts(&config.fill).ok_or(StartError::Memory)?;
-    let upstreams = upstreams::all(config, &metrics)?;
-    let services = services::all(config, &upstreams, workers(config))?;
+    let (upstreams, services) = served(config, &metrics, pool, None)?;
     let access = config.log.access.as_deref().map(|path| {
         folder_of(path)?;
         let options = AccessOptions { shards: workers(config), ..AccessOptions::default() };
@@ -118,21 +150,26 @@ pub async fn node(
     let cache = Arc::new(cache);
     fills.spawn(tick(Arc::downgrade(&cache), Arc::clone(&clock)));
     fills.spawn(Cache::reclaim(Arc::downgrade(&cache)));
-    let engine = Engine::new(cache, Arc::clone(&clock), fills, concurrency);
-    Ok(Arc::new(Node {
+    let engine = Engine::new(cache, Arc::clone(&clock), fills.clone(), concurrency);
+    let node = Arc::new(Node {
         name: config.node.name.clone(),
         site: config.node.site.clone(),
         started: Instant::now(),
         clock,
-        services: ArcSwap::from_pointee(Services::new(services)),
+        services: ArcSwap::from_pointee(services),
         engine,
-        upstreams,
+        upstreams: ArcSwap::from_pointee(upstreams),
         connections: Arc::new(Counters::default()),
         metrics,
         access,
         readiness,
         disks,
-    }))
+        config: OnceLock::new(),
+        warms: Warms::default(),
+        upkeep: Upkeep::default(),
+    });
+    fills.spawn(upkeep::watch(Arc::downgrade(&node)));
+    Ok(node)
 }
 
 /// Tells the cache the time as long as it is there: what reads of objects are noted with.
@@ -150,8 +187,7 @@ pub fn tls(config: &EdgeConfig, clock: &Arc<dyn Clock>) -> Result<Option<Tls>, S
     if config.listen.https.is_empty() {
         return Ok(None);
     }
-    let pairs = config.tls.certificates.iter().map(|pair| (&pair.chain, &pair.key));
-    let certificates = Certificates::load(pairs)?;
+    let certificates = certificates(config)?;
     for pair in &config.tls.certificates {
         for said in judge::out_of_date(&pair.chain, clock.unix_seconds()) {
             tracing::warn!("{said}: clients will refuse it");
@@ -160,11 +196,21 @@ pub fn tls(config: &EdgeConfig, clock: &Arc<dyn Clock>) -> Result<Option<Tls>, S
     folder_of(&config.tls.keys)?;
     let clock = Arc::clone(clock);
     let keys = Keys::load_or_make(&config.tls.keys, Arc::new(move || clock.unix_seconds()))?;
-    let min = match config.tls.min_version {
+    Ok(Some(Tls::new(certificates, keys, oldest(config))?))
+}
+
+/// The certificates of a configuration.
+pub fn certificates(config: &EdgeConfig) -> Result<Certificates, StartError> {
+    let pairs = config.tls.certificates.iter().map(|pair| (&pair.chain, &pair.key));
+    Ok(Certificates::load(pairs)?)
+}
+
+/// The oldest TLS that it speaks.
+pub fn oldest(config: &EdgeConfig) -> MinVersion {
+    match config.tls.min_version {
         TlsVersion::Tls12 => MinVersion::Tls12,
         TlsVersion::Tls13 => MinVersion::Tls13,
-    };
-    Ok(Some(Tls::new(certificates, keys, min)?))
+    }
 }
 
 /// Makes the folder in which a file will stand.

@@ -18,6 +18,8 @@ mod parts;
 mod reading;
 pub mod record;
 pub mod refuse;
+pub mod reload;
 pub mod run;
 pub mod s3_upstream;
 pub mod service;
+pub mod upkeep;

@@ -12,7 +12,7 @@ use weir_edge_cache::{Mode, PurgeStats};
 use weir_edge_http::Protocol;
 use weir_edge_token::Reject;
 
-use crate::{node::Node, record::Outcome, refuse::Fault};
+use crate::{admin::warm::Warms, node::Node, record::Outcome, refuse::Fault};
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::H1, Protocol::H2, Protocol::H3];
 const CODES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -71,8 +71,11 @@ pub struct Metrics {
     ttlb: [Histogram; 9],
     pub aborted: IntCounter,
     rejects: IntCounterVec,
+    reloads: IntCounterVec,
     errors: IntCounterVec,
     purges: IntCounterVec,
+    scrub_bytes: IntCounterVec,
+    scrub_damaged: IntCounterVec,
     /// Seconds the cache took to open.
     pub recovery: Gauge,
     pub origin_bytes: IntCounterVec,
@@ -88,11 +91,15 @@ struct Gauges {
     inflight: IntGauge,
     cache_bytes: IntGaugeVec,
     cache_objects: IntGauge,
+    pinned_objects: IntGauge,
+    pinned_bytes: IntGauge,
     collapsed: IntCounter,
     fill_bytes: IntCounter,
     fills: IntCounterVec,
     stale_served: IntCounterVec,
+    left_behind: IntCounter,
     variants: IntCounter,
+    warm: Warm,
     admitted: IntCounter,
     refused: IntCounter,
     not_admitted: IntCounter,
@@ -111,6 +118,28 @@ struct Gauges {
     log_dropped: IntCounter,
     purges: Purges,
     shed: IntCounterVec,
+    config_revision: IntGauge,
+    config_restart: IntGauge,
+    config_refused: IntGauge,
+}
+
+/// What is fetched ahead of demand.
+#[derive(Debug)]
+struct Warm {
+    jobs: IntGauge,
+    objects: IntCounterVec,
+    bytes: IntCounter,
+}
+
+impl Warm {
+    fn read(&self, warms: &Warms) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.jobs.set(signed(warms.running() as u64));
+        for (result, count) in ["fetched", "had", "failed", "skipped"].iter().zip(&warms.objects) {
+            raise(&self.objects.with_label_values(&[result]), count.load(Relaxed));
+        }
+        raise(&self.bytes, warms.bytes.load(Relaxed));
+    }
 }
 
 /// What purging did and has to do.
@@ -154,8 +183,11 @@ impl Metrics {
             ttlb: each(&ttlb),
             aborted: registry.counter(&families::ABORTED),
             rejects: registry.counters(&families::TOKEN_REJECTS),
+            reloads: registry.counters(&families::CONFIG_RELOADS),
             errors: registry.counters(&families::REQUEST_ERRORS),
             purges: registry.counters(&families::PURGES),
+            scrub_bytes: registry.counters(&families::SCRUB_BYTES),
+            scrub_damaged: registry.counters(&families::SCRUB_DAMAGED),
             recovery: registry.ratio(&families::CACHE_RECOVERY),
             origin_bytes: registry.counters(&families::ORIGIN_RECEIVED_BYTES),
             origin_requests: registry.counters(&families::ORIGIN_REQUESTS),
@@ -165,11 +197,19 @@ impl Metrics {
                 inflight: registry.gauge(&families::INFLIGHT_REQUESTS),
                 cache_bytes: registry.gauges(&families::CACHE_BYTES),
                 cache_objects: registry.gauge(&families::CACHE_OBJECTS),
+                pinned_objects: registry.gauge(&families::PINNED_OBJECTS),
+                pinned_bytes: registry.gauge(&families::PINNED_BYTES),
                 collapsed: registry.counter(&families::COALESCED_REQUESTS),
                 fill_bytes: registry.counter(&families::FILL_BYTES),
                 fills: registry.counters(&families::FILLS),
                 stale_served: registry.counters(&families::STALE_SERVED),
+                left_behind: registry.counter(&families::LEFT_BEHIND),
                 variants: registry.counter(&families::VARIANTS),
+                warm: Warm {
+                    jobs: registry.gauge(&families::WARM_JOBS),
+                    objects: registry.counters(&families::WARM_OBJECTS),
+                    bytes: registry.counter(&families::WARM_BYTES),
+                },
                 admitted: registry.counter(&families::ADMITTED_BYTES),
                 refused: registry.counter(&families::REFUSED_BYTES),
                 not_admitted: registry.counter(&families::NOT_ADMITTED_BYTES),
@@ -194,9 +234,17 @@ impl Metrics {
                     bytes: registry.counter(&families::PURGED_BYTES),
                 },
                 shed: registry.counters(&families::SHED_REQUESTS),
+                config_revision: registry.gauge(&families::CONFIG_REVISION),
+                config_restart: registry.gauge(&families::CONFIG_RESTART_KEYS),
+                config_refused: registry.gauge(&families::CONFIG_REFUSED),
             },
             registry,
         }
+    }
+
+    /// Counts one reload: `applied`, `unchanged` or `refused`.
+    pub fn reloaded(&self, outcome: &str) {
+        self.reloads.with_label_values(&[outcome]).inc();
     }
 
     /// Counts one purge that was ordered.
@@ -206,6 +254,12 @@ impl Metrics {
             Mode::Soft => "soft",
         };
         self.purges.with_label_values(&[mode]).inc();
+    }
+
+    /// Counts what a step of a scrub read back from a disk.
+    pub fn scrubbed(&self, disk: &str, bytes: u64, damaged: u64) {
+        self.scrub_bytes.with_label_values(&[disk]).inc_by(bytes);
+        self.scrub_damaged.with_label_values(&[disk]).inc_by(damaged);
     }
 
     /// Counts one answered request.
@@ -299,6 +353,8 @@ impl Gauges {
         raise(&self.shed.with_label_values(&["connections"]), over);
         let stats = node.engine.cache().stats();
         self.cache_objects.set(signed(stats.objects));
+        self.pinned_objects.set(signed(stats.objects_pinned));
+        self.pinned_bytes.set(signed(stats.pinned_bytes));
         self.cache_bytes.with_label_values(&["mem"]).set(signed(stats.ram_used_bytes));
         self.evict("mem", stats.ram.evictions);
         let fills = node.engine.counters();
@@ -320,7 +376,9 @@ impl Gauges {
         for (why, count) in stale {
             raise(&self.stale_served.with_label_values(&[why]), count);
         }
+        raise(&self.left_behind, fills.left_behind.load(Relaxed));
         raise(&self.variants, fills.variants.load(Relaxed));
+        self.warm.read(&node.warms);
         raise(&self.not_admitted, stats.not_admitted_bytes);
         if let Some(store) = stats.store {
             raise(&self.admitted, store.accepted_bytes);
@@ -333,6 +391,12 @@ impl Gauges {
         self.purges.read(&node.engine.cache().purge_stats());
         for disk in node.disks.iter().flat_map(|disks| disks.views()) {
             self.disk(&disk);
+        }
+        if let Some(config) = node.config.get() {
+            let stands = config.summary();
+            self.config_revision.set(signed(stands.revision));
+            self.config_restart.set(signed(stands.restart.len() as u64));
+            self.config_refused.set(i64::from(stands.refused.is_some()));
         }
         if let Some(access) = &node.access {
             raise(&self.log_dropped, access.dropped());

@@ -1,6 +1,6 @@
 //! What the phases of a request share: one node, for as long as the process lives.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
@@ -10,7 +10,10 @@ use weir_edge_cache::disks::Disks;
 use weir_edge_fill::Engine;
 use weir_edge_http::Counters;
 
-use crate::{metrics::Metrics, observe::Observed, service::Services};
+use crate::{
+    admin::warm::Warms, metrics::Metrics, observe::Observed, reload::Reloader, service::Services,
+    upkeep::Upkeep,
+};
 
 /// One edge server.
 #[derive(Debug)]
@@ -21,13 +24,18 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     pub services: ArcSwap<Services>,
     pub engine: Arc<Engine>,
-    pub upstreams: Vec<Arc<Observed>>,
+    pub upstreams: ArcSwap<Vec<Arc<Observed>>>,
     /// What the servers count of connections.
     pub connections: Arc<Counters>,
     pub metrics: Metrics,
     /// None where the configuration turns it off.
     pub access: Option<AccessLog>,
     pub readiness: Readiness,
+    /// What takes configurations anew; set before the first request.
+    pub config: OnceLock<Arc<Reloader>>,
     /// The disks, where there are any.
     pub disks: Option<Arc<Disks>>,
+    pub upkeep: Upkeep,
+    /// What is fetched ahead of demand.
+    pub warms: Warms,
 }

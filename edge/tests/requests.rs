@@ -181,12 +181,15 @@ impl World {
             clock: Arc::clone(&clock) as _,
             services: arc_swap::ArcSwap::from_pointee(Services::new(vec![film, open, timed, site])),
             engine,
-            upstreams: Vec::new(),
+            upstreams: arc_swap::ArcSwap::default(),
+            config: std::sync::OnceLock::new(),
             connections: Arc::default(),
             metrics: Metrics::new(Registry::new()),
             access: Some(AccessLog::open(&log, AccessOptions::default()).unwrap()),
             readiness,
             disks: None,
+            upkeep: weir_edge::upkeep::Upkeep::default(),
+            warms: weir_edge::admin::warm::Warms::default(),
         });
         Self { clock, edge: Edge::new(Arc::clone(&node)), node, origin, key, log, _folder: folder }
     }

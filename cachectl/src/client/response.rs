@@ -9,18 +9,18 @@ pub(super) struct Response {
 }
 
 /// How the end of the body is told.
-enum Framing {
+pub(super) enum Framing {
     Length(usize),
     Chunked,
     /// By the end of the connection.
     Close,
 }
 
-struct Head {
-    status: u16,
-    framing: Framing,
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) framing: Framing,
     /// Where the body starts.
-    length: usize,
+    pub(super) length: usize,
 }
 
 impl Response {
@@ -54,7 +54,7 @@ impl Response {
 }
 
 /// The header, or nothing when it is not all there yet.
-fn head(bytes: &[u8]) -> Result<Option<Head>, &'static str> {
+pub(super) fn head(bytes: &[u8]) -> Result<Option<Head>, &'static str> {
     const NOT_HTTP: &str = "it is not HTTP";
     let start = &bytes[..bytes.len().min(LONGEST_HEAD)];
     let known = b"HTTP/1.1 ";

@@ -51,6 +51,7 @@ pub(crate) fn cachectl(args: &[&str], answer: Option<&str>) -> Left {
         random: &mut random,
         ask: if answer.is_some() { Some(&mut ask) } else { None },
         pause: &mut pause,
+        terminal: false,
         stdout: &mut stdout,
         stderr: &mut stderr,
     };

@@ -31,19 +31,21 @@
 mod cache;
 mod config;
 mod disks;
+mod explain;
 mod objects;
 mod purge;
 mod status;
 mod warm;
 
 pub use cache::{
-    CacheStats, ChunkCount, Disk, DiskState, Explain, Tier, TierStats, Verdict as CacheVerdict,
+    CacheStats, ChunkCount, Disk, DiskState, Tier, TierStats, Verdict as CacheVerdict,
 };
 pub use config::{
     ConfigChange, ConfigEntry, ConfigHistory, ConfigReport, ConfigRevision, ConfigSummary,
     ReloadOrder, ReloadOutcome, ReloadResult, RollbackOrder,
 };
 pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
+pub use explain::{ChunkRun, Decided, Explain, ExplainVariant, Verified};
 pub use objects::{
     ChunkCopy, ChunkState, Damage, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
     ObjectVerify, Pin, PinRequest, PinResult, ScrubRequest, ScrubStep,

@@ -109,6 +109,8 @@ pub mod edge {
             "Fills that ended, by how.";
         STALE_SERVED = Kind::Counter, "edge_stale_served_total" ["why"]
             "Stale responses served while they are revalidated, or instead of an error.";
+        LEFT_BEHIND = Kind::Counter, "edge_left_behind_total" []
+            "Times that a fill no longer waited for slow readers of what cannot be had again.";
         VARIANTS = Kind::Counter, "edge_variants_total" []
             "Responses stored beside others of their URL.";
         WARM_JOBS = Kind::Gauge, "edge_warm_jobs" []

@@ -80,6 +80,7 @@ fn names_of_the_edge() {
         edge_fill_bytes_total []
         edge_fills_total ["result"]
         edge_stale_served_total ["why"]
+        edge_left_behind_total []
         edge_variants_total []
         edge_warm_jobs []
         edge_warm_objects_total ["result"]

@@ -11,7 +11,10 @@ use weir_config_admin::{
 use weir_edge_cache::disks::{Cause, DiskState as Is, DiskView, Disks, OperateError};
 
 use super::Failure;
-use crate::node::Node;
+use crate::{
+    node::Node,
+    upkeep::{KINDS, Trouble},
+};
 
 /// A command waits 2 s for its answer: what takes longer goes on behind it.
 const WAIT: Duration = Duration::from_secs(1);
@@ -75,7 +78,7 @@ fn failed(error: &OperateError, disk: &str) -> Failure {
     Failure::new(status, error.to_string()).next(next)
 }
 
-fn one(disks: &Disks, name: &str) -> Result<usize, Failure> {
+pub(super) fn one(disks: &Disks, name: &str) -> Result<usize, Failure> {
     match disks.named(name).as_slice() {
         [index] => Ok(*index),
         [] => Err(Failure::new(StatusCode::NOT_FOUND, format!("no disk is called {name:?}"))
@@ -161,7 +164,11 @@ pub(super) fn tiers(node: &Node) -> Vec<Disk> {
     let tier = |view: &DiskView| {
         let stats = &view.stats;
         TierStats {
-            chunks: stats.chunks.unwrap_or(stats.accepted_chunks),
+            // What a disk that is not in use holds is not to be had.
+            chunks: match &view.state {
+                Is::Offline(_) | Is::Opening => 0,
+                Is::Online | Is::Full => stats.chunks.unwrap_or(stats.accepted_chunks),
+            },
             bytes: stats.used_bytes.unwrap_or(0),
             limit: stats.capacity_bytes,
             evictions: stats.evicted_chunks.unwrap_or(0),
@@ -182,14 +189,21 @@ pub(super) fn tiers(node: &Node) -> Vec<Disk> {
 pub(super) fn reasons(node: &Node) -> Vec<Reason> {
     let Some(disks) = &node.disks else { return Vec::new() };
     let views = disks.views();
+    let now = node.clock.unix_millis();
+    node.upkeep.look(&views, now);
     let degraded =
         |what: String, next: Option<String>| Reason { verdict: Verdict::Degraded, what, next };
     let mut reasons: Vec<_> = views
         .iter()
-        .filter_map(|view| {
-            let name = called(disks, view);
-            let what = format!("disk {} {}", view.path.display(), wrong(view)?);
-            Some(degraded(what, Some(format!("cachectl disks show {name}"))))
+        .enumerate()
+        .filter_map(|(index, view)| {
+            let (name, trouble) = (called(disks, view), node.upkeep.trouble(index, now));
+            let what = format!("disk {} {}", view.path.display(), wrong(view, trouble)?);
+            let next = match view.state {
+                Is::Online => format!("cachectl cache verify --disk {name}"),
+                _ => format!("cachectl disks show {name}"),
+            };
+            Some(degraded(what, Some(next)))
         })
         .collect();
     if let Some(why) = disks.unkept() {
@@ -211,8 +225,7 @@ fn called(disks: &Disks, view: &DiskView) -> String {
     last.unwrap_or_else(|| view.path.display().to_string())
 }
 
-fn wrong(view: &DiskView) -> Option<String> {
-    let stats = &view.stats;
+fn wrong(view: &DiskView, trouble: Option<Trouble>) -> Option<String> {
     match &view.state {
         Is::Offline(offline) if offline.cause == Cause::Operator => {
             Some("is offline: an operator took it out of use".into())
@@ -220,19 +233,15 @@ fn wrong(view: &DiskView) -> Option<String> {
         Is::Offline(offline) => Some(format!("is offline ({}): {}", offline.cause, offline.what)),
         Is::Opening => Some("is being opened".into()),
         Is::Full => Some("is full: its file system has no room, it is read and not written".into()),
-        Is::Online => {
-            let counts = [
-                (stats.io_errors, "failed calls"),
-                (view.overdue, "reads that took too long"),
-                (stats.lost_chunks, "chunks lost"),
-                (stats.checksum_failures, "damaged chunks"),
-            ];
-            let said: Vec<_> = counts
-                .iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("{count} {what}"))
-                .collect();
-            (!said.is_empty()).then(|| format!("had {}", said.join(", ")))
-        }
+        Is::Online => trouble.map(|trouble| {
+            let said = trouble.counts.iter().zip(KINDS).filter(|(count, _)| **count > 0);
+            let said: Vec<_> = said.map(|(count, what)| format!("{count} {what}")).collect();
+            format!(
+                "had {}, the last one {} min ago (told for an hour after the last one, or until \
+                 a scrub finds nothing)",
+                said.join(", "),
+                trouble.ago.as_secs() / 60
+            )
+        }),
     }
 }

@@ -167,7 +167,7 @@ pub(super) fn shown(order: &Order) -> PurgeOrder {
     }
 }
 
-fn selectors(node: &Node, target: PurgeTarget<'_>) -> Result<Vec<Selector>, Failure> {
+pub(super) fn selectors(node: &Node, target: PurgeTarget<'_>) -> Result<Vec<Selector>, Failure> {
     Ok(match target {
         PurgeTarget::Url(url) => vec![Selector::Key(Asked::of(node, url)?.key.into())],
         PurgeTarget::Prefix(prefix) => prefixes(node, prefix)?,
@@ -190,7 +190,7 @@ fn selectors(node: &Node, target: PurgeTarget<'_>) -> Result<Vec<Selector>, Fail
 
 /// The beginnings of cache keys that the beginning of a URL means: one for each service that
 /// may answer below it.
-fn prefixes(node: &Node, prefix: &str) -> Result<Vec<Selector>, Failure> {
+pub(super) fn prefixes(node: &Node, prefix: &str) -> Result<Vec<Selector>, Failure> {
     let bad = |why: &str| {
         let shown = weir_edge_token::redact(prefix);
         Failure::new(StatusCode::BAD_REQUEST, format!("not the beginning of a URL: {shown}"))
