@@ -65,11 +65,7 @@ enum Rungs {
     Top,
 }
 
-pub(crate) fn warm(
-    client: &Client,
-    warm: &Warm,
-    world: &mut World<'_>,
-) -> Result<Answer, Failure> {
+pub(crate) fn warm(client: &Client, warm: &Warm, world: &mut World<'_>) -> Result<Answer, Failure> {
     if warm.jobs {
         let jobs: WarmJobs = client.get(CACHE_WARM)?;
         return Ok(Answer::new(render_jobs(&jobs), &jobs));
@@ -97,7 +93,8 @@ pub(crate) fn warm(
     };
     let job: WarmJob = client.post(CACHE_WARM, &request)?;
     if warm.detach {
-        let text = format!("job {} began; stay with it: cachectl cache warm --follow {0}\n", job.job);
+        let text =
+            format!("job {} began; stay with it: cachectl cache warm --follow {0}\n", job.job);
         return Ok(Answer::new(text, &job));
     }
     follow(client, job.job, world, true)
@@ -120,9 +117,8 @@ fn urls(what: &[String]) -> Result<Vec<String>, Failure> {
 
 fn lines(path: &Path) -> Result<Vec<String>, Failure> {
     let name = path.display();
-    let cannot = |why: String| {
-        Failure::new(Code::Usage, format!("cannot read the URLs of {name}")).why(why)
-    };
+    let cannot =
+        |why: String| Failure::new(Code::Usage, format!("cannot read the URLs of {name}")).why(why);
     let long = fs::metadata(path).map_err(|error| cannot(error.to_string()))?.len();
     if long > FILE_MAX {
         let failure = cannot(format!("it is longer than {}", bytes(FILE_MAX)));

@@ -4,6 +4,7 @@
 mod cache;
 mod config;
 mod disks;
+mod explain;
 mod objects;
 mod pins;
 mod purge;
@@ -35,7 +36,7 @@ impl Handler for Admin {
         match (&method, path.as_str()) {
             (&Method::GET, api::STATUS) => json(StatusCode::OK, &status::status(&self.node)),
             (&Method::GET, api::CACHE_STATS) => json(StatusCode::OK, &cache::stats(&self.node)),
-            (&Method::GET, api::CACHE_EXPLAIN) => cache::explain(&self.node, &query)
+            (&Method::GET, api::CACHE_EXPLAIN) => explain::explain(&self.node, &query)
                 .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
             (&Method::POST, api::CACHE_PURGE) => {
                 let purged = match cache::body(request.into_body()).await {

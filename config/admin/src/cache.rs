@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::PurgeOrder;
-
 /// Answer to `GET /v1/cache/stats`. Counters run from the start of the process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CacheStats {
@@ -31,6 +29,15 @@ pub struct CacheStats {
     pub checksum_failures: u64,
     /// Grows by one with every purge.
     pub purge_epoch: u64,
+    /// Objects that are pinned.
+    #[serde(default)]
+    pub pinned_objects: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub pinned_bytes: u64,
+    /// Bytes that pinned objects may have.
+    #[serde(default)]
+    pub pinned_limit: u64,
 }
 
 /// One tier: how full, how busy.
@@ -117,43 +124,6 @@ pub struct ChunkCount {
     pub ram: u64,
     /// Chunks on disk.
     pub disk: u64,
-}
-
-/// Answer to `GET /v1/cache/explain`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Explain {
-    /// The URL that was asked, its token redacted.
-    pub url: String,
-    /// The cache key, without any token.
-    pub key: String,
-    /// Query keys that were left out of the key.
-    #[serde(default)]
-    pub dropped_query: Vec<String>,
-    /// Id of the service that takes it.
-    pub service: Option<String>,
-    /// Where that service stands: `edge.toml:85`.
-    pub rule: Option<String>,
-    /// Where its bytes are.
-    pub tier: Tier,
-    /// Size in bytes, when known.
-    pub size: Option<u64>,
-    /// How many chunks are where.
-    pub chunks: ChunkCount,
-    /// Seconds since it was received or revalidated.
-    pub age_s: Option<u64>,
-    /// Seconds for which it is still fresh; negative when stale.
-    pub ttl_s: Option<i64>,
-    /// What the next request would meet.
-    pub verdict: Verdict,
-    /// Why, in a line.
-    pub why: String,
-    /// The purge that decides over what is stored, while it stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub purge: Option<PurgeOrder>,
-    /// The headers that are kept, in order.
-    pub stored_headers: Vec<(String, String)>,
-    /// Id of the upstream that sent it, or would be asked first.
-    pub upstream: Option<String>,
 }
 
 #[cfg(test)]

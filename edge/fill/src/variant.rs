@@ -61,7 +61,7 @@ pub fn selects(record: &StoredObject) -> (Vec<HeaderName>, usize) {
 }
 
 /// Ids of the variants that a record knows.
-pub(crate) fn variants(record: &StoredObject) -> Vec<ObjectId> {
+pub fn variants(record: &StoredObject) -> Vec<ObjectId> {
     let headers = record.headers();
     let id = |value: &HeaderValue| u128::from_str_radix(value.to_str().ok()?, 16).ok();
     headers.get_all(&VARIANT).iter().filter_map(id).map(ObjectId).collect()
