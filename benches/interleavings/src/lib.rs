@@ -12,6 +12,9 @@ mod chunk {
     pub(crate) use weir_edge_cache::ObjectId;
 }
 mod fill;
+#[expect(dead_code, reason = "bodies are not poured here")]
+#[path = "../../../edge/fill/src/lag.rs"]
+mod lag;
 mod object {
     pub(crate) use weir_edge_cache::{StoredObject, primary_key};
 }

@@ -45,8 +45,6 @@ pub(crate) struct Opened {
     pub body: DownBody,
     /// Where the body must end; none when the upstream declared no length.
     pub end: Option<u64>,
-    /// Whether a chunk that is gone can be told to be of the same bytes when it comes again.
-    pub refillable: bool,
     /// What goes into the table when the body's size is known only at its end.
     pub late_object: Option<(StoredObject, Ticket)>,
 }
@@ -54,10 +52,10 @@ pub(crate) struct Opened {
 impl Opened {
     /// Brings the body to its end.
     pub(crate) async fn run(self) {
-        let Self { permit, ending, body, end, refillable, late_object } = self;
+        let Self { permit, ending, body, end, late_object } = self;
         let Ending { engine, ask, fill } = &ending;
         let start = u64::from(fill.first) * CHUNK_SIZE as u64;
-        let result = pour(engine, ask, fill, body, start, end, refillable).await;
+        let result = pour(engine, ask, fill, body, start, end).await;
         drop(permit);
         match &result {
             Ok(end) => {
@@ -103,20 +101,23 @@ pub(crate) async fn pour(
     body: DownBody,
     start: u64,
     end: Option<u64>,
-    refillable: bool,
 ) -> Result<u64, UpstreamError> {
     let keep = async |(index, chunk): (u32, Chunk)| {
         let key = ChunkKey { object: ask.id, generation: fill.generation, index };
-        if refillable {
-            return engine.cache.insert_chunk(key, chunk);
-        }
+        let Some(lag) = &fill.lag else { return engine.cache.insert_chunk(key, chunk) };
         // Once gone it cannot be asked for again: a reader slower than its upstream finds it on
         // disk, where there is one, and the upstream is read as fast as that takes it. Those who
         // follow closely need not wait for the disk.
         fill.progress.wake();
         let kept = engine.cache.insert_for_good(key, chunk.clone());
-        if tokio::time::timeout(ask.policy.deadline, kept).await.is_err() {
-            engine.cache.insert_kept(key, chunk);
+        let kept = tokio::time::timeout(ask.policy.deadline, kept).await;
+        if kept.is_err() {
+            engine.cache.insert_kept(key, chunk.clone());
+        }
+        // Elsewhere the fill keeps it, and waits for who has not read it.
+        if !kept.unwrap_or(false) && lag.hold(index, chunk).await {
+            engine.counters.left_behind.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(key = %ask.key, index, "a slow reader is no longer waited for");
         }
     };
     let mut at = start;

@@ -213,7 +213,10 @@ fn open(
         resolving.purged.store(true, Ordering::SeqCst);
     }
     let end = covers.end.map(|end| index32(end.div_ceil(CHUNK_SIZE as u64)));
-    let fill = Arc::new(BodyFill::new(object.generation, chunk_index(covers.start), end));
+    let refillable = etag.is_some() && size.is_some();
+    let fill = BodyFill::new(object.generation, chunk_index(covers.start), end);
+    let allowance = Arc::clone(&engine.allowance);
+    let fill = Arc::new(if refillable { fill } else { fill.once(allowance) });
     let ending = Ending { engine: Arc::clone(engine), ask: ask.clone(), fill: Arc::clone(&fill) };
     let body = Some(Arc::clone(&fill));
     let resolved = Resolved { object: Arc::new(object.clone()), size, body, upstream_status };
@@ -237,7 +240,6 @@ fn open(
     if purged() {
         engine.cache.discard_generation(&ask.id, fill.generation, 0);
     }
-    let refillable = etag.is_some() && size.is_some();
     let body = watched(response.body, ask.upstream.id().into(), ask.policy.deadline);
     let body = match (etag, covers.end, size) {
         (Some(etag), Some(end), Some(size)) if end > covers.start => resuming(
@@ -246,7 +248,7 @@ fn open(
         ),
         _ => body,
     };
-    let opened = Opened { permit, ending, body, end: covers.end, refillable, late_object };
+    let opened = Opened { permit, ending, body, end: covers.end, late_object };
     (Head::Object(resolved), Some(opened))
 }
 

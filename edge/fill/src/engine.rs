@@ -13,12 +13,13 @@ use weir_config_lifecycle::Clock;
 use weir_edge_cache::{
     CHUNK_SIZE, Cache, Mode, ObjectId, PurgeError, Purged, Selector, StoredObject, VARIANT_MARK,
 };
-use weir_edge_freshness::RequestControl;
+use weir_edge_freshness::{PassReason, RequestControl};
 
 use crate::{
     answer::Found,
     ask::{Ask, Place},
     judge,
+    lag::Allowance,
     reader::{Reader, place},
     table::Table,
     upstream::UpstreamError,
@@ -47,6 +48,8 @@ pub struct Counters {
     pub stale_if_error: AtomicU64,
     /// Responses stored beside others of their URL (RFC 9111 §4.1).
     pub variants: AtomicU64,
+    /// Readers that a fill no longer waited for, of what cannot be had again.
+    pub left_behind: AtomicU64,
 }
 
 /// Everything a fill needs, shared by all of them.
@@ -60,18 +63,22 @@ pub struct Engine {
     /// One permit for each fill under way.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) counters: Counters,
+    /// What fills may keep for readers that are behind.
+    pub(crate) allowance: Arc<Allowance>,
     /// Held while a variant becomes reachable: two of one URL must both be in its record.
     pub(crate) variants: Mutex<()>,
 }
 
 impl Engine {
-    /// `concurrency` bounds the fills under way; each holds at most 3 MiB of its own.
+    /// `concurrency` bounds the fills under way; each holds at most 3 MiB of its own, or 6 MiB where
+    /// it waits for a slow reader.
     pub fn new(
         cache: Arc<Cache>,
         clock: Arc<dyn Clock>,
         runtime: Handle,
         concurrency: usize,
     ) -> Arc<Self> {
+        let allowance = Allowance::of(cache.stats().ram_capacity_bytes / 2);
         Arc::new(Self {
             cache,
             clock,
@@ -79,6 +86,7 @@ impl Engine {
             table: Table::new(),
             slots: Arc::new(Semaphore::new(concurrency)),
             counters: Counters::default(),
+            allowance,
             variants: Mutex::new(()),
         })
     }
@@ -94,6 +102,12 @@ impl Engine {
     /// Fills and resolutions under way.
     pub fn under_way(&self) -> usize {
         self.table.under_way()
+    }
+
+    /// Whether requests for this object go to the upstream each by itself at the moment, since
+    /// its last answer could not be shared; and why, as far as is known.
+    pub fn is_passed(&self, id: &ObjectId) -> Option<Option<PassReason>> {
+        self.table.alone(*id)
     }
 
     /// Fills that could start now.

@@ -12,6 +12,7 @@ mod drive;
 mod engine;
 mod failover;
 mod judge;
+mod lag;
 mod progress;
 mod reader;
 mod refill;

@@ -16,8 +16,9 @@ use crate::{
     answer::Found,
     ask::Ask,
     engine::Engine,
+    lag::Follower,
     progress::Seen,
-    refill,
+    refill::{self, Remains},
     table::{BodyFill, Resolved},
     upstream::UpstreamError,
 };
@@ -41,11 +42,16 @@ pub struct Reader {
     /// None until an upstream that declared no length has ended.
     end: Option<u64>,
     fill: Option<(Arc<BodyFill>, watch::Receiver<()>)>,
+    /// Its place among those for whom a fill keeps what cannot be had again.
+    place: Option<Follower>,
     /// Pieces read ahead by [`Reader::prime`].
     ahead: VecDeque<Bytes>,
     tier: Option<Tier>,
     refilled: bool,
-    /// When a fill that is still far away is no longer waited for.
+    /// Of refills that it started: at most one for each chunk.
+    remains: Vec<Arc<Remains>>,
+    /// When a fill that is still far away is no longer waited for: a while that is enough for a
+    /// fast one to come near, and leaves time to ask upstream within the deadline.
     patience: Instant,
 }
 
@@ -61,16 +67,24 @@ impl Reader {
             Some(range) => (range.start, Some(range.end)),
             None => (0, resolved.size),
         };
-        let fill = resolved.body.clone().map(|fill| {
-            let events = fill.progress.events();
-            (fill, events)
-        });
-        let ahead = VecDeque::new();
-        // Enough for a fast fill to come near, and leaves time to ask upstream within the
-        // deadline.
-        let patience = Instant::now() + ask.policy.deadline / 4;
-        let (tier, refilled) = (None, false);
-        Self { engine, ask, resolved, at, end, fill, ahead, tier, refilled, patience }
+        let mut reader = Self {
+            engine,
+            patience: Instant::now() + ask.policy.deadline / 4,
+            ask,
+            at,
+            end,
+            fill: None,
+            place: None,
+            ahead: VecDeque::new(),
+            tier: None,
+            refilled: false,
+            remains: Vec::new(),
+            resolved,
+        };
+        if let Some(fill) = reader.resolved.body.clone() {
+            reader.follow(fill);
+        }
+        reader
     }
 
     /// Where the first byte came from; none for an empty body.
@@ -170,6 +184,9 @@ impl Reader {
             if let Some(chunk) = chunk {
                 return self.slice(chunk.data(), offset, Tier::Ram).map(Some);
             }
+            if let Some(chunk) = self.place.as_ref().and_then(|place| place.chunk(index)) {
+                return self.slice(chunk.data(), offset, Tier::Ram).map(Some);
+            }
             let near = self.patience <= Instant::now() && refill::can_refill(&self.resolved);
             if let Some(fill) = self.under_way(key.generation, index, near) {
                 self.follow(fill);
@@ -184,9 +201,10 @@ impl Reader {
             if let Ok(Some(bytes)) = timeout(self.ask.policy.deadline / 2, read).await {
                 return self.slice(&bytes, 0, Tier::Disk).map(Some);
             }
-            let fill =
+            let (fill, remains) =
                 refill::refill(&self.engine, &self.ask, &self.resolved, index, self.end, near)?;
             self.refilled = true;
+            self.remains.extend(remains);
             self.follow(fill);
         }
     }
@@ -216,6 +234,9 @@ impl Reader {
     }
 
     fn follow(&mut self, fill: Arc<BodyFill>) {
+        if let Some(lag) = &fill.lag {
+            self.place = Some(lag.follow(place(self.at).0));
+        }
         let events = fill.progress.events();
         self.fill = Some((fill, events));
     }
@@ -242,6 +263,11 @@ impl Reader {
             piece.truncate(left);
         }
         self.at += piece.len() as u64;
+        if self.end == Some(self.at) {
+            self.place = None;
+        } else if let Some(here) = &mut self.place {
+            here.at(place(self.at).0);
+        }
         self.tier.get_or_insert(tier);
         piece
     }

@@ -1,10 +1,7 @@
 //! Brings chunks of an object whose head is known: those that never came, or have left every
 //! tier. They are asked for under the object's strong validator.
 
-use std::{
-    ops::Range,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{ops::Range, sync::Arc};
 
 use http::{HeaderMap, HeaderValue};
 use weir_edge_cache::{CHUNK_SIZE, StoredObject};
@@ -28,7 +25,8 @@ pub(crate) fn can_refill(resolved: &Resolved) -> bool {
 
 /// Starts, or joins, the fill of chunk `index` of an object whose head is known. It goes to
 /// the end of what the reader wants, or to the next chunk that is already here. With `near`
-/// it overtakes a fill that is still far away.
+/// it overtakes a fill that is still far away. Whoever started it holds on to what it brings for
+/// as long as he reads.
 pub(crate) fn refill(
     engine: &Arc<Engine>,
     ask: &Ask,
@@ -36,7 +34,7 @@ pub(crate) fn refill(
     index: u32,
     wanted_end: Option<u64>,
     near: bool,
-) -> Result<Arc<BodyFill>, UpstreamError> {
+) -> Result<(Arc<BodyFill>, Option<Arc<Remains>>), UpstreamError> {
     let object = &resolved.object;
     let etag = judge::strong_etag(&object.headers());
     let (Some(etag), Some(size)) = (etag, resolved.size) else {
@@ -54,7 +52,11 @@ pub(crate) fn refill(
         .unwrap_or(last);
     let make = || BodyFill::new(object.generation, index, Some(end_index));
     let (fill, mine) = engine.table.body_or(ask.id, object.generation, index, near, make);
-    if mine {
+    let remains = mine.then(|| {
+        let (engine, object) = (Arc::clone(engine), Arc::clone(object));
+        Arc::new(Remains { engine, object, chunks: index..end_index })
+    });
+    if let Some(remains) = &remains {
         let start = u64::from(index) * CHUNK_SIZE as u64;
         let end = (u64::from(end_index) * CHUNK_SIZE as u64).min(size);
         let (engine, ask) = (Arc::clone(engine), ask.clone());
@@ -62,38 +64,50 @@ pub(crate) fn refill(
         let ending = Ending { engine, ask, fill: Arc::clone(&fill) };
         let rest = rest_of(&ending, headers, etag, start..end, size);
         let runtime = ending.engine.runtime.clone();
-        runtime.spawn(bring(ending, rest, Arc::clone(object)));
+        runtime.spawn(bring(ending, rest, Arc::clone(remains)));
     }
-    Ok(fill)
+    Ok((fill, remains))
 }
 
 /// Brings missing chunks.
-async fn bring(ending: Ending, rest: Resumable, object: Arc<StoredObject>) {
+async fn bring(ending: Ending, rest: Resumable, remains: Arc<Remains>) {
     let Ending { engine, ask, fill } = &ending;
     let (start, end) = (rest.at, rest.end);
     let result = match slot(engine, ask).await {
-        Ok(_permit) => pour(engine, ask, fill, resuming(None, rest), start, Some(end), true).await,
+        Ok(_permit) => pour(engine, ask, fill, resuming(None, rest), start, Some(end)).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &result {
         give_up(engine, ask, fill, error);
         if matches!(error, UpstreamError::Contradiction { .. }) {
             // The object has changed: nothing of this generation may be found any more.
-            engine.cache.discard_generation(&ask.id, fill.generation, object.chunks());
+            let chunks = remains.object.chunks();
+            engine.cache.discard_generation(&ask.id, fill.generation, chunks);
         }
-    }
-    if fill.purged.load(Ordering::SeqCst) || !is_known(engine, &object) {
-        let brought = fill.first..fill.progress.index();
-        engine.cache.discard_chunks(&ask.id, fill.generation, brought);
     }
     fill.progress.end(result);
 }
 
-/// Whether chunks of the object can be found. It may have left the table before its refill
-/// began, which then nobody marks; when it leaves later, its chunks leave with it.
-fn is_known(engine: &Engine, object: &StoredObject) -> bool {
-    let now = engine.cache.inspect(&object.id, &object.key);
-    now.is_some_and(|(now, _)| now.generation == object.generation)
+/// Chunks of an object that may have left the table, by a purge or for another, before their
+/// refill began or while it ran: nobody would find them then. They go with the last who holds
+/// this, which is the refill or the reader that started it; not before, or a reader slower than
+/// the refill would ask for them again and again. When the object leaves later, its chunks leave
+/// with it.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    engine: Arc<Engine>,
+    object: Arc<StoredObject>,
+    chunks: Range<u32>,
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        let (cache, object) = (&self.engine.cache, &self.object);
+        let now = cache.inspect(&object.id, &object.key);
+        if now.is_none_or(|(now, _)| now.generation != object.generation) {
+            cache.discard_chunks(&object.id, object.generation, self.chunks.clone());
+        }
+    }
 }
 
 /// What it takes to ask for `range` of an object that a fill brings.

@@ -11,6 +11,7 @@ use weir_edge_cache::{ObjectId, StoredObject};
 use weir_edge_freshness::PassReason;
 
 use crate::{
+    lag::{Allowance, Lag},
     progress::Progress,
     sync::{AtomicBool, Mutex, Ordering},
     upstream::{UpstreamError, UpstreamResponse},
@@ -31,6 +32,8 @@ pub(crate) struct BodyFill {
     pub progress: Progress,
     /// Set by a purge: what it brings is for those who already wait, and is not kept.
     pub purged: AtomicBool,
+    /// Its readers, where what it brings cannot be had again.
+    pub lag: Option<Arc<Lag>>,
 }
 
 /// Chunks that a reader rather waits for than asks upstream for them once more.
@@ -40,7 +43,12 @@ impl BodyFill {
     /// A fill of chunks `first..end`, none of them here yet.
     pub(crate) fn new(generation: u64, first: u32, end: Option<u32>) -> Self {
         let progress = Progress::starting_at(first);
-        Self { generation, first, end, progress, purged: AtomicBool::new(false) }
+        Self { generation, first, end, progress, purged: AtomicBool::new(false), lag: None }
+    }
+
+    /// The same for a body that cannot be asked for again.
+    pub(crate) fn once(self, allowance: Arc<Allowance>) -> Self {
+        Self { lag: Some(Lag::new(self.first, allowance)), ..self }
     }
 
     /// Whether a reader that needs chunk `index` next finds it here: not before the fill's
@@ -205,6 +213,12 @@ impl Table {
         if resolved.size.is_none() {
             entry.growing = Some(resolved.clone());
         }
+    }
+
+    /// Whether responses for `id` are not shared at the moment, and why as far as is known.
+    pub(crate) fn alone(&self, id: ObjectId) -> Option<Option<PassReason>> {
+        let shard = self.shard(id).lock();
+        shard.alone.get(&id).filter(|(until, _)| *until > Instant::now()).map(|(_, why)| *why)
     }
 
     /// Remembers for a while that responses for `id` are not shared.

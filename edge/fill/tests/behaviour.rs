@@ -6,6 +6,7 @@
 mod combine;
 mod faults;
 mod heads;
+mod lag;
 mod model;
 mod remains;
 mod script;
