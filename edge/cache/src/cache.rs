@@ -243,19 +243,22 @@ impl Cache {
     }
 
     /// The same for a chunk that cannot be fetched again: waits for room where the store has
-    /// none at the moment. A store that is full or offline is not waited for.
-    pub async fn insert_for_good(&self, key: ChunkKey, chunk: Chunk) {
+    /// none at the moment. A store that is full or offline is not waited for: `false`.
+    pub async fn insert_for_good(&self, key: ChunkKey, chunk: Chunk) -> bool {
+        let mut offered = None;
         if let Some(store) = &self.store {
             // On disk before RAM: it must not leave the one before it is in the other.
             // Others may take the room first.
             for _ in 0..OFFERS_MAX {
-                if store.offer(key, chunk.clone()) != Admission::Busy {
+                offered = Some(store.offer(key, chunk.clone()));
+                if offered != Some(Admission::Busy) {
                     break;
                 }
                 store.flush().await;
             }
         }
         self.ram.insert(key, chunk, true);
+        offered == Some(Admission::Accepted)
     }
 
     /// Where a chunk is, without reading or counting it.
