@@ -7,7 +7,7 @@ use crate::{
     client::Client,
     failure::{Code, Failure},
     print::{bytes, count, counted, level, percent, plain, table},
-    time::span,
+    time::{span, utc},
 };
 
 pub(crate) fn status(client: &Client) -> Result<Answer, Failure> {
@@ -76,6 +76,25 @@ fn render(status: &Status) -> String {
             false => "",
         };
         rows.push(row("", format!("purge epoch {}{behind}", count(cache.purge_epoch))));
+    }
+    if let Some(config) = &status.config {
+        let waits = match config.restart.len() {
+            0 => String::new(),
+            some => format!(
+                ", {} for a restart",
+                match some {
+                    1 => "1 key waits".to_owned(),
+                    some => format!("{} wait", counted(some as u64, "key")),
+                }
+            ),
+        };
+        let back = if config.rolled_back { ", gone back to" } else { "" };
+        let text = format!(
+            "revision {} since {}{back}{waits}",
+            config.revision,
+            utc(config.since_unix_ms / 1000)
+        );
+        rows.push(row("configuration", text));
     }
     if cache.fills > 0 {
         rows.push(row("", format!("{} under way", counted(cache.fills, "fill"))));

@@ -28,3 +28,4 @@ pub use load::Loaded;
 pub use report::{Mistake, Place, Report};
 pub use secret::Secret;
 pub use sources::{Sources, Texts};
+pub use value::did_you_mean;

@@ -199,10 +199,7 @@ impl<'s> Value<'s> {
 }
 
 /// ``did you mean `deadline`?``, when one of the known words is near.
-pub(crate) fn did_you_mean<'a>(
-    written: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Option<String> {
+pub fn did_you_mean<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     // The distance is quadratic in the length of what somebody wrote.
     if written.len() > 64 {
         return None;

@@ -3,12 +3,13 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use weir_config::{LogFormat, Sources, edge::EdgeConfig, keys::Server};
+use weir_config::{Loaded, LogFormat, Sources, edge::EdgeConfig, keys::Server};
 use weir_config_lifecycle::{Clock, Shutdown, Signals, SystemClock, heap};
 use weir_config_telemetry::logging::{self, Logging};
 use weir_edge::{
     assemble,
     judge::{Contents, chain},
+    reload::{Parts, Reloader},
     run,
 };
 use weir_edge_transport::sockets::{Passed, passed_by_systemd};
@@ -31,15 +32,15 @@ fn main() -> ExitCode {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let contents = Contents { now: args.check.then(|| clock.unix_seconds()) };
     let sources = Sources::new(&args.config).of_process(Server::Edge);
-    let config = match sources.read().and_then(|texts| EdgeConfig::of(texts, &contents)) {
-        Ok(loaded) => loaded.config,
+    let loaded = match sources.read().and_then(|texts| EdgeConfig::of(texts, &contents)) {
+        Ok(loaded) => loaded,
         Err(report) => {
             logging::tell(report);
             return ExitCode::FAILURE;
         }
     };
     if args.check {
-        for doubt in assemble::disks::odd(&config) {
+        for doubt in assemble::disks::odd(&loaded.config) {
             logging::tell(format_args!("warning: {doubt}"));
         }
         return ExitCode::SUCCESS;
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match serve(&config, passed, clock) {
+    match serve(sources, loaded, passed, &clock) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::tell(format_args!("error: {}", chain(error.as_ref())));
@@ -63,12 +64,14 @@ fn main() -> ExitCode {
 }
 
 fn serve(
-    config: &EdgeConfig,
+    sources: Sources,
+    loaded: Loaded<EdgeConfig>,
     passed: Passed,
-    clock: Arc<dyn Clock>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let filter = std::env::var("WEIR_LOG").ok();
-    logging::init(Logging {
+    let config = &loaded.config.clone();
+    let verbosity = logging::init(Logging {
         level: config.log.level.as_str().parse()?,
         json: config.log.format == LogFormat::Json,
         filter: filter.as_deref(),
@@ -82,15 +85,28 @@ fn serve(
     fills.block_on(async {
         let shutdown = Shutdown::new();
         let signals = Signals::listen()?;
-        let tls = assemble::tls(config, &clock)?;
+        let tls = assemble::tls(config, clock)?;
         let handle = tokio::runtime::Handle::current();
         let readiness = shutdown.readiness().clone();
-        let node = assemble::node(config, clock, handle, readiness).await?;
+        let pool = assemble::pool()?;
+        let node = assemble::node(config, &pool, Arc::clone(clock), handle, readiness).await?;
+        let parts = Parts {
+            sources,
+            node: Arc::downgrade(&node),
+            pool,
+            tls: tls.clone(),
+            verbosity,
+            log_filter: filter,
+        };
+        let reloader = Reloader::new(parts, loaded, clock.unix_millis());
+        let _the_first = node.config.set(Arc::clone(&reloader));
+        tokio::spawn(Arc::clone(&reloader).drive());
         let access = node.access.clone();
         tokio::spawn(signals.drive(shutdown.clone(), move || {
             if let Some(access) = &access {
                 access.reopen();
             }
+            reloader.wake();
         }));
         let served = run::run(config, Arc::clone(&node), tls, passed, &shutdown).await;
         node.engine.cache().close().await;

@@ -141,7 +141,7 @@ fn start_log(config: &OriginConfig, filter: Option<&str>) -> Result<(), logging:
     // who debug: what matters of it is told here.
     let own = format!("warn,s3s=off,weir={level}");
     let json = config.log.format == LogFormat::Json;
-    logging::init(logging::Logging { level, json, filter: Some(filter.unwrap_or(&own)) })
+    logging::init(logging::Logging { level, json, filter: Some(filter.unwrap_or(&own)) }).map(drop)
 }
 
 /// A running server.

@@ -61,6 +61,9 @@ pub struct Status {
     pub cache: CacheSummary,
     /// One line for each upstream.
     pub upstreams: Vec<Upstream>,
+    /// How the configuration stands; nothing from a server that reads it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<crate::ConfigSummary>,
 }
 
 /// Something that needs a hand.

@@ -36,7 +36,7 @@ impl Signals {
     }
 
     /// Drains at the first SIGTERM or SIGINT, stops at the second, and calls `hangup` at each
-    /// SIGHUP (log files are opened again). Ends when everything is stopped.
+    /// SIGHUP (log files are opened again, the configuration is read). Ends when everything is stopped.
     pub async fn drive(mut self, shutdown: Shutdown, mut hangup: impl FnMut()) {
         loop {
             let name = tokio::select! {
@@ -44,7 +44,7 @@ impl Signals {
                 Some(()) = self.terminate.recv() => "SIGTERM",
                 Some(()) = self.interrupt.recv() => "SIGINT",
                 Some(()) = self.hangup.recv() => {
-                    info!("SIGHUP: opening log files again");
+                    info!("SIGHUP");
                     hangup();
                     continue;
                 }

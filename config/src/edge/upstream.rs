@@ -5,7 +5,7 @@ use url::Url;
 use crate::secret::Secret;
 
 /// One upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Required, unique; services name it.
     pub id: String,
@@ -14,7 +14,7 @@ pub struct Upstream {
 }
 
 /// What an upstream speaks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamKind {
     /// `kind = "s3"`
     S3(S3Upstream),
@@ -23,7 +23,7 @@ pub enum UpstreamKind {
 }
 
 /// A bucket of an S3 server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Upstream {
     /// `http` or `https`, host and port only. Default: the region's endpoint at AWS.
     pub endpoint: Option<Url>,
@@ -39,7 +39,7 @@ pub struct S3Upstream {
 }
 
 /// Who asks an S3 server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// Unsigned requests.
     Anonymous,
@@ -57,7 +57,7 @@ pub enum Credentials {
 }
 
 /// A server that speaks HTTP.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUpstream {
     /// Required: `http` or `https`, no query. A path is put before the one that is asked.
     pub url: Url,

@@ -33,24 +33,53 @@ pub enum LoggingError {
     /// Somebody was first.
     #[error("this process logs already")]
     Twice,
+    /// Nobody logs any more.
+    #[error("this process does not log any more")]
+    Ended,
+}
+
+/// Changes how much a running process logs.
+pub struct Verbosity(Box<dyn Fn(EnvFilter) -> Result<(), LoggingError> + Send + Sync>);
+
+impl std::fmt::Debug for Verbosity {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Verbosity")
+    }
+}
+
+impl Verbosity {
+    /// From here on as [`init`] would with that level and filter.
+    ///
+    /// # Errors
+    /// When the filter is not understood, or logging has ended.
+    pub fn set(&self, level: Level, given: Option<&str>) -> Result<(), LoggingError> {
+        (self.0)(filter(Logging { level, json: false, filter: given })?)
+    }
 }
 
 /// Starts logging for the whole process, once.
 ///
 /// # Errors
 /// When the filter is not understood, or the process logs already.
-pub fn init(logging: Logging<'_>) -> Result<(), LoggingError> {
+pub fn init(logging: Logging<'_>) -> Result<Verbosity, LoggingError> {
     // A log that cannot be written (its file system is full) is no reason to panic: said about
     // itself, it would go to the same place.
     let builder = fmt().log_internal_errors(false);
     let builder = builder.with_env_filter(filter(logging)?).with_writer(io::stderr);
-    let started = if logging.json {
+    if logging.json {
         // Fields at the top, so that a log shipper needs no path into them.
-        builder.json().flatten_event(true).with_current_span(false).try_init()
-    } else {
-        builder.with_ansi(io::stderr().is_terminal()).try_init()
-    };
-    started.map_err(|_| LoggingError::Twice)
+        let builder = builder.json().flatten_event(true).with_current_span(false);
+        let builder = builder.with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.try_init().map_err(|_| LoggingError::Twice)?;
+        return Ok(Verbosity(Box::new(move |filter| {
+            handle.reload(filter).map_err(|_| LoggingError::Ended)
+        })));
+    }
+    let builder = builder.with_ansi(io::stderr().is_terminal()).with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder.try_init().map_err(|_| LoggingError::Twice)?;
+    Ok(Verbosity(Box::new(move |filter| handle.reload(filter).map_err(|_| LoggingError::Ended))))
 }
 
 /// Tells a person at the terminal. Unlike `eprintln!` it never panics, whatever has become of

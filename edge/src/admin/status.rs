@@ -43,7 +43,8 @@ pub(super) fn status(node: &Node) -> Status {
         hit_ratio: ratio(hits, cached),
         byte_hit_ratio: ratio(hit_bytes, cached_bytes),
         cache: summary(node),
-        upstreams: node.upstreams.iter().map(|upstream| line(upstream)).collect(),
+        upstreams: node.upstreams.load().iter().map(|upstream| line(upstream)).collect(),
+        config: node.config.get().map(|config| config.summary()),
     }
 }
 
@@ -98,7 +99,7 @@ fn reasons(node: &Node) -> Vec<Reason> {
         let what = format!("the node is {}", phase.as_str());
         reasons.push(Reason { verdict: Verdict::Down, what, next: None });
     }
-    for upstream in &node.upstreams {
+    for upstream in node.upstreams.load().iter() {
         if upstream.tally.failing.load(Relaxed) {
             let why = upstream.tally.last_error.lock().clone().unwrap_or_default();
             let what = format!("upstream {} fails: {why}", upstream.id());
@@ -118,6 +119,7 @@ fn reasons(node: &Node) -> Vec<Reason> {
         reasons.push(Reason { verdict: Verdict::Degraded, what, next });
     }
     reasons.extend(super::disks::reasons(node));
+    reasons.extend(super::config::reasons(node));
     reasons
 }
 

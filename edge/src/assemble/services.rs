@@ -17,9 +17,7 @@ pub(super) fn all(
     upstreams: &[Arc<Observed>],
     workers: usize,
 ) -> Result<Vec<Service>, StartError> {
-    let file = config.file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let file = file.unwrap_or_default();
-    config.services.iter().map(|told| one(config, told, upstreams, workers, &file)).collect()
+    config.services.iter().map(|told| one(config, told, upstreams, workers)).collect()
 }
 
 fn one(
@@ -27,7 +25,6 @@ fn one(
     told: &Told,
     upstreams: &[Arc<Observed>],
     workers: usize,
-    file: &str,
 ) -> Result<Service, StartError> {
     let refused = |reason: String| StartError::Service { id: told.id.clone(), reason };
     let chosen: Vec<Arc<dyn Upstream>> = told
@@ -89,6 +86,13 @@ fn one(
             deadline: config.fill.deadline,
             resumes: config.fill.resumes,
         }),
-        rule: format!("{file}:{}", told.line),
+        rule: rule(config, told),
     })
+}
+
+/// `edge.toml:41`, or `conf.d/20-services.toml:3`: seen from the folder of the main file.
+fn rule(config: &EdgeConfig, told: &Told) -> String {
+    let folder = config.file.parent().unwrap_or(std::path::Path::new(""));
+    let file = told.file.strip_prefix(folder).unwrap_or(&told.file);
+    format!("{}:{}", file.display(), told.line)
 }

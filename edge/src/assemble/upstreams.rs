@@ -2,31 +2,41 @@
 
 use std::{sync::Arc, time::Duration};
 
-use weir_config::edge::{Credentials, EdgeConfig, S3Upstream as S3Told, UpstreamKind};
+use weir_config::edge::{
+    Credentials, EdgeConfig, S3Upstream as S3Told, Upstream as Told, UpstreamKind,
+};
 use weir_edge_fill::upstream::Upstream;
 use weir_edge_http::client::{Client, ClientLimits, Deadlines};
 use weir_edge_parent::{BaseUrl, Host, HttpUpstream};
 use weir_edge_transport::connect::{Connector, Roots, client_config};
 use weir_origin_s3::{S3Config, S3Credentials, S3Store};
 
-use super::StartError;
+use super::{Kept, StartError};
 use crate::{metrics::Metrics, observe::Observed, s3_upstream::S3Upstream};
 
 /// A connection that is not there by then is another upstream's chance.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// All upstreams, watched, over one pool of connections.
+/// One pool of connections to all upstreams.
+pub(super) fn pool() -> Result<Client, StartError> {
+    let tls = client_config(&Roots::Public)?;
+    Ok(Client::new(Connector::new(tls), ClientLimits::default()))
+}
+
+/// All upstreams, watched.
 pub(super) fn all(
     config: &EdgeConfig,
     metrics: &Metrics,
+    client: &Client,
+    kept: Option<&Kept<'_>>,
 ) -> Result<Vec<Arc<Observed>>, StartError> {
-    let tls = client_config(&Roots::Public)?;
-    let limits = ClientLimits::default();
-    let client = Client::new(Connector::new(tls), limits);
     config
         .upstreams
         .iter()
         .map(|told| {
+            if let Some(same) = kept.and_then(|kept| same(kept, config, told)) {
+                return Ok(same);
+            }
             let id = told.id.as_str();
             let refused = |reason: String| StartError::Upstream { id: id.to_owned(), reason };
             let (upstream, kind): (Arc<dyn Upstream>, _) = match &told.kind {
@@ -51,6 +61,14 @@ pub(super) fn all(
             Ok(Arc::new(Observed::new(upstream, kind, received, codes, ttfb)))
         })
         .collect()
+}
+
+/// The upstream that runs, where it would come out the same.
+fn same(kept: &Kept<'_>, config: &EdgeConfig, told: &Told) -> Option<Arc<Observed>> {
+    let as_before = kept.config.upstream(&told.id) == Some(told)
+        && kept.config.fill.deadline == config.fill.deadline;
+    let found = kept.upstreams.iter().find(|upstream| upstream.id() == told.id);
+    found.filter(|_| as_before).map(Arc::clone)
 }
 
 fn s3_config(told: &S3Told, deadline: Duration) -> S3Config {

@@ -4,10 +4,12 @@
 mod certificates;
 mod handshake;
 mod keys;
+mod proof;
 mod validity;
 
 use std::{fmt, sync::Arc};
 
+use arc_swap::ArcSwap;
 use rustls::{
     CipherSuite, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -18,6 +20,7 @@ use rustls::{
 pub use certificates::{CertificateError, Certificates};
 pub use handshake::{HandshakeError, Negotiated};
 pub use keys::{Keys, KeysError, UnixSeconds};
+pub use proof::ProofError;
 pub use validity::Validity;
 
 pub(crate) use keys::tickets_opened;
@@ -81,14 +84,75 @@ pub(crate) fn provider(preference: Preference) -> Arc<CryptoProvider> {
 #[error("TLS cannot be set up")]
 pub struct TlsError(#[from] rustls::Error);
 
-/// The TLS of one server, shared by all its workers. Cheap to clone.
+/// The TLS of one server, shared by all its workers. Cheap to clone; clones are one.
 #[derive(Clone)]
 pub struct Tls {
-    aes: Arc<ServerConfig>,
-    chacha: Arc<ServerConfig>,
+    tcp: Arc<ArcSwap<Tcp>>,
     quic: Arc<ServerConfig>,
     store: Arc<Store>,
     keys: Keys,
+}
+
+/// What TCP speaks.
+struct Tcp {
+    aes: Arc<ServerConfig>,
+    chacha: Arc<ServerConfig>,
+}
+
+impl Tcp {
+    fn new(store: &Arc<Store>, keys: &Keys, min: MinVersion) -> Result<Self, TlsError> {
+        let versions: &[&'static SupportedProtocolVersion] = match min {
+            MinVersion::Tls12 => &[&TLS13, &TLS12],
+            MinVersion::Tls13 => &[&TLS13],
+        };
+        let of = |preference| config(store, keys, preference, versions, &["h2", "http/1.1"]);
+        let (aes, chacha) = (of(Preference::Aes)?, of(Preference::ChaCha)?);
+        Ok(Self { aes: Arc::new(aes), chacha: Arc::new(chacha) })
+    }
+}
+
+fn config(
+    store: &Arc<Store>,
+    keys: &Keys,
+    preference: Preference,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider(preference))
+        .with_protocol_versions(versions)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(store) as _);
+    config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+    config.ticketer = keys.ticketer();
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ignore_client_order = true;
+    // A replayed request is not safe until each handler says that it is.
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+/// What [`Tls::adopt`] takes: see [`Tls::candidate`].
+pub struct Candidate {
+    /// The same by itself, for the proof.
+    alone: Tls,
+    tcp: Arc<Tcp>,
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Candidate").field(&self.alone).finish()
+    }
+}
+
+impl Candidate {
+    /// Shakes hands with a client for every name of every certificate, and with one that names
+    /// nobody, over what TCP and QUIC would use.
+    ///
+    /// # Errors
+    /// The first handshake that fails, or that shows another certificate than the one meant.
+    pub fn prove(&self) -> Result<(), ProofError> {
+        self.alone.prove()
+    }
 }
 
 impl fmt::Debug for Tls {
@@ -101,41 +165,43 @@ impl Tls {
     /// TCP speaks `min` and later, with HTTP/2 before HTTP/1.1; QUIC speaks 1.3 and HTTP/3.
     pub fn new(certificates: Certificates, keys: Keys, min: MinVersion) -> Result<Self, TlsError> {
         let store = Arc::new(Store::new(certificates));
-        let versions: &[&SupportedProtocolVersion] = match min {
-            MinVersion::Tls12 => &[&TLS13, &TLS12],
-            MinVersion::Tls13 => &[&TLS13],
-        };
-        let config = |preference, versions, protocols: &[&str]| -> Result<_, TlsError> {
-            let mut config = ServerConfig::builder_with_provider(provider(preference))
-                .with_protocol_versions(versions)?
-                .with_no_client_auth()
-                .with_cert_resolver(Arc::clone(&store) as _);
-            config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
-            config.ticketer = keys.ticketer();
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.ignore_client_order = true;
-            // A replayed request is not safe until each handler says that it is.
-            config.max_early_data_size = 0;
-            Ok(config)
-        };
-        let tcp = ["h2", "http/1.1"];
-        let aes = Arc::new(config(Preference::Aes, versions, &tcp)?);
-        let chacha = Arc::new(config(Preference::ChaCha, versions, &tcp)?);
-        let mut quic = config(Preference::Aes, &[&TLS13], &["h3"])?;
+        let tcp = Arc::new(ArcSwap::from_pointee(Tcp::new(&store, &keys, min)?));
+        let mut quic = config(&store, &keys, Preference::Aes, &[&TLS13], &["h3"])?;
         // QUIC starts its session before the client's order can be looked at, so follow it.
         quic.ignore_client_order = false;
-        Ok(Self { aes, chacha, quic: Arc::new(quic), store, keys })
+        Ok(Self { tcp, quic: Arc::new(quic), store, keys })
+    }
+
+    /// Certificates and versions that may take the place of those in use, with the same keys.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn candidate(
+        &self,
+        certificates: Certificates,
+        min: MinVersion,
+    ) -> Result<Candidate, TlsError> {
+        let alone = Self::new(certificates, self.keys.clone(), min)?;
+        let tcp = Arc::new(Tcp::new(&self.store, &self.keys, min)?);
+        Ok(Candidate { alone, tcp })
+    }
+
+    /// Takes them, for all handshakes from now on; those under way end as they began.
+    pub fn adopt(&self, candidate: Candidate) {
+        self.store.replace(candidate.alone.store.current());
+        self.tcp.store(candidate.tcp);
     }
 
     /// Replaces the certificates for all handshakes from now on.
     pub fn replace_certificates(&self, certificates: Certificates) {
-        self.store.replace(certificates);
+        self.store.replace(Arc::new(certificates));
     }
 
     pub(crate) fn tcp(&self, preference: Preference) -> Arc<ServerConfig> {
+        let tcp = self.tcp.load();
         Arc::clone(match preference {
-            Preference::Aes => &self.aes,
-            Preference::ChaCha => &self.chacha,
+            Preference::Aes => &tcp.aes,
+            Preference::ChaCha => &tcp.chacha,
         })
     }
 

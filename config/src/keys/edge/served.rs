@@ -249,7 +249,7 @@ pub(crate) const KEYS: &[Key] = &[
         class: Class::Live,
         value: "file",
         default: "required",
-        about: "Public keys: a JWKS document with up to 64 keys. Read at start.",
+        about: "Public keys: a JWKS document with up to 64 keys. Read at start and at each reload.",
     },
     Key {
         path: "service[].response_headers.set",

@@ -122,7 +122,23 @@ impl Certificates {
         key_in(key, &super::provider(super::Preference::Aes)).map(drop)
     }
 
-    fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
+    /// Each with a name under which it is known.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Arc<CertifiedKey>)> {
+        self.by_name
+            .iter()
+            .flat_map(|(name, keys)| keys.iter().map(move |key| (name.as_str(), key)))
+    }
+
+    /// What clients get who name nobody.
+    pub(super) fn default_key(&self) -> &Arc<CertifiedKey> {
+        &self.default
+    }
+
+    pub(super) fn find(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Arc<CertifiedKey> {
         let exact = name.and_then(|name| self.by_name.get(name));
         // RFC 6125 §6.4.3: a wildcard stands for one whole label, the leftmost.
         let wildcard = || {
@@ -190,8 +206,12 @@ impl Store {
         Self(ArcSwap::from_pointee(certificates))
     }
 
-    pub(crate) fn replace(&self, certificates: Certificates) {
-        self.0.store(Arc::new(certificates));
+    pub(crate) fn replace(&self, certificates: Arc<Certificates>) {
+        self.0.store(certificates);
+    }
+
+    pub(super) fn current(&self) -> Arc<Certificates> {
+        self.0.load_full()
     }
 }
 

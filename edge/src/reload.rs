@@ -1,0 +1,327 @@
+//! A configuration taken anew while requests run: read, checked, built and proved as a whole,
+//! and only then put in the place of the one that runs. What cannot be built changes nothing.
+
+mod build;
+mod difference;
+mod history;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
+
+use parking_lot::RwLock;
+use tokio::sync::{Mutex, Notify};
+use weir_config::{Entry, Loaded, Report, Sources, Texts, edge::EdgeConfig};
+use weir_config_admin::{
+    ConfigEntry, ConfigHistory, ConfigReport, ConfigSummary, ReloadOutcome, ReloadResult,
+};
+use weir_config_telemetry::logging::Verbosity;
+use weir_edge_http::client::Client;
+use weir_edge_transport::tls::Tls;
+
+use crate::{
+    judge::{Contents, chain},
+    node::Node,
+};
+
+use build::Built;
+use difference::{Difference, difference};
+use history::History;
+
+/// Who asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The process started.
+    Start,
+    /// A signal of the host.
+    Hangup,
+    /// An operator at the admin socket.
+    Operator,
+    /// An operator, to go back to a revision.
+    Rollback(u64),
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Start => out.write_str("start"),
+            Self::Hangup => out.write_str("SIGHUP"),
+            Self::Operator => out.write_str("cachectl"),
+            Self::Rollback(revision) => write!(out, "rollback to {revision}"),
+        }
+    }
+}
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The files are not right.
+    #[error(transparent)]
+    Config(#[from] Report),
+    /// They are, but what they ask for cannot be built.
+    #[error("{0}\nnothing was changed")]
+    Build(#[source] crate::assemble::StartError),
+    /// A new certificate is not good now.
+    #[error("{0}: clients would refuse it; nothing was changed")]
+    OutOfDate(String),
+    /// A certificate does not serve.
+    #[error("a certificate was not taken; nothing was changed")]
+    Proof(#[from] weir_edge_transport::tls::ProofError),
+    /// The node is going down.
+    #[error("the node is going down")]
+    Gone,
+}
+
+/// What a reloader works with. Nothing of it is replaced.
+pub struct Parts {
+    /// Where the configuration comes from.
+    pub sources: Sources,
+    /// The node that runs by it.
+    pub node: Weak<Node>,
+    /// Connections to upstreams; those that stay keep theirs.
+    pub pool: Client,
+    /// None where nobody is served with TLS.
+    pub tls: Option<Tls>,
+    /// How much is logged, and what of the environment says so instead.
+    pub verbosity: Verbosity,
+    /// `WEIR_LOG`
+    pub log_filter: Option<String>,
+}
+
+/// Takes configurations, one at a time.
+pub struct Reloader {
+    parts: Parts,
+    running: Mutex<Running>,
+    view: RwLock<View>,
+    wake: Notify,
+}
+
+impl std::fmt::Debug for Reloader {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Reloader")
+            .field("view", &self.view.read().summary)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What runs.
+struct Running {
+    config: EdgeConfig,
+    history: History,
+    /// The content of each chain that is served.
+    chains: HashMap<PathBuf, Vec<u8>>,
+}
+
+/// What is shown of it, without waiting for a reload that is under way.
+#[derive(Default)]
+struct View {
+    summary: ConfigSummary,
+    entries: Vec<Entry>,
+}
+
+impl Reloader {
+    /// Around the configuration that the node was built from.
+    pub fn new(parts: Parts, loaded: Loaded<EdgeConfig>, now_millis: u64) -> Arc<Self> {
+        let Loaded { config, entries, texts } = loaded;
+        let mut history = History::open(&config.cache.state);
+        let revision = history.record(&texts, &Cause::Start, &[], now_millis);
+        let chains = build::chains(&config);
+        let summary =
+            ConfigSummary { revision, since_unix_ms: now_millis, ..ConfigSummary::default() };
+        Arc::new(Self {
+            parts,
+            running: Mutex::new(Running { config, history, chains }),
+            view: RwLock::new(View { summary, entries }),
+            wake: Notify::new(),
+        })
+    }
+
+    /// How it stands.
+    pub fn summary(&self) -> ConfigSummary {
+        self.view.read().summary.clone()
+    }
+
+    /// Everything that holds.
+    pub fn report(&self) -> ConfigReport {
+        let view = self.view.read();
+        let entry = |entry: &Entry| ConfigEntry {
+            key: entry.key.clone(),
+            value: entry.value.clone(),
+            origin: entry.origin.to_string(),
+            class: entry.class.as_str().to_owned(),
+        };
+        ConfigReport {
+            file: self.parts.sources.file().display().to_string(),
+            summary: view.summary.clone(),
+            entries: view.entries.iter().map(entry).collect(),
+        }
+    }
+
+    /// What ran before.
+    pub async fn history(&self) -> ConfigHistory {
+        let running = self.view.read().summary.revision;
+        ConfigHistory { running, revisions: self.running.lock().await.history.list() }
+    }
+
+    /// Asks for a reload and does not wait: signals that come while one is under way are one.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Reloads whenever it is woken.
+    pub async fn drive(self: Arc<Self>) {
+        loop {
+            self.wake.notified().await;
+            let result = self.reload(Cause::Hangup, false).await;
+            match &result.refused {
+                Some(why) => tracing::error!(%why, "the configuration was refused"),
+                None => tracing::info!(
+                    revision = result.revision,
+                    applied = result.applied.len(),
+                    restart = result.restart.len(),
+                    "the configuration was read again"
+                ),
+            }
+        }
+    }
+
+    /// Takes what the sources say now.
+    pub async fn reload(self: &Arc<Self>, cause: Cause, dry_run: bool) -> ReloadResult {
+        let this = Arc::clone(self);
+        let done = tokio::spawn(async move {
+            let mut running = this.running.lock().await;
+            let texts = this.parts.sources.read();
+            this.take(&mut running, texts, &cause, dry_run)
+        });
+        self.ended(done.await)
+    }
+
+    /// Takes what a revision said; nothing where it is not kept any more.
+    pub async fn rollback(self: &Arc<Self>, revision: u64, dry_run: bool) -> Option<ReloadResult> {
+        let texts = self.running.lock().await.history.texts(revision)?;
+        let this = Arc::clone(self);
+        let done = tokio::spawn(async move {
+            let mut running = this.running.lock().await;
+            this.take(&mut running, Ok(texts), &Cause::Rollback(revision), dry_run)
+        });
+        Some(self.ended(done.await))
+    }
+
+    /// A reload goes on to its end whoever asked for it and went away; one that panicked has
+    /// changed nothing, since everything is built before anything is replaced.
+    fn ended(&self, result: Result<ReloadResult, tokio::task::JoinError>) -> ReloadResult {
+        result.unwrap_or_else(|error| {
+            let mut result = self.blank(false);
+            result.outcome = ReloadOutcome::Refused;
+            result.refused = Some(format!("the reload came to an end by itself: {error}"));
+            result
+        })
+    }
+
+    fn blank(&self, dry_run: bool) -> ReloadResult {
+        ReloadResult {
+            outcome: ReloadOutcome::Unchanged,
+            dry_run,
+            revision: self.view.read().summary.revision,
+            applied: Vec::new(),
+            restart: Vec::new(),
+            certificates: 0,
+            new_certificates: 0,
+            notes: Vec::new(),
+            refused: None,
+        }
+    }
+
+    fn take(
+        &self,
+        running: &mut Running,
+        texts: Result<Texts, Report>,
+        cause: &Cause,
+        dry_run: bool,
+    ) -> ReloadResult {
+        let taken = tokio::task::block_in_place(|| self.try_take(running, texts, cause, dry_run));
+        let node = self.parts.node.upgrade();
+        let count = |outcome: &str| {
+            if let Some(node) = node.as_ref().filter(|_| !dry_run) {
+                node.metrics.reloaded(outcome);
+            }
+        };
+        match taken {
+            Ok(result) => {
+                count(if result.outcome == ReloadOutcome::Applied {
+                    "applied"
+                } else {
+                    "unchanged"
+                });
+                result
+            }
+            Err(error) => {
+                count("refused");
+                let mut result = self.blank(dry_run);
+                result.outcome = ReloadOutcome::Refused;
+                let said = chain(&error);
+                if !dry_run {
+                    let line = said.lines().next().unwrap_or_default();
+                    self.view.write().summary.refused = Some(line.to_owned());
+                }
+                result.refused = Some(said);
+                result
+            }
+        }
+    }
+
+    fn try_take(
+        &self,
+        running: &mut Running,
+        texts: Result<Texts, Report>,
+        cause: &Cause,
+        dry_run: bool,
+    ) -> Result<ReloadResult, ReloadError> {
+        let node = self.parts.node.upgrade().ok_or(ReloadError::Gone)?;
+        let loaded = EdgeConfig::of(texts?, &Contents { now: None })?;
+        let before = self.view.read().entries.clone();
+        let Difference { applied, restart, entries } = difference(&before, loaded.entries);
+        let built = Built::new(&self.parts, &node, running, &loaded.config)?;
+        let mut result = self.blank(dry_run);
+        let same = applied.is_empty() && built.new_certificates() == 0;
+        result.outcome = if same { ReloadOutcome::Unchanged } else { ReloadOutcome::Applied };
+        result.certificates = built.certificates();
+        result.new_certificates = built.new_certificates();
+        if self.parts.log_filter.is_some() && applied.iter().any(|c| c.key == "log.level") {
+            result.notes.push("WEIR_LOG is set: it says what is logged, not log.level".into());
+        }
+        if let Cause::Rollback(revision) = cause {
+            result.notes.push(format!(
+                "the files still say otherwise: the next start or reload takes them, not revision \
+                 {revision}"
+            ));
+        }
+        (result.applied, result.restart) = (applied, restart);
+        if dry_run {
+            return Ok(result);
+        }
+        let chains = built.put(&self.parts, &node, &loaded.config);
+        let changed: Vec<String> = result.applied.iter().map(|change| change.key.clone()).collect();
+        let now = node.clock.unix_millis();
+        let revision = running.history.record(&loaded.texts, cause, &changed, now);
+        running.config = loaded.config;
+        running.chains = chains;
+        let mut view = self.view.write();
+        let since = match revision == view.summary.revision {
+            true => view.summary.since_unix_ms,
+            false => now,
+        };
+        view.summary = ConfigSummary {
+            revision,
+            since_unix_ms: since,
+            restart: result.restart.iter().map(|change| change.key.clone()).collect(),
+            refused: None,
+            rolled_back: matches!(cause, Cause::Rollback(_)),
+        };
+        view.entries = entries;
+        result.revision = revision;
+        Ok(result)
+    }
+}
