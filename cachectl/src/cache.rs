@@ -7,11 +7,10 @@ mod pin;
 mod purge;
 mod verify;
 
-use url::form_urlencoded::byte_serialize;
-use weir_config_admin::{CACHE_EXPLAIN, CACHE_STATS, CacheStats, DiskState, Explain, TierStats};
-use weir_edge_token::redact;
+use weir_config_admin::{CACHE_STATS, CacheStats, DiskState, TierStats};
 
 pub(crate) use self::{
+    explain::{ExplainUrl, explain},
     get::get,
     ls::ls,
     pin::{pin, unpin},
@@ -30,19 +29,12 @@ pub(crate) fn stats(client: &Client) -> Result<Answer, Failure> {
     Ok(Answer::new(render_stats(&stats), &stats))
 }
 
-pub(crate) fn explain(client: &Client, url: &str) -> Result<Answer, Failure> {
-    let encoded: String = byte_serialize(url.as_bytes()).collect();
-    let mut explain: Explain = client.get(&format!("{CACHE_EXPLAIN}?url={encoded}"))?;
-    explain.url = redact(&explain.url).into_owned();
-    Ok(Answer::new(explain::render(&explain), &explain))
-}
-
 fn render_stats(stats: &CacheStats) -> String {
     let hits = stats.hits_memory + stats.hits_disk;
     let all = hits + stats.misses + stats.bypasses;
     let ratio = (all > 0).then(|| hits as f64 / all as f64);
     let row = |name: &str, text: String| vec![name.to_owned(), text];
-    let rows = [
+    let mut rows = vec![
         row(
             "objects",
             format!("{}, {} under way", count(stats.objects), counted(stats.fills, "fill")),
@@ -74,14 +66,6 @@ fn render_stats(stats: &CacheStats) -> String {
             },
         ),
         row("epoch", count(stats.purge_epoch)),
-        row(
-            "pinned",
-            format!(
-                "{}, {}",
-                counted(stats.pinned_objects, "object"),
-                level(stats.pinned_bytes, stats.pinned_limit)
-            ),
-        ),
     ];
     let mut tiers = vec![tier("RAM", "", &stats.memory)];
     for disk in &stats.disks {

@@ -57,10 +57,7 @@ pub(crate) enum CacheCommand {
     /// Fill levels, hits and misses.
     Stats,
     /// Key, place, age and the reason for hit or miss of one URL.
-    Explain {
-        /// As a client asks for it, with or without its token.
-        url: String,
-    },
+    Explain(crate::cache::ExplainUrl),
     /// Fetch ahead of demand: URLs, or all that a playlist lists.
     Warm(crate::warm::Warm),
     /// Remove from the cache, or make stale.

@@ -127,7 +127,7 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
     match cli.command {
         Command::Status => status::status(&client),
         Command::Cache(CacheCommand::Stats) => cache::stats(&client),
-        Command::Cache(CacheCommand::Explain { url }) => cache::explain(&client, &url),
+        Command::Cache(CacheCommand::Explain(asked)) => cache::explain(&client, &asked),
         Command::Cache(CacheCommand::Warm(order)) => warm::warm(&client, &order, world),
         Command::Cache(CacheCommand::Purge(purge)) => cache::purge(&client, purge, world),
         Command::Cache(CacheCommand::Ls(ls)) => cache::ls(&client, &ls, cli.json, world),
