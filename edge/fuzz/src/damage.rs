@@ -6,21 +6,83 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tempfile::TempDir;
+
 /// Edits in one input.
 const EDITS_MAX: usize = 16;
 /// Where heads of files are.
 const HEAD: u64 = 64 * 1024;
 
-/// Copies a directory's files, those in its directories too.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a temporary directory");
-    for entry in fs::read_dir(from).expect("it was made here") {
-        let path = entry.expect("entries can be read").path();
-        let target = to.join(path.file_name().unwrap_or_default());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).expect("room in the temporary directory");
+/// Pieces that are looked at for being zeros.
+const PIECE: usize = 4096;
+
+/// A temporary directory, in memory where that can be had: a fuzzer waits for no device.
+pub(crate) fn directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+    made.expect("a temporary directory")
+}
+
+/// The files of a directory as they were, without the zeros: a disk is made far larger than what
+/// is on it.
+#[derive(Debug)]
+pub(crate) struct Sound {
+    directories: Vec<PathBuf>,
+    files: Vec<Stored>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    place: PathBuf,
+    length: u64,
+    /// What is not zeros, and where.
+    pieces: Vec<(u64, Vec<u8>)>,
+}
+
+impl Sound {
+    /// Reads them, those in its directories too.
+    pub(crate) fn of(directory: &Path) -> Self {
+        let mut sound = Self { directories: Vec::new(), files: Vec::new() };
+        sound.read(directory, Path::new(""));
+        sound
+    }
+
+    fn read(&mut self, directory: &Path, place: &Path) {
+        self.directories.push(place.to_owned());
+        for entry in fs::read_dir(directory).expect("it was made here") {
+            let path = entry.expect("entries can be read").path();
+            let place = place.join(path.file_name().unwrap_or_default());
+            if path.is_dir() {
+                self.read(&path, &place);
+                continue;
+            }
+            let bytes = fs::read(&path).expect("it was made here");
+            let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
+            for (number, piece) in bytes.chunks(PIECE).enumerate() {
+                if piece.iter().all(|byte| *byte == 0) {
+                    continue;
+                }
+                let at = (number * PIECE) as u64;
+                match pieces.last_mut() {
+                    Some((from, last)) if *from + last.len() as u64 == at => last.extend(piece),
+                    _ => pieces.push((at, piece.to_vec())),
+                }
+            }
+            self.files.push(Stored { place, length: bytes.len() as u64, pieces });
+        }
+    }
+
+    /// Lays them out again.
+    pub(crate) fn lay(&self, to: &Path) {
+        for directory in &self.directories {
+            fs::create_dir_all(to.join(directory)).expect("a temporary directory");
+        }
+        for Stored { place, length, pieces } in &self.files {
+            let file = fs::File::create(to.join(place)).expect("a temporary directory");
+            let laid = file.set_len(*length).and_then(|()| {
+                pieces.iter().try_for_each(|(at, bytes)| file.write_all_at(bytes, *at))
+            });
+            laid.expect("room in the temporary directory");
         }
     }
 }

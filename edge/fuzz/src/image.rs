@@ -5,13 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
-use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use weir_edge_cache::{
     Admission, Chunk, ChunkKey, ChunkStore, ExtentConfig, ExtentStore, ObjectId, Verdict,
 };
 
-use crate::damage;
+use crate::damage::{self, Sound};
 
 const MIB: u64 = 1 << 20;
 /// Chunks that are there before the damage, from a few bytes to several grains.
@@ -43,10 +42,10 @@ fn config(path: &std::path::Path) -> ExtentConfig {
 }
 
 /// A sound store on disk.
-fn sound() -> &'static TempDir {
-    static SOUND: OnceLock<TempDir> = OnceLock::new();
+fn sound() -> &'static Sound {
+    static SOUND: OnceLock<Sound> = OnceLock::new();
     SOUND.get_or_init(|| {
-        let directory = TempDir::new().expect("a temporary directory");
+        let directory = damage::directory();
         let store = ExtentStore::open(config(directory.path())).expect("an empty directory");
         runtime().block_on(async {
             for index in 0..LENGTHS.len() {
@@ -56,13 +55,13 @@ fn sound() -> &'static TempDir {
             store.close().await;
         });
         drop(store);
-        directory
+        Sound::of(directory.path())
     })
 }
 
 pub(crate) fn run(input: &[u8]) {
-    let directory = TempDir::new().expect("a temporary directory");
-    damage::copy(sound().path(), directory.path());
+    let directory = damage::directory();
+    sound().lay(directory.path());
     damage::apply(directory.path(), input);
     // What is no store of ours is refused, with a reason.
     let Ok(store) = ExtentStore::open(config(directory.path())) else { return };

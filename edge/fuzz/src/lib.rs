@@ -2,8 +2,8 @@
 //! a promise of the code under it does not hold.
 //!
 //! `tests/short.rs` runs the corpus and seeded mutations of it as ordinary tests, and
-//! `libfuzzer/` hands the same functions to cargo-fuzz (`cargo xtask bench fuzz`). Nothing else
-//! depends on this crate.
+//! `libfuzzer/` hands the same functions to cargo-fuzz (`cargo xtask bench fuzz`). Its short form
+//! counts inputs (`bench-fuzz` in `benches/load`). Nothing else depends on this crate.
 
 mod control;
 mod damage;
@@ -16,6 +16,8 @@ mod playlist;
 mod range;
 mod state;
 mod structured;
+
+use std::{fs, io, path::Path};
 
 /// Something to be fuzzed.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +44,25 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "mpd", run: playlist::mpd, short: 30_000, longest: 3000 },
     Target { name: "fmp4", run: fmp4::run, short: 400_000, longest: 2000 },
 ];
+
+/// Inputs of each target in a counted run, at least.
+pub const COUNTED_MIN: u32 = 20_000;
+
+impl Target {
+    /// Inputs in a counted run.
+    pub fn counted(&self) -> u32 {
+        self.short.max(COUNTED_MIN)
+    }
+
+    /// Its corpus, in the order of the names.
+    pub fn corpus(&self) -> io::Result<Vec<Vec<u8>>> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name);
+        let entries = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
+        let mut files: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+        files.sort();
+        files.iter().map(fs::read).collect()
+    }
+}
 
 /// The target of that name.
 ///

@@ -4,11 +4,10 @@
 use std::{path::Path, sync::OnceLock};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use weir_edge_cache::{Cache, CacheConfig, Fields, ObjectId, StoredObject};
 
-use crate::damage;
+use crate::damage::{self, Sound};
 
 const NOW_NANOS: u64 = 1_700_000_000_000_000_000;
 const KEYS: [&str; 3] = ["film|host|/a", "film|host|/b", "site|host|/c"];
@@ -45,10 +44,10 @@ fn config(directory: &Path) -> CacheConfig {
 }
 
 /// A sound state file.
-fn sound() -> &'static TempDir {
-    static SOUND: OnceLock<TempDir> = OnceLock::new();
+fn sound() -> &'static Sound {
+    static SOUND: OnceLock<Sound> = OnceLock::new();
     SOUND.get_or_init(|| {
-        let directory = TempDir::new().expect("a temporary directory");
+        let directory = damage::directory();
         runtime().block_on(async {
             let cache = Cache::open_at(&config(directory.path()), None, NOW_NANOS);
             let cache = cache.expect("an empty directory");
@@ -58,13 +57,13 @@ fn sound() -> &'static TempDir {
             cache.flush().await;
             cache.close().await;
         });
-        directory
+        Sound::of(directory.path())
     })
 }
 
 pub(crate) fn run(input: &[u8]) {
-    let directory = TempDir::new().expect("a temporary directory");
-    damage::copy(sound().path(), directory.path());
+    let directory = damage::directory();
+    sound().lay(directory.path());
     damage::apply(directory.path(), input);
     runtime().block_on(async {
         let cache = Cache::open_at(&config(directory.path()), None, NOW_NANOS + 1);

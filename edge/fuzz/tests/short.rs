@@ -4,19 +4,10 @@ use std::{fs, path::Path};
 
 use weir_edge_fuzz::{TARGETS, mutate::Mutations, target};
 
-fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-    let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut files: Vec<_> =
-        entries.map(|entry| entry.expect("entries can be read").path()).collect();
-    files.sort();
-    files.iter().map(|file| fs::read(file).expect("a corpus can be read")).collect()
-}
-
 #[track_caller]
 fn check(name: &str) {
     let target = target(name);
-    let corpus = corpus(name);
+    let corpus = target.corpus().expect("a corpus can be read");
     assert!(corpus.len() > 2, "{name} has hardly a corpus");
     for input in &corpus {
         (target.run)(input);
