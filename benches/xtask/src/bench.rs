@@ -21,8 +21,16 @@ const BENCHES: &[(&str, &str)] = &[
     ("cache-tests", "the public HTTP caching suite, and Debian's Traffic Server in the same run"),
     ("kill", "SIGKILLs under 64 clients: wrong bytes, recovery, and what the disk tier kept"),
     ("disk-death", "four disks that die one after another, and full ones: failed requests"),
+    ("reload", "200 reloads and 20 new certificates under load: failed requests"),
     ("rot", "bit flips and cut files in the disk tier while it serves: wrong bytes, detection"),
-    ("fuzz", "cargo-fuzz on what reads bytes from outside, --minutes N for all targets together"),
+    (
+        "fuzz",
+        "cargo-fuzz on what reads bytes from outside, --minutes N for all targets together; \
+              --short counts seeded inputs",
+    ),
+    ("purge", "what a purge costs by the number of objects: its acknowledgement, device bytes"),
+    ("recovery", "the first 200 after a kill, with 10^6 objects in the metadata table"),
+    ("store", "the disk tier on recorded work: CPU, write amplification, hit ratio, recovery"),
     ("metadata", "RAM an object of the metadata table, and what a kill costs of it"),
     ("fill-storm", "200 cold clients: the peak of resident memory over the budget"),
     ("disk-hot", "CPU seconds per GB from the device, against nginx, each in a memory group"),
@@ -49,7 +57,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     if name == "players" {
         return players(&place, args);
     }
-    if name == "fuzz" {
+    // The short form is a program like the others.
+    let short = args.flag("--short");
+    if name == "fuzz" && !short {
         return fuzz::command(root, args);
     }
     let log = root.join("target/xtask/setup.log");
@@ -64,6 +74,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     place.build()?;
     let cargo = Run::new("cargo").args(["run", "--quiet", "--release", "--bin"]);
     let cargo = cargo.arg(format!("bench-{name}")).arg("--").args(args.rest());
+    let cargo = if short { cargo.arg("--short") } else { cargo };
     Ok(cargo.dir(root).status()?.success())
 }
 

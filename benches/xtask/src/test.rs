@@ -20,8 +20,26 @@ use crate::{
     },
 };
 
-/// A stage's name, whether it passed, and how long it took.
-type Result3 = (&'static str, bool, Duration);
+/// How a stage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Passed,
+    Failed,
+    /// This host lacks what it needs, and it said what.
+    Skipped,
+}
+
+impl From<bool> for Ended {
+    fn from(passed: bool) -> Self {
+        if passed { Self::Passed } else { Self::Failed }
+    }
+}
+
+/// With this status a campaign says that it could not run here, and has said why.
+const SKIPPED: i32 = 77;
+
+/// A stage's name, how it ended, and how long it took.
+type Result3 = (&'static str, Ended, Duration);
 
 struct Stages {
     done: Vec<Result3>,
@@ -37,18 +55,25 @@ impl Stages {
     }
 
     /// Runs one stage; a failure is told and counted, and the next stage runs all the same.
-    fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<bool, Failure>) {
+    fn run<E: Into<Ended>>(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() -> Result<E, Failure>,
+    ) {
         self.names.push(name);
         if signals::asked() || !self.wants(name) {
             return;
         }
         say::head(&format!("── {name}"));
         let begun = Instant::now();
-        let passed = work().unwrap_or_else(|why| {
-            eprintln!("{name}: {why}");
-            false
-        });
-        self.done.push((name, passed, begun.elapsed()));
+        let ended = work().map_or_else(
+            |why| {
+                eprintln!("{name}: {why}");
+                Ended::Failed
+            },
+            Into::into,
+        );
+        self.done.push((name, ended, begun.elapsed()));
     }
 }
 
@@ -86,7 +111,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     for (stage, bench) in SHORT_FORMS {
         stages.run(stage, || {
             let program = root.join("target/release").join(bench);
-            ran(Run::new(program).args(["--quick", "--no-record"]).dir(root))
+            short(Run::new(program).args(["--quick", "--no-record"]).dir(root))
         });
     }
     if WITH_STACK.iter().any(|name| stages.wants(name)) {
@@ -109,9 +134,15 @@ const SHORT_FORMS: &[(&str, &str)] = &[
     ("collapse, short", "bench-collapse"),
     ("hot, short", "bench-hot"),
     ("kill, short", "bench-kill"),
+    ("reload, short", "bench-reload"),
     ("rot, short", "bench-rot"),
+    ("disk death, short", "bench-disk-death"),
     ("fill storm, short", "bench-fill-storm"),
+    ("metadata, short", "bench-metadata"),
+    ("recovery, short", "bench-recovery"),
+    ("purge, short", "bench-purge"),
     ("cache tests, short", "bench-cache-tests"),
+    ("fuzz, short", "bench-fuzz"),
 ];
 
 /// The stages that ask running servers, which start and end with them.
@@ -135,11 +166,11 @@ fn with_stack(place: &Place, stages: &mut Stages) {
             stages.run("players", || check::players(place, &stack, true).map(Outcome::all));
             let ending = Instant::now();
             let orderly = stack.servers.end();
-            stages.done.push(("up and down", orderly, up + ending.elapsed()));
+            stages.done.push(("up and down", orderly.into(), up + ending.elapsed()));
         }
         Err(why) => {
             eprintln!("up: {why}");
-            stages.done.push(("up and down", false, begun.elapsed()));
+            stages.done.push(("up and down", Ended::Failed, begun.elapsed()));
         }
     }
 }
@@ -147,8 +178,12 @@ fn with_stack(place: &Place, stages: &mut Stages) {
 /// Prints the minutes of each stage and the last line.
 fn report(done: &[Result3]) -> bool {
     println!("\nstage             minutes");
-    for (name, passed, time) in done {
-        let mark = if *passed { "" } else { "  FAILED" };
+    for (name, ended, time) in done {
+        let mark = match ended {
+            Ended::Passed => "",
+            Ended::Failed => "  FAILED",
+            Ended::Skipped => "  skipped, see above why",
+        };
         println!("{name:<17} {:>7.1}{mark}", time.as_secs_f64() / 60.0);
     }
     let all: Duration = done.iter().map(|(.., time)| *time).sum();
@@ -156,9 +191,10 @@ fn report(done: &[Result3]) -> bool {
     if signals::asked() {
         println!("interrupted");
     }
-    let failed = done.iter().filter(|(_, passed, _)| !passed).count();
-    println!("{} passed, {failed} failed", done.len() - failed);
-    failed == 0 && !done.is_empty() && !signals::asked()
+    let count = |wanted| done.iter().filter(|(_, ended, _)| *ended == wanted).count();
+    let [passed, failed, skipped] = [Ended::Passed, Ended::Failed, Ended::Skipped].map(count);
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    failed == 0 && passed > 0 && !signals::asked()
 }
 
 fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
@@ -168,6 +204,7 @@ fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
         apt::NGINX,
         apt::H2LOAD,
         apt::IPROUTE,
+        apt::XFS,
         apt::NPM,
         apt::PYTHON,
         apt::VENV,
@@ -184,6 +221,12 @@ fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
 
 fn cargo(root: &Path, args: &[&str]) -> Result<bool, Failure> {
     ran(Run::new("cargo").args(args).dir(root))
+}
+
+/// A campaign's short form, which may have found that it cannot run here.
+fn short(run: Run) -> Result<Ended, Failure> {
+    let status = run.status()?;
+    Ok(if status.code() == Some(SKIPPED) { Ended::Skipped } else { status.success().into() })
 }
 
 fn ran(run: Run) -> Result<bool, Failure> {
@@ -210,7 +253,24 @@ fn start(place: &Place) -> Result<Stack, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::unknown;
+    use std::time::Duration;
+
+    use super::{Ended, Run, report, short, unknown};
+
+    #[test]
+    fn what_was_skipped_has_neither_passed_nor_failed() {
+        let check = |code: &str, expected| {
+            let ended = short(Run::new("sh").args(["-c", &format!("exit {code}")]));
+            assert_eq!(ended.expect("a shell"), expected, "{code}");
+        };
+        check("0", Ended::Passed);
+        check("1", Ended::Failed);
+        check("77", Ended::Skipped);
+        let stage = |ended| ("x", ended, Duration::ZERO);
+        assert!(report(&[stage(Ended::Passed), stage(Ended::Skipped)]));
+        assert!(!report(&[stage(Ended::Passed), stage(Ended::Failed)]));
+        assert!(!report(&[stage(Ended::Skipped)]), "nothing was shown");
+    }
 
     #[test]
     fn a_stage_that_is_none_is_named_with_those_that_are() {
