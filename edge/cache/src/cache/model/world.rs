@@ -241,6 +241,8 @@ impl World {
                 let prefix = if folder.is_multiple_of(2) { "film|h|/a/" } else { "film|h|/b/" };
                 self.purge(&Selector::Prefix(prefix.into()), |key| key.starts_with(prefix))?;
             }
+            // It waits for what cannot be read until the disk has room.
+            Op::Reclaim if self.is_unreadable() => {}
             Op::Reclaim => {
                 // False is a state file that cannot be written.
                 let _ = block_on(self.cache().reclaim_now());
