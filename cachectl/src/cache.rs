@@ -67,6 +67,10 @@ fn render_stats(stats: &CacheStats) -> String {
         ),
         row("epoch", count(stats.purge_epoch)),
     ];
+    if stats.pinned_limit > 0 {
+        let level = level(stats.pinned_bytes, stats.pinned_limit);
+        rows.push(row("pinned", format!("{}, {level}", counted(stats.pinned_objects, "object"))));
+    }
     let mut tiers = vec![tier("RAM", "", &stats.memory)];
     for disk in &stats.disks {
         let name = plain(&disk.path);

@@ -5,10 +5,16 @@
 
 #[path = "requests/caching.rs"]
 mod caching;
+#[path = "requests/objects.rs"]
+mod objects;
+#[path = "requests/explain.rs"]
+mod explain;
 #[path = "requests/purge.rs"]
 mod purge;
 #[path = "requests/rfc9111.rs"]
 mod rfc9111;
+#[path = "requests/warm.rs"]
+mod warm;
 
 use std::sync::{
     Arc,

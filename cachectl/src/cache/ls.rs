@@ -124,6 +124,7 @@ fn render(rows: &[ObjectRow], now: u64) -> String {
 
 fn line(row: &ObjectRow, now: u64) -> Vec<String> {
     let fresh = match u64::try_from(row.ttl_s) {
+        _ if row.selects => "-".to_owned(),
         Ok(left) => format!("fresh {}", span(left)),
         Err(_) => format!("stale {}", span(row.ttl_s.unsigned_abs())),
     };

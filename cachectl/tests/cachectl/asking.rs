@@ -120,16 +120,16 @@ fn cache_stats() {
         &["cache", "stats"],
         &["GET /v1/cache/stats HTTP/1.1"],
         &expect![[r#"
-        objects    1 234, 1 fill under way
-        hit ratio  99.0 %   RAM 900, disk 90, missed 9, bypassed 1
-        fills      1.00 MiB received, 99 requests followed somebody else's
-        checksums  1 failure, fetched again
-        epoch      12
-        tiers
-          RAM          120 MiB of 384 MiB (31.2 %)  120 chunks  3 evicted  0 B written  0 B refused
-          cache/disk0  120 MiB of 384 MiB (31.2 %)  120 chunks  3 evicted  0 B written  0 B refused  OFFLINE after 5 errors
-        --- exit 0
-    "#]],
+            objects    1 234, 1 fill under way
+            hit ratio  99.0 %   RAM 900, disk 90, missed 9, bypassed 1
+            fills      1.00 MiB received, 99 requests followed somebody else's
+            checksums  1 failure, fetched again
+            epoch      12
+            tiers
+              RAM          120 MiB of 384 MiB (31.2 %)  120 chunks  3 evicted  0 B written  0 B refused
+              cache/disk0  -                            -           -          0 B written  -            OFFLINE after 5 errors
+            --- exit 0
+        "#]],
     );
 }
 

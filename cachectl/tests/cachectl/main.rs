@@ -3,6 +3,7 @@
 mod asking;
 mod disks;
 mod keys;
+mod objects;
 mod purge;
 mod usage;
 mod world;

@@ -20,6 +20,7 @@ fn help() {
               status   One verdict, its reasons, and what to do about them
               cache    What the cache holds, and why
               disks    The disks of the cache, each a failure domain of its own
+              config   What a server was told, and telling it anew
               keys     Signing keys and playback tokens
               version  The version of this program
               help     Print this message or the help of the given subcommand(s)
@@ -32,7 +33,7 @@ fn help() {
               -V, --version        Print version
 
             Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 partial, 5 unhealthy, 6 refused, 7 conflict, 75
-            try again later.
+            try again later, 130 interrupted.
             --- exit 0
         "#]],
     );

@@ -120,6 +120,7 @@ async fn one(
         } else {
             match cache.pin(&object.id, pin) {
                 Ok(stored) => {
+                    pin_record(node, &object.key, pin)?;
                     let brought = cache.bring_together(&stored).await;
                     result.brought_bytes += brought.bytes;
                     result.incomplete += u64::from(brought.missing > 0);
@@ -146,6 +147,25 @@ async fn one(
         }
     }
     Ok(())
+}
+
+/// A variant is found by the record of its URL, which has no tags of its own: without it the
+/// variant would be kept where nobody finds it.
+fn pin_record(node: &Node, key: &str, pin: Pin) -> Result<(), PinError> {
+    let url = primary_key(key);
+    if url.len() == key.len() {
+        return Ok(());
+    }
+    let (cache, record) = (node.engine.cache(), ObjectId::of(url));
+    let until = |pin: Pin| pin.until_seconds().unwrap_or(u64::MAX);
+    // Of several variants' pins the longest holds.
+    if cache.pin_of(&record).is_some_and(|known| until(known) >= until(pin)) {
+        return Ok(());
+    }
+    match cache.pin(&record, pin) {
+        Ok(_) | Err(PinError::Absent) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Bytes of an object that are nowhere.

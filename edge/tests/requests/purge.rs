@@ -13,12 +13,17 @@ use weir_edge_http::{Handler, Request, RequestBody};
 use super::{Answer, ConnectionInfo, Protocol, World};
 
 impl World {
-    async fn admin(
+    pub(super) async fn admin(
         &self,
         method: Method,
         path: &str,
         body: &str,
     ) -> (StatusCode, serde_json::Value) {
+        let answer = self.admin_answer(method, path, body).await;
+        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    pub(super) async fn admin_answer(&self, method: Method, path: &str, body: &str) -> Answer {
         let pieces = futures::stream::iter([Ok(Bytes::from(body.to_owned()))]).boxed();
         let mut request = Request::new(RequestBody::stream(pieces, Some(body.len() as u64)));
         (*request.method_mut(), *request.uri_mut()) = (method, path.parse().unwrap());
@@ -30,8 +35,7 @@ impl World {
             worker: 0,
         });
         let admin = Admin { node: Arc::clone(&self.node) };
-        let answer = Answer::of(admin.handle(request, &connection).await).await;
-        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+        Answer::of(admin.handle(request, &connection).await).await
     }
 
     async fn purge(&self, body: &str) -> (StatusCode, serde_json::Value) {

@@ -12,7 +12,7 @@ use crate::support::{MIB, key};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use weir_edge_cache::{ChunkStore, StoreStats, Verdict};
+use weir_edge_cache::{ChunkKey, ChunkStore, StoreStats, Verdict};
 
 on_each!(
     rotten_bytes_are_a_miss_and_counted,
@@ -20,6 +20,7 @@ on_each!(
     truncated_files_lose_chunks_and_nothing_else,
     swapped_bytes_are_never_taken_for_others,
     garbage_is_an_empty_store,
+    a_scrub_finds_all_rot_and_nothing_else,
 );
 
 fn writable(path: &Path) -> File {
@@ -62,6 +63,59 @@ async fn rotten_bytes_are_a_miss_and_counted(engine: Engine) {
     put(&store, key(0), 1 << 20).await;
     store.flush().await;
     assert!(holds(&store, key(0)).await, "its place can be taken again");
+}
+
+/// Every step of a scrub: chunks read back, and the keys of what did not hold.
+async fn scrubbed(store: &Arc<dyn ChunkStore>, bytes: u64) -> (u64, Vec<Option<ChunkKey>>) {
+    let (mut cursor, mut chunks, mut damaged) = (0, 0, Vec::new());
+    loop {
+        let step = store.scrub(cursor, bytes).await.unwrap();
+        assert!(step.bytes < bytes + 2 * MIB, "{step:?}");
+        chunks += step.chunks;
+        damaged.extend(step.damaged);
+        let Some(next) = step.next else { return (chunks, damaged) };
+        assert!(next > cursor || step.chunks == 0, "it goes on");
+        cursor = next;
+    }
+}
+
+async fn a_scrub_finds_all_rot_and_nothing_else(engine: Engine) {
+    let directory = TempDir::new().unwrap();
+    let store = engine.open(directory.path(), 64 * MIB).await;
+    if !engine.pins_and_lists() {
+        assert_eq!(store.scrub(0, MIB).await, None);
+        return;
+    }
+    // Whole chunks and small ones, which share regions.
+    for index in 0..40 {
+        let length = if index.is_multiple_of(4) { 30_000 + index as usize } else { 1 << 20 };
+        put(&store, key(index), length).await;
+    }
+    store.flush().await;
+    assert_eq!(scrubbed(&store, 3 * MIB).await, (40, vec![]));
+    assert_eq!(scrubbed(&store, 1).await, (40, vec![]), "a step looks at one at least");
+    assert_eq!(store.scrub(u64::MAX, MIB).await.unwrap().next, None, "no cursor of ours");
+    let file = writable(&engine.data_files(directory.path())[0]);
+    // Middles of chunks, and the head of the first one, which hides whose it was.
+    let places = (0..file.metadata().unwrap().len()).step_by(7 << 20);
+    places.for_each(|place| flip(&file, place + if place == 0 { 20 } else { 500_000 }));
+    file.sync_all().unwrap();
+    let (chunks, damaged) = scrubbed(&store, 5 * MIB).await;
+    assert_eq!(chunks, 40);
+    assert!((3..=10).contains(&damaged.len()) && damaged.contains(&None), "{damaged:?}");
+    for key in damaged.iter().flatten() {
+        assert!(!store.contains(key), "{key:?} should be dropped");
+    }
+    let stats = store.stats();
+    assert_eq!((stats.checksum_failures, stats.io_errors), (damaged.len() as u64, 0));
+    store.flush().await;
+    let left = 40 - damaged.len() as u64;
+    assert_eq!(scrubbed(&store, 5 * MIB).await, (left, vec![]), "what is left holds");
+    let mut held = 0;
+    for index in 0..40 {
+        held += u64::from(holds(&store, key(index)).await);
+    }
+    assert_eq!((held, store.stats().checksum_failures), (left, damaged.len() as u64));
 }
 
 async fn rot_in_another_part_is_not_read(engine: Engine) {
