@@ -291,12 +291,14 @@ async fn a_full_disk_under_the_state_file_costs_no_answer_and_nothing_later() {
     cache.flush().await;
     let stats = cache.stats();
     assert!(stats.state.unwrap().errors > 0);
+    assert!(cache.state_failure().is_some(), "it is told, and not only counted");
     assert_eq!((stats.objects, stats.state.unwrap().pending), (101, 101));
     assert!(cache.object(&ObjectId::of("7"), "7").is_some());
 
     disk.full.store(false, Ordering::SeqCst);
     cache.flush().await;
     assert_eq!(cache.stats().state.unwrap().pending, 0);
+    assert_eq!(cache.state_failure(), None);
     cache.close().await;
     let cache = Cache::open_with(&config, None, 1, opener).unwrap();
     cache.recovered().await;
