@@ -165,6 +165,7 @@ fn follow(
                 (world.pause)(LOOK);
                 continue;
             }
+            Err(failure) if failure.code == Code::NotFound => return Err(failure),
             Err(failure) => return Err(failure.next(goes_on)),
         };
         failures = 0;

@@ -144,30 +144,52 @@ fn cache_explain() {
         "chunks": {"total": 2, "ram": 1, "disk": 2}, "age_s": 11_520, "ttl_s": -60,
         "verdict": "stale", "why": "asked again before it is served: max-age=60",
         "stored_headers": [["content-type", "video/mp4"], ["etag", "\"a\u{1b}[31m\""]],
-        "upstream": "s3-main",
+        "upstream": "s3-main", "status": 200, "tags": ["a", "b\u{1b}"], "vary": ["accept"],
+        "pin": {"until_unix_s": null},
+        "decided": [{"what": "ttl", "value": "60 s", "by": "max-age in Cache-Control"}],
+        "runs": [{"first": 0, "last": 0, "ram": true, "disks": ["/d0"]},
+                 {"first": 1, "last": 9, "ram": false, "disks": []}],
+        "variants": [
+            {"selects": [["accept", "a/b"], ["x", null]], "id": "0", "status": 200, "size": 1024,
+             "age_s": 1, "ttl_s": 60, "chunks": {"total": 1, "ram": 0, "disk": 1}, "chosen": true},
+            {"selects": [["accept", null]], "id": "1", "status": 404, "size": 0,
+             "age_s": 1, "ttl_s": -1, "chunks": {"total": 0, "ram": 0, "disk": 0}, "chosen": false},
+        ],
     });
     let server = Server::json(200, &explain.to_string());
     let asked = format!(
         "GET /v1/cache/explain?url=https%3A%2F%2Fv.example%2Ft%2F{TOKEN}%2Fvod%2Fa%2Fseg-1.m4s%3F\
-         sid%3D1%26x%3D%C3%BC HTTP/1.1"
+         sid%3D1%26x%3D%C3%BC&header=accept%3A%20a%2Fb HTTP/1.1"
     );
     check(
         server,
-        &["cache", "explain", &url],
+        &["cache", "explain", &url, "-H", "accept: a/b"],
         &[&asked],
         &expect![[r#"
-        url       https://v.example/t/-/vod/a/seg-1.m4s?sid=1&x=ü
-        key       film|v.example|/vod/a/seg-1.m4s   dropped from the query: "sid", "x"
-        service   film (edge.toml:85)
-        place     disk   1.41 MiB (1 482 221 B)   of 2 chunks 1 in RAM, 2 on disk
-        fresh     age 3h 12min   stale for 1min
-        upstream  s3-main
-        next      STALE. asked again before it is served: max-age=60
-        headers
-          content-type:  video/mp4
-          etag:          "a�[31m"
-        --- exit 0
-    "#]],
+            url        https://v.example/t/-/vod/a/seg-1.m4s?sid=1&x=ü
+            key        film|v.example|/vod/a/seg-1.m4s   dropped from the query: "sid", "x"
+            service    film (edge.toml:85)
+            place      disk   1.41 MiB (1 482 221 B)   of 2 chunks 1 in RAM, 2 on disk
+            status     200
+            fresh      age 3h 12min   stale for 1min
+            pinned     until it is unpinned or purged
+            tags       a, b�
+            varies on  accept: 2 variants
+            upstream   s3-main
+            next       STALE. asked again before it is served: max-age=60
+            variants
+              this  accept: a/b, no x  200  1.00 KiB  fresh for 1min  of 1 chunks 0 in RAM, 1 on disk
+                    no accept          404  0 B       stale for 1s    of 0 chunks 0 in RAM, 0 on disk
+            decided by
+              ttl  60 s  max-age in Cache-Control
+            chunks
+              0    RAM, /d0
+              1-9  not held
+            headers
+              content-type:  video/mp4
+              etag:          "a�[31m"
+            --- exit 0
+        "#]],
     );
 }
 

@@ -1,9 +1,11 @@
 //! cachectl as a person meets it: what it prints, and how it ends.
 
 mod asking;
+mod config;
 mod disks;
 mod keys;
 mod objects;
 mod purge;
 mod usage;
+mod warm;
 mod world;
