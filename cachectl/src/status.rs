@@ -70,6 +70,10 @@ fn render(status: &Status) -> String {
     if cache.disk_limit > 0 {
         rows.push(row("", format!("disk {}", level(cache.disk_bytes, cache.disk_limit))));
     }
+    if cache.pinned_objects > 0 {
+        let objects = counted(cache.pinned_objects, "object");
+        rows.push(row("", format!("{objects} pinned, {}", bytes(cache.pinned_bytes))));
+    }
     if cache.purge_epoch > 0 {
         let behind = match cache.purge_reclaimed_epoch < cache.purge_epoch {
             true => ", space is being reclaimed",

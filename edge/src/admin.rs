@@ -95,6 +95,12 @@ impl Handler for Admin {
             (
                 _,
                 api::DISKS
+                | api::CACHE_OBJECTS
+                | api::CACHE_OBJECT
+                | api::CACHE_BODY
+                | api::CACHE_OBJECT_VERIFY
+                | api::CACHE_PINS
+                | api::CACHE_SCRUB
                 | api::CACHE_WARM
                 | api::CACHE_WARM_CANCEL
                 | api::CACHE_PURGES

@@ -112,6 +112,12 @@ pub struct CacheSummary {
     /// What was purged up to this number takes no place any more.
     #[serde(default)]
     pub purge_reclaimed_epoch: u64,
+    /// Objects that are pinned.
+    #[serde(default)]
+    pub pinned_objects: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub pinned_bytes: u64,
 }
 
 /// Whether an upstream answers.

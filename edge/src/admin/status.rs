@@ -71,6 +71,8 @@ fn summary(node: &Node) -> CacheSummary {
         fills: node.engine.under_way() as u64,
         purge_epoch: purges.epoch,
         purge_reclaimed_epoch: purges.reclaimed_epoch,
+        pinned_objects: stats.objects_pinned,
+        pinned_bytes: stats.pinned_bytes,
     }
 }
 

@@ -30,9 +30,10 @@ impl Disks {
     pub async fn verify_on(&self, index: usize, key: ChunkKey) -> Option<Verdict> {
         let live = self.inner.members.get(index)?.live()?;
         let inner = Arc::clone(&self.inner);
-        let verify = self.inner.handle.spawn(async move {
-            inner.members[index].call(true, live.store.verify(&key)).await
-        });
+        let verify = self
+            .inner
+            .handle
+            .spawn(async move { inner.members[index].call(true, live.store.verify(&key)).await });
         let verdict = verify.await.ok().flatten();
         self.inner.nudge.notify_one();
         verdict
@@ -41,9 +42,8 @@ impl Disks {
     /// Places in [`Disks::views`] of the disks in use that have a chunk.
     pub fn holders(&self, key: &ChunkKey) -> Vec<usize> {
         let members = self.inner.members.iter().enumerate();
-        let has = members.filter(|(_, member)| {
-            member.live().is_some_and(|live| live.store.contains(key))
-        });
+        let has = members
+            .filter(|(_, member)| member.live().is_some_and(|live| live.store.contains(key)));
         has.map(|(index, _)| index).collect()
     }
 }

@@ -163,7 +163,11 @@ impl Cache {
 
     /// Shows the objects of a shard, their sizes, and what the orders mean for them. Gives how
     /// many there were.
-    pub(crate) fn each(&self, shard: usize, mut show: impl FnMut(&Subject<'_>, u64, Standing)) -> usize {
+    pub(crate) fn each(
+        &self,
+        shard: usize,
+        mut show: impl FnMut(&Subject<'_>, u64, Standing),
+    ) -> usize {
         let (mut tags, mut seen) = (Vec::new(), 0);
         self.ledger.judging(|judge| {
             self.table.scan(shard, |view| {

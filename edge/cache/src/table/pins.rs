@@ -185,12 +185,14 @@ mod tests {
     #[test]
     fn pins_end_when_their_time_has_come() {
         let table = Table::new(1000);
-        let ids: Vec<_> = ["a", "b", "c"].map(|key| {
-            let object = object(key, 1, 100);
-            let id = object.id;
-            table.insert(Arc::new(object));
-            id
-        }).into();
+        let ids: Vec<_> = ["a", "b", "c"]
+            .map(|key| {
+                let object = object(key, 1, 100);
+                let id = object.id;
+                table.insert(Arc::new(object));
+                id
+            })
+            .into();
         table.tick(1000);
         assert!(table.pin(ids[0], Some(Pin::until(1010))));
         assert!(table.pin(ids[1], Some(Pin::until(1005))));

@@ -165,9 +165,8 @@ async fn what_is_wanted_goes_to_disk_the_first_time() {
     let place = Place::new();
     let store: Arc<dyn ChunkStore> = Arc::new(place.store("disk"));
     let cache = place.over(1000, Some(store.clone())).second_hit(1000);
-    let on_disk = |id: ObjectId, generation| {
-        store.contains(&ChunkKey { object: id, generation, index: 0 })
-    };
+    let on_disk =
+        |id: ObjectId, generation| store.contains(&ChunkKey { object: id, generation, index: 0 });
     let first = fill(&cache, "first", 1, MIB);
     assert!(!on_disk(first, 1), "asked for once");
     let wanted = ObjectId::of("site|h|/a");
