@@ -74,6 +74,10 @@ fn render(status: &Status) -> String {
         let objects = counted(cache.pinned_objects, "object");
         rows.push(row("", format!("{objects} pinned, {}", bytes(cache.pinned_bytes))));
     }
+    if cache.warming > 0 {
+        let jobs = counted(cache.warming, "job");
+        rows.push(row("", format!("warmed by {jobs}: cachectl cache warm --jobs")));
+    }
     if cache.purge_epoch > 0 {
         let behind = match cache.purge_reclaimed_epoch < cache.purge_epoch {
             true => ", space is being reclaimed",

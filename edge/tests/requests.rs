@@ -5,10 +5,10 @@
 
 #[path = "requests/caching.rs"]
 mod caching;
-#[path = "requests/objects.rs"]
-mod objects;
 #[path = "requests/explain.rs"]
 mod explain;
+#[path = "requests/objects.rs"]
+mod objects;
 #[path = "requests/purge.rs"]
 mod purge;
 #[path = "requests/rfc9111.rs"]

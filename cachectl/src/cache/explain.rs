@@ -30,7 +30,8 @@ pub(crate) struct ExplainUrl {
 }
 
 pub(crate) fn explain(client: &Client, asked: &ExplainUrl) -> Result<Answer, Failure> {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    let encoded =
+        |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     let mut path = format!("{CACHE_EXPLAIN}?url={}", encoded(&asked.url));
     for header in &asked.headers {
         if !header.contains(':') {
@@ -87,10 +88,13 @@ fn render(explain: &Explain) -> String {
         rows.push(row("fresh", fresh));
     }
     if let Some(pin) = &explain.pin {
-        rows.push(row("pinned", match pin.until_unix_s {
-            Some(until) => format!("until {}", utc(until)),
-            None => "until it is unpinned or purged".to_owned(),
-        }));
+        rows.push(row(
+            "pinned",
+            match pin.until_unix_s {
+                Some(until) => format!("until {}", utc(until)),
+                None => "until it is unpinned or purged".to_owned(),
+            },
+        ));
     }
     if !explain.tags.is_empty() {
         rows.push(row("tags", plain(&explain.tags.join(", "))));
@@ -180,11 +184,9 @@ fn variant(variant: &ExplainVariant) -> Vec<String> {
 
 fn checksums(found: &Verified) -> String {
     let mut parts = vec![format!("{} on disk sound", counted(found.sound, "chunk"))];
-    for (number, what) in [
-        (found.damaged, "DAMAGED"),
-        (found.memory, "in RAM only"),
-        (found.missing, "not held"),
-    ] {
+    for (number, what) in
+        [(found.damaged, "DAMAGED"), (found.memory, "in RAM only"), (found.missing, "not held")]
+    {
         if number > 0 {
             parts.push(format!("{} {what}", count(number)));
         }

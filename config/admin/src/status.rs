@@ -118,6 +118,9 @@ pub struct CacheSummary {
     /// Their bytes.
     #[serde(default)]
     pub pinned_bytes: u64,
+    /// Jobs that fetch ahead of demand.
+    #[serde(default)]
+    pub warming: u64,
 }
 
 /// Whether an upstream answers.

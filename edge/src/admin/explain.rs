@@ -233,7 +233,10 @@ impl Asked {
             .flat_map(|name| headers.get_all(name))
             .flat_map(|value| {
                 let tags = text(value);
-                tags.split([' ', ',']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+                tags.split([' ', ','])
+                    .filter(|tag| !tag.is_empty())
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
             })
             .collect();
         // Whoever asks gets the cookies of the first; operators need not read them.

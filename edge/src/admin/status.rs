@@ -73,6 +73,7 @@ fn summary(node: &Node) -> CacheSummary {
         purge_reclaimed_epoch: purges.reclaimed_epoch,
         pinned_objects: stats.objects_pinned,
         pinned_bytes: stats.pinned_bytes,
+        warming: node.warms.running() as u64,
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn begin(node: &Arc<Node>, body: RequestBody) -> Result<WarmJob
         return Err(bad("`urls` is empty"));
     }
     if request.rate_bits.is_some_and(|rate| rate < RATE_MIN) {
-        return Err(bad("`rate_bits` is less than 8000"));
+        return Err(bad("a job has 8 kbit a second at least"));
     }
     if request.pin && node.disks.is_none() {
         let failure = Failure::new(StatusCode::CONFLICT, "nothing can be pinned here");

@@ -1,7 +1,5 @@
 //! What explain says, and that it is so.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::Value;
 
@@ -45,7 +43,10 @@ async fn variants_are_listed_and_one_is_chosen() {
     check(&found, "hit", "every byte is here");
     let chosen: Vec<_> = found["variants"].as_array().unwrap().iter().collect();
     let chosen = chosen.into_iter().find(|variant| variant["chosen"] == true).unwrap();
-    assert_eq!(chosen["selects"], serde_json::json!([["accept-encoding", "br,gzip"], ["x-a", null]]));
+    assert_eq!(
+        chosen["selects"],
+        serde_json::json!([["accept-encoding", "br,gzip"], ["x-a", null]])
+    );
     assert_eq!((&found["size"], &found["status"]), (&36.into(), &200.into()));
     // It is so.
     let before = world.requests();
@@ -58,7 +59,7 @@ async fn stale_answers() {
     let check_at = async |control: &str, seconds: u64, verdict: &str, why: &str| {
         let world = World::new();
         world.get("/page", &[("x-answer-cache-control", control)]).await;
-        world.clock.advance(Duration::from_secs(seconds));
+        world.clock.advance_millis(seconds * 1000);
         check(&world.explained("/page", &[]).await, verdict, why);
     };
     check_at("max-age=60", 9, "hit", "fresh for 51 s more").await;
@@ -86,7 +87,8 @@ async fn what_the_request_says() {
     world.get("/open/a", &[]).await;
     let found = world.explained("/open/a", &["cache-control: no-cache"]).await;
     super::explain::check(&found, "hit", "fresh");
-    let (status, _) = world.admin(Method::GET, "/v1/cache/explain?url=http://h/&header=x", "").await;
+    let (status, _) =
+        world.admin(Method::GET, "/v1/cache/explain?url=http://h/&header=x", "").await;
     assert_eq!(status, 200, "an empty field");
     let (status, _) =
         world.admin(Method::GET, "/v1/cache/explain?url=http://h/&header=a%20b:c", "").await;
@@ -108,7 +110,8 @@ async fn who_decided() {
     check("/3", "public", "200", "ttl", "60 s by service[site].default_ttl, ").await;
     check("/4", "public", "404", "ttl", "1 s by service[site].negative_ttl, ").await;
     check("/5", "no-cache", "200", "ttl", "0 s by no-cache in Cache-Control").await;
-    check("/6", "max-age=9", "200", "query", "all of it counts, but CMCD by service[site].preset").await;
+    check("/6", "max-age=9", "200", "query", "all of it counts, but CMCD by service[site].preset")
+        .await;
     check("/7", "max-age=9", "200", "stand-in", "service[site].stale_if_error").await;
     check("/8", "stale-if-error=7, max-age=9", "200", "stand-in", "7 s past").await;
     check("/9", "max-age=9", "200", "on disk", "no [[cache.disk]]").await;

@@ -94,7 +94,10 @@ fn film() -> (World, Arc<Library>) {
     let world = World::new();
     let library = Arc::new(Library::default());
     let of = |id, prefix| service(id, prefix, Preset::Media, Arc::clone(&library) as _);
-    world.node.services.store(Arc::new(Services::new(vec![of("film", "/vod/"), of("keys", "/keys/")])));
+    world
+        .node
+        .services
+        .store(Arc::new(Services::new(vec![of("film", "/vod/"), of("keys", "/keys/")])));
     (world, library)
 }
 
@@ -156,7 +159,7 @@ async fn a_film_is_here_before_anybody_asks() {
     // What the other format lists is here but for its own manifest.
     assert_eq!(counts(&world.warmed("film.mpd", "").await), [1, 6, 0, 0]);
     // When it is stale, it is asked whether it holds; this library always sends all of it.
-    world.clock.advance(std::time::Duration::from_secs(61));
+    world.clock.advance_millis(61_000);
     assert_eq!(counts(&world.warmed("high/1.m4s", "").await), [1, 0, 0, 0]);
 }
 

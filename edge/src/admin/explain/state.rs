@@ -50,9 +50,8 @@ impl State<'_> {
             };
         }
         let windows = Windows::of(self.headers, millis(self.stale_if_error));
-        let may = |trouble| {
-            may_serve_stale(&lifetime, &windows, self.control, trouble, self.now_millis)
-        };
+        let may =
+            |trouble| may_serve_stale(&lifetime, &windows, self.control, trouble, self.now_millis);
         let asks = match self.has_validator() {
             true => "the upstream is asked whether it still holds",
             false => "it is asked for anew, since it has no validator",

@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use weir_edge_cache::{CHUNK_SIZE, Pin, StoredObject, chunks_of};
-use weir_edge_fill::{Answer, Ask, Found, Passed, Place, upstream::UpstreamError};
+use weir_edge_fill::{Answer, Ask, Found, How, Passed, Place, upstream::UpstreamError};
 use weir_edge_freshness::{PassReason, RequestControl};
 use weir_edge_playlist::{ByteRange, Format, PLAYLIST_MAX, format_of};
 
@@ -43,18 +43,19 @@ pub(super) struct Fetched {
 }
 
 impl Fetcher {
-    /// Brings an object, or a range of it. With `list` it is looked whether it is a playlist.
+    /// Brings an object, or a range of it. With `list` it is looked whether it is a playlist;
+    /// one that may be `large` is asked for in parts from the beginning where there is a pace.
     pub(super) async fn fetch(
         &self,
         admitted: &Admitted,
         range: Option<ByteRange>,
         list: bool,
+        large: bool,
     ) -> Result<Fetched, String> {
         let mut ask = lookup::ask(admitted, Place::of(lookup::key(admitted)), &HeaderMap::new());
         // What is stale is not good enough, also where others are served it meanwhile.
         ask.control = RequestControl { min_fresh: Some(0), ..ask.control };
-        // At a pace, what may be large is asked for in parts from the beginning.
-        let window = self.pace.as_ref().filter(|_| list && range.is_none());
+        let window = self.pace.as_ref().filter(|_| large && range.is_none());
         let window = window.map(|pace| (0, Some(pace.lock().window(CHUNK_SIZE as u64) - 1)));
         ask.range = range.map(|range| (range.first, Some(range.last))).or(window);
         let pin = self.job.request.pin.then_some(Pin::FOR_GOOD);
@@ -62,6 +63,7 @@ impl Fetcher {
         let _wanted = self.node.engine.cache().want(&ask.id, pin);
         let mut anew = ANEW;
         loop {
+            self.turn().await;
             let due = Instant::now() + ask.policy.deadline;
             let found = match self.node.engine.resolve_by(&ask, due).await {
                 Ok(Answer::Object(found)) => found,
@@ -97,7 +99,7 @@ impl Fetcher {
             let mut body = Vec::new();
             fetched.fetched_bytes =
                 self.drain(ask, found, None, &mut Keep::whole(&mut body, list)).await?;
-            let missing = match self.settled(found.object()).await {
+            let missing = match self.settled(found.object(), ask.policy.deadline).await {
                 Some(object) => self.put_down(&object, range).await,
                 None => 0,
             };
@@ -108,9 +110,16 @@ impl Fetcher {
         let object = found.object();
         let whole = range
             .map_or(0..size, |range| range.first.min(size)..range.last.saturating_add(1).min(size));
-        let missing = self.missing(object, &whole);
-        fetched.had_bytes =
-            (whole.end - whole.start) - missing.iter().map(|run| run.end - run.start).sum::<u64>();
+        let length = whole.end - whole.start;
+        // Of a fill that began just now chunks may be here before we look.
+        let stayed = matches!(
+            found.how,
+            How::Hit | How::Revalidated | How::StaleOnError | How::StaleWhileRevalidate
+        );
+        if stayed {
+            let missing = self.missing(object, &whole);
+            fetched.had_bytes = length - missing.iter().map(|run| run.end - run.start).sum::<u64>();
+        }
         let mut left = 0;
         for _ in 0..ROUNDS {
             for run in self.missing(object, &whole) {
@@ -124,6 +133,10 @@ impl Fetcher {
             if left == 0 {
                 break;
             }
+        }
+        if !stayed {
+            self.took(length.saturating_sub(fetched.fetched_bytes));
+            fetched.fetched_bytes = fetched.fetched_bytes.max(length);
         }
         fetched.pinned = self.pin(object);
         if list && size <= PLAYLIST_MAX as u64 && self.may_be_playlist(ask, found, size).await? {
@@ -168,18 +181,15 @@ impl Fetcher {
         Ok(bytes)
     }
 
-    /// Waits until the pace allows more.
+    /// Waits until the pace allows more; a job that is cancelled takes this away as it waits.
     async fn turn(&self) {
         let Some(pace) = &self.pace else { return };
         loop {
             let wait = pace.lock().wait(Instant::now());
-            if wait.is_zero() || self.job.is_cancelled() {
+            if wait.is_zero() {
                 return;
             }
-            tokio::select! {
-                () = sleep(wait) => {}
-                () = self.job.changed.notified() => {}
-            }
+            sleep(wait).await;
         }
     }
 
@@ -236,7 +246,8 @@ impl Fetcher {
     }
 
     /// The same for an object whose size is known at its end only.
-    async fn settled(&self, object: &StoredObject) -> Option<Arc<StoredObject>> {
+    async fn settled(&self, object: &StoredObject, longest: Duration) -> Option<Arc<StoredObject>> {
+        let until = Instant::now() + longest;
         loop {
             let found = self.node.engine.cache().object(&object.id, &object.key);
             match found.filter(|found| found.generation == object.generation) {

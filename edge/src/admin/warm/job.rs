@@ -33,7 +33,6 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn cancel(&self) {
         self.cancelled.store(true, Relaxed);
-        self.changed.notify_waiters();
         self.changed.notify_one();
     }
 

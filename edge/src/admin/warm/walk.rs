@@ -256,7 +256,8 @@ impl Walk {
 }
 
 async fn tried(fetcher: Arc<Fetcher>, task: Task) -> Tried {
-    let result = fetcher.fetch(&task.admitted, task.range, task.list).await;
+    let large = task.depth == 0;
+    let result = fetcher.fetch(&task.admitted, task.range, task.list, large).await;
     (task, result)
 }
 
