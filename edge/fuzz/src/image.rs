@@ -1,7 +1,11 @@
 //! A disk of the extent store with any damage: no panic, and nothing but the very bytes that
 //! were written is ever served.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    cell::Cell,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
@@ -10,7 +14,7 @@ use weir_edge_cache::{
     Admission, Chunk, ChunkKey, ChunkStore, ExtentConfig, ExtentStore, ObjectId, Verdict,
 };
 
-use crate::damage::{self, Sound};
+use crate::damage::{self, Place, Sound};
 
 const MIB: u64 = 1 << 20;
 /// Chunks that are there before the damage, from a few bytes to several grains.
@@ -31,7 +35,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-fn config(path: &std::path::Path) -> ExtentConfig {
+fn config(path: &Path) -> ExtentConfig {
     ExtentConfig {
         path: path.to_owned(),
         size_bytes: 32 * MIB,
@@ -59,12 +63,22 @@ fn sound() -> &'static Sound {
     })
 }
 
+thread_local! {
+    /// The disk of the input before.
+    static PLACE: Cell<Option<Place>> = const { Cell::new(None) };
+}
+
 pub(crate) fn run(input: &[u8]) {
-    let directory = damage::directory();
-    sound().lay(directory.path());
-    damage::apply(directory.path(), input);
+    let place = Place::again(sound(), PLACE.take());
+    damage::apply(place.path(), input);
+    served(place.path());
+    // Not reached where something was wrong: its threads may still be writing.
+    PLACE.set(Some(place));
+}
+
+fn served(directory: &Path) {
     // What is no store of ours is refused, with a reason.
-    let Ok(store) = ExtentStore::open(config(directory.path())) else { return };
+    let Ok(store) = ExtentStore::open(config(directory)) else { return };
     let store: Arc<dyn ChunkStore> = Arc::new(store);
     runtime().block_on(async {
         let mut cursor = Some(0);
