@@ -44,10 +44,11 @@ const MIB: u64 = 1 << 20;
 /// Walks over them beside each purge.
 const WALKS: [usize; 2] = [6, 2];
 const READERS: usize = 4;
-/// Clients that fill the store.
+/// Clients that fill the store, and the parts in which they do.
 const FILLERS: usize = 16;
+const PARTS: usize = 6;
 /// Walks until everything that is read comes from the cache.
-const SETTLE: usize = 6;
+const SETTLE: usize = 12;
 /// Purges of nothing: what remains is the purge itself.
 const EMPTY: [usize; 2] = [40, 10];
 /// After a walk, for what is still to be written; and for a reclaim at the most.
@@ -158,7 +159,8 @@ impl Stage {
             disk: Some(disk),
             concurrency: 16,
             deadline: "10s",
-            objects: Some(objects + 1000),
+            // Parts of the table are never full to the last place at once.
+            objects: Some(objects + objects / 8 + 1024),
             ..Settings::new(origin.url())
         };
         let edge = Edge::start(place, &settings)?;
@@ -190,7 +192,11 @@ impl Stage {
             empty: EMPTY[short],
             last: LAST[short],
         };
-        stage.read(&stage.gone, FILLERS).await?;
+        // What is read is read all the time, else others push it out.
+        for part in stage.gone.chunks(stage.gone.len().div_ceil(PARTS)) {
+            stage.read(&stage.kept, READERS).await?;
+            stage.read(&Arc::new(part.to_vec()), FILLERS).await?;
+        }
         stage.settle().await?;
         Ok(stage)
     }
