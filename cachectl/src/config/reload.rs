@@ -45,8 +45,7 @@ pub(super) fn diff(client: &Client) -> Result<Answer, Failure> {
         let human = format!("{}\n", report(why));
         return Ok(Answer::new(human, &result).code(Code::Unhealthy));
     }
-    let mut human = changes(&result.applied, "");
-    human.push_str(&changes(&result.restart, ""));
+    let human = changes(&result, "");
     if human.is_empty() {
         return Ok(Answer::new("nothing differs\n".into(), &result));
     }
@@ -80,7 +79,7 @@ pub(super) fn rollback(
         return Ok(told(&preview));
     }
     let said =
-        person(&format!("{}go back to revision {revision}? [y/N] ", changes(&preview.applied, "")))
+        person(&format!("{}go back to revision {revision}? [y/N] ", changes(&preview, "")))
             .map_err(|error| Failure::new(Code::Failed, "cannot read the answer").why(error))?;
     if !matches!(said.trim(), "y" | "Y" | "yes") {
         return Err(Failure::new(Code::Refused, "not confirmed; nothing changed"));
@@ -107,8 +106,7 @@ fn told(result: &ReloadResult) -> Answer {
             if result.restart.len() == 1 { "waits" } else { "wait" },
         ),
     };
-    human.push_str(&changes(&result.applied, "  "));
-    human.push_str(&changes(&result.restart, "  "));
+    human.push_str(&changes(result, "  "));
     if result.certificates > 0 {
         human.push_str(&format!(
             "  {}, {} new, proved by a handshake\n",
@@ -125,7 +123,7 @@ fn told(result: &ReloadResult) -> Answer {
     Answer::new(human, result)
 }
 
-fn changes(list: &[ConfigChange], indent: &str) -> String {
+fn changes(result: &ReloadResult, indent: &str) -> String {
     let shown = |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), plain);
     let row = |change: &ConfigChange| {
         vec![
@@ -135,7 +133,8 @@ fn changes(list: &[ConfigChange], indent: &str) -> String {
             change.origin.as_deref().map(plain).unwrap_or_default(),
         ]
     };
-    table(indent, &list.iter().map(row).collect::<Vec<_>>())
+    let all = result.applied.iter().chain(&result.restart);
+    table(indent, &all.map(row).collect::<Vec<_>>())
 }
 
 /// A report of several lines: only what could write to the terminal is taken out.
