@@ -153,6 +153,7 @@ fn the_environment_wins_over_files() {
             fill.resumes = 4 # $WEIR_EDGE__FILL__RESUMES
             upstream[s3-main].id = "s3-main" # DIR/edge.toml:8:6
             upstream[s3-main].kind = "s3" # DIR/edge.toml:9:8
+            upstream[s3-main].max_fills = (three quarters of `fill.concurrency`, all of it for the only upstream) # default
             upstream[s3-main].endpoint = (`s3` only: the region's endpoint at AWS) # default
             upstream[s3-main].bucket = "films" # DIR/edge.toml:10:10
             upstream[s3-main].region = "lima" # $WEIR_EDGE__UPSTREAM__S3_MAIN__REGION
@@ -160,6 +161,7 @@ fn the_environment_wins_over_files() {
             upstream[s3-main].credentials = "anonymous" # default
             upstream[web].id = "web" # DIR/edge.toml:12:6
             upstream[web].kind = "http" # DIR/edge.toml:13:8
+            upstream[web].max_fills = (three quarters of `fill.concurrency`, all of it for the only upstream) # default
             upstream[web].url = "http://127.0.0.1:10" # $WEIR_EDGE__UPSTREAM__1__URL
             service[site].upstreams = ["web", "s3-main"] # $WEIR_EDGE__SERVICE__SITE__UPSTREAMS
         "#]],

@@ -183,11 +183,6 @@ pub fn passed(service: &Service, method: &Method, response: UpstreamResponse) ->
     service.shape(&mut headers);
     // Speaks of the origin's own authority (RFC 7838 §3).
     headers.remove(header::ALT_SVC);
-    // RFC 9110 §14.4: it says something in these alone; whoever reads it elsewhere takes what is
-    // whole for a part.
-    if !matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE) {
-        headers.remove(header::CONTENT_RANGE);
-    }
     let bodiless = method == Method::HEAD
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let body = if bodiless {

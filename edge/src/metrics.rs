@@ -9,6 +9,7 @@ use prometheus::{
 use weir_config_telemetry::{Metrics as Registry, families::edge as families};
 use weir_edge_cache::disks::{DiskState, DiskView};
 use weir_edge_cache::{Mode, PurgeStats};
+use weir_edge_fill::{guard::Circuit, upstream::Upstream};
 use weir_edge_http::Protocol;
 use weir_edge_token::Reject;
 
@@ -80,6 +81,7 @@ pub struct Metrics {
     pub recovery: Gauge,
     pub origin_bytes: IntCounterVec,
     pub origin_requests: IntCounterVec,
+    pub origin_withheld: IntCounterVec,
     pub origin_ttfb: HistogramVec,
     gauges: Gauges,
 }
@@ -88,6 +90,7 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Gauges {
     connections: IntGaugeVec,
+    origin_circuit: IntGaugeVec,
     inflight: IntGauge,
     cache_bytes: IntGaugeVec,
     cache_objects: IntGauge,
@@ -191,9 +194,11 @@ impl Metrics {
             recovery: registry.ratio(&families::CACHE_RECOVERY),
             origin_bytes: registry.counters(&families::ORIGIN_RECEIVED_BYTES),
             origin_requests: registry.counters(&families::ORIGIN_REQUESTS),
+            origin_withheld: registry.counters(&families::ORIGIN_WITHHELD),
             origin_ttfb: registry.histograms(&families::ORIGIN_TTFB),
             gauges: Gauges {
                 connections: registry.gauges(&families::CONNECTIONS),
+                origin_circuit: registry.gauges(&families::ORIGIN_CIRCUIT),
                 inflight: registry.gauge(&families::INFLIGHT_REQUESTS),
                 cache_bytes: registry.gauges(&families::CACHE_BYTES),
                 cache_objects: registry.gauge(&families::CACHE_OBJECTS),
@@ -357,6 +362,14 @@ impl Gauges {
         self.pinned_bytes.set(signed(stats.pinned_bytes));
         self.cache_bytes.with_label_values(&["mem"]).set(signed(stats.ram_used_bytes));
         self.evict("mem", stats.ram.evictions);
+        for upstream in node.upstreams.load().iter() {
+            let circuit = match upstream.circuit() {
+                Circuit::Closed => 0,
+                Circuit::HalfOpen | Circuit::Recovering => 1,
+                Circuit::Open => 2,
+            };
+            self.origin_circuit.with_label_values(&[upstream.id()]).set(circuit);
+        }
         let fills = node.engine.counters();
         raise(&self.collapsed, fills.collapsed.load(Relaxed));
         raise(&self.fill_bytes, fills.upstream_bytes.load(Relaxed));

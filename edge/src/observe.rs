@@ -8,8 +8,11 @@ use std::sync::{
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use parking_lot::Mutex;
 use prometheus::{Histogram, IntCounter, IntCounterVec};
-use tokio::time::Instant;
-use weir_edge_fill::upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
+use tokio::{sync::Semaphore, time::Instant};
+use weir_edge_fill::{
+    guard::{Circuit, Guard},
+    upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
+};
 
 /// Counters of one upstream since start.
 #[derive(Debug)]
@@ -24,6 +27,16 @@ pub struct Tally {
     received: IntCounter,
     codes: IntCounterVec,
     ttfb: Histogram,
+    withheld: IntCounter,
+}
+
+/// What of an upstream's metrics is its own.
+#[derive(Debug)]
+pub struct Told {
+    pub received: IntCounter,
+    pub codes: IntCounterVec,
+    pub ttfb: Histogram,
+    pub withheld: IntCounter,
 }
 
 /// One upstream of the configuration.
@@ -33,16 +46,17 @@ pub struct Observed {
     /// `s3` or `http`.
     pub kind: &'static str,
     pub tally: Arc<Tally>,
+    guard: Arc<Guard>,
 }
 
 impl Observed {
     pub fn new(
         upstream: Arc<dyn Upstream>,
         kind: &'static str,
-        received: IntCounter,
-        codes: IntCounterVec,
-        ttfb: Histogram,
+        guard: Arc<Guard>,
+        told: Told,
     ) -> Self {
+        let Told { received, codes, ttfb, withheld } = told;
         let tally = Tally {
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -52,12 +66,63 @@ impl Observed {
             received,
             codes,
             ttfb,
+            withheld,
         };
-        Self { upstream, kind, tally: Arc::new(tally) }
+        Self { upstream, kind, tally: Arc::new(tally), guard }
+    }
+
+    /// How its circuit stands.
+    pub fn circuit(&self) -> Circuit {
+        self.guard.circuit(Instant::now().into_std())
+    }
+
+    async fn ask(
+        &self,
+        failures: u32,
+        mut request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let started = Instant::now();
+        let leave = self.guard.ask(started.into_std(), failures > 0);
+        let leave = leave.inspect_err(|error| self.tally.withheld(error))?;
+        // An adapter tells of a body that it could not send; why, only the body knows.
+        let broke = Arc::new(OnceLock::new());
+        request.body = request.body.map(|body| {
+            let broke = Arc::clone(&broke);
+            let note = move |piece: &Result<_, UpstreamError>| {
+                if let Err(error) = piece {
+                    let _only_the_first = broke.set(error.clone());
+                }
+            };
+            body.inspect(note).boxed()
+        });
+        let result = self.upstream.send(request).await;
+        let result = result.map_err(|error| broke.get().cloned().unwrap_or(error));
+        leave.told(Instant::now().into_std(), &result);
+        self.tally.answered(self.id(), &result);
+        let mut response = result?;
+        // Only answers: a refused connection would make a dead origin look fast.
+        self.tally.ttfb.observe(started.elapsed().as_secs_f64());
+        let tally = Arc::clone(&self.tally);
+        let body = response.body.inspect(move |piece| match piece {
+            Ok(piece) => {
+                tally.bytes.fetch_add(piece.len() as u64, Relaxed);
+                tally.received.inc_by(piece.len() as u64);
+            }
+            Err(error) => tally.failed(error.to_string()),
+        });
+        response.body = body.boxed();
+        Ok(response)
     }
 }
 
 impl Tally {
+    /// Not sent, which is no error of its own: what went before was.
+    fn withheld(&self, why: &UpstreamError) {
+        self.withheld.inc();
+        self.failing.store(true, Relaxed);
+        *self.last_error.lock() = Some(why.to_string());
+    }
+
     fn failed(&self, why: String) {
         self.errors.fetch_add(1, Relaxed);
         self.failing.store(true, Relaxed);
@@ -95,41 +160,23 @@ impl Upstream for Observed {
         self.upstream.id()
     }
 
+    fn slots(&self) -> Option<Arc<Semaphore>> {
+        Some(Arc::clone(self.guard.slots()))
+    }
+
     fn send(
         &self,
-        mut request: UpstreamRequest,
+        request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
-        async move {
-            let started = Instant::now();
-            // An adapter tells of a body that it could not send; why, only the body knows.
-            let broke = Arc::new(OnceLock::new());
-            request.body = request.body.map(|body| {
-                let broke = Arc::clone(&broke);
-                let note = move |piece: &Result<_, UpstreamError>| {
-                    if let Err(error) = piece {
-                        let _only_the_first = broke.set(error.clone());
-                    }
-                };
-                body.inspect(note).boxed()
-            });
-            let result = self.upstream.send(request).await;
-            let result = result.map_err(|error| broke.get().cloned().unwrap_or(error));
-            self.tally.answered(self.id(), &result);
-            let mut response = result?;
-            // Only answers: a refused connection would make a dead origin look fast.
-            self.tally.ttfb.observe(started.elapsed().as_secs_f64());
-            let tally = Arc::clone(&self.tally);
-            let body = response.body.inspect(move |piece| match piece {
-                Ok(piece) => {
-                    tally.bytes.fetch_add(piece.len() as u64, Relaxed);
-                    tally.received.inc_by(piece.len() as u64);
-                }
-                Err(error) => tally.failed(error.to_string()),
-            });
-            response.body = body.boxed();
-            Ok(response)
-        }
-        .boxed()
+        self.ask(0, request).boxed()
+    }
+
+    fn send_after(
+        &self,
+        failures: u32,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+        self.ask(failures, request).boxed()
     }
 }
 
@@ -140,7 +187,65 @@ mod tests {
     use http::{HeaderMap, Method};
     use prometheus::{HistogramOpts, Opts};
 
+    use weir_edge_fill::guard::Rules;
+
     use super::*;
+
+    fn told() -> Told {
+        let codes = Opts::new("codes", "of answers");
+        Told {
+            received: IntCounter::new("received", "bytes").unwrap(),
+            codes: IntCounterVec::new(codes, &["upstream", "code"]).unwrap(),
+            ttfb: Histogram::with_opts(HistogramOpts::new("ttfb", "seconds")).unwrap(),
+            withheld: IntCounter::new("withheld", "requests").unwrap(),
+        }
+    }
+
+    /// Says that it cannot.
+    #[derive(Debug)]
+    struct Down(AtomicU64);
+
+    impl Upstream for Down {
+        fn id(&self) -> &'static str {
+            "down"
+        }
+
+        fn send(
+            &self,
+            _: UpstreamRequest,
+        ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+            self.0.fetch_add(1, Relaxed);
+            let reason = "refused".into();
+            async { Err(UpstreamError::Connect { upstream: "down".into(), reason }) }.boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_down_is_not_asked_for_a_while() {
+        let down = Arc::new(Down(AtomicU64::new(0)));
+        let rules = Rules::of(std::time::Duration::from_secs(1));
+        let guard = Guard::new("down", 1, rules);
+        let observed = Observed::new(Arc::clone(&down) as _, "http", guard, told());
+        let ask = || {
+            observed.send(UpstreamRequest {
+                method: Method::GET,
+                path_and_query: "/".into(),
+                authority: None,
+                headers: HeaderMap::new(),
+                body: None,
+                deadline: std::time::Duration::from_secs(1),
+            })
+        };
+        for _ in 0..100 {
+            assert!(ask().await.is_err());
+        }
+        assert_eq!((down.0.load(Relaxed), observed.circuit()), (20, Circuit::Open));
+        assert_eq!(observed.tally.requests.load(Relaxed), 20);
+        assert_eq!(observed.tally.withheld.get(), 80);
+        assert!(matches!(ask().await, Err(UpstreamError::Refused { .. })));
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert!(matches!(ask().await, Err(UpstreamError::Connect { .. })));
+    }
 
     /// Reads the body and says of one that breaks what an adapter can know.
     #[derive(Debug)]
@@ -175,9 +280,8 @@ mod tests {
         let observed = Observed::new(
             Arc::new(Reads),
             "http",
-            IntCounter::new("received", "bytes").unwrap(),
-            IntCounterVec::new(Opts::new("codes", "of answers"), &["upstream", "code"]).unwrap(),
-            Histogram::with_opts(HistogramOpts::new("ttfb", "seconds")).unwrap(),
+            Guard::new("reads", 1, Rules::of(std::time::Duration::from_secs(1))),
+            told(),
         );
         let send = |last: Result<Bytes, UpstreamError>| {
             let pieces = stream::iter([Ok(Bytes::from_static(b"a")), last]);

@@ -1,5 +1,7 @@
 //! Where an edge fetches what it does not hold.
 
+use std::num::NonZeroU16;
+
 use url::Url;
 
 use crate::secret::Secret;
@@ -11,6 +13,9 @@ pub struct Upstream {
     pub id: String,
     /// `kind` and the keys that belong to it.
     pub kind: UpstreamKind,
+    /// Fills that may have their bytes from here at once, 1 to 65535. Default: three quarters of
+    /// `fill.concurrency`, or all of it for the only upstream.
+    pub max_fills: Option<NonZeroU16>,
 }
 
 /// What an upstream speaks.

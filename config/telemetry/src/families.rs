@@ -49,6 +49,10 @@ pub mod edge {
             "Body bytes received from upstreams.";
         ORIGIN_REQUESTS = Kind::Counter, "edge_origin_requests_total" ["origin", "code"]
             "Requests sent to upstreams.";
+        ORIGIN_WITHHELD = Kind::Counter, "edge_origin_withheld_total" ["origin"]
+            "Requests that were not sent: the circuit was open, or too many were repeats.";
+        ORIGIN_CIRCUIT = Kind::Gauge, "edge_origin_circuit" ["origin"]
+            "Circuit of an upstream: 0 closed, 1 recovering or half-open, 2 open.";
         ORIGIN_TTFB = Kind::Histogram(LATENCY), "edge_origin_ttfb_seconds" ["origin"]
             "From an upstream request to the headers of its answer.";
         COALESCED_REQUESTS = Kind::Counter, "edge_coalesced_requests_total" []

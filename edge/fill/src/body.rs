@@ -4,11 +4,11 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use futures::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
 use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject, Ticket};
 
 use crate::{
     ask::Ask,
+    drive::Slot,
     engine::Engine,
     judge,
     table::BodyFill,
@@ -40,7 +40,7 @@ pub(crate) fn broken_off(ask: &Ask) -> UpstreamError {
 
 /// A body that is about to be filled.
 pub(crate) struct Opened {
-    pub permit: OwnedSemaphorePermit,
+    pub permit: Slot,
     pub ending: Ending,
     pub body: DownBody,
     /// Where the body must end; none when the upstream declared no length.

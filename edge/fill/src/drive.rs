@@ -4,7 +4,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use http::{HeaderMap, header};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use weir_edge_cache::{CHUNK_SIZE, StoredObject, Ticket};
 
 use crate::{
@@ -154,13 +154,25 @@ async fn within<T>(
     })
 }
 
-pub(crate) async fn slot(
-    engine: &Engine,
-    ask: &Ask,
-) -> Result<OwnedSemaphorePermit, UpstreamError> {
-    let slots = Arc::clone(&engine.slots);
-    match tokio::time::timeout(ask.policy.deadline, slots.acquire_owned()).await {
-        Ok(Ok(permit)) => Ok(permit),
+/// A place among the fills of an upstream, and of all.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    _own: Option<OwnedSemaphorePermit>,
+    _all: OwnedSemaphorePermit,
+}
+
+/// The upstream's own first: who waits for that must not hold what others could use.
+pub(crate) async fn slot(engine: &Engine, ask: &Ask) -> Result<Slot, UpstreamError> {
+    let both = async {
+        let own = match ask.upstream.slots() {
+            Some(slots) => Some(slots.acquire_owned().await?),
+            None => None,
+        };
+        let all = Arc::clone(&engine.slots).acquire_owned().await?;
+        Ok::<_, AcquireError>(Slot { _own: own, _all: all })
+    };
+    match tokio::time::timeout(ask.policy.deadline, both).await {
+        Ok(Ok(slot)) => Ok(slot),
         Ok(Err(_)) => Err(late(ask)),
         Err(_) => Err(UpstreamError::NoSlot),
     }
@@ -198,7 +210,7 @@ fn open(
     ask: &Ask,
     stored: Stored,
     response: UpstreamResponse,
-    (permit, ticket): (OwnedSemaphorePermit, Ticket),
+    (permit, ticket): (Slot, Ticket),
     resolving: &Resolving,
 ) -> (Head, Option<Opened>) {
     let upstream_status = response.status.as_u16();

@@ -1,12 +1,12 @@
 //! Several upstreams as one: they are asked in order, and the next one is asked when one
 //! cannot be reached, says nothing or answers with a server error. What it leaves to others:
-//! breaking circuits and hedging.
+//! breaking circuits (`guard.rs`) and hedging.
 
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, StatusCode};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::upstream::{Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 
@@ -36,13 +36,15 @@ impl Failover {
         let due = Instant::now() + request.deadline;
         let count = self.upstreams.len();
         let first = failures as usize % count;
+        let mut failed = failures;
         let mut left = u32::try_from(count).unwrap_or(u32::MAX);
         for upstream in self.upstreams.iter().cycle().skip(first).take(count - 1) {
             // Each gets its share of what is left, so that one that says nothing does not use
             // up the time of all.
             let share = due.saturating_duration_since(Instant::now()) / left;
             left -= 1;
-            let sent = upstream.send(again(&request, share));
+            // The first of a body that broke off is a repeat, the others are asked anew.
+            let sent = upstream.send_after(std::mem::take(&mut failed), again(&request, share));
             let answer = tokio::time::timeout(share, sent).await.unwrap_or_else(|_| {
                 Err(UpstreamError::Silent {
                     upstream: upstream.id().into(),
@@ -63,13 +65,18 @@ impl Failover {
         }
         let deadline = due.saturating_duration_since(Instant::now());
         let last = &self.upstreams[(first + count - 1) % count];
-        last.send(UpstreamRequest { deadline, ..request }).await
+        last.send_after(failed, UpstreamRequest { deadline, ..request }).await
     }
 }
 
 impl Upstream for Failover {
     fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Those of the first, which brings what it can.
+    fn slots(&self) -> Option<Arc<Semaphore>> {
+        self.upstreams.first()?.slots()
     }
 
     fn send(

@@ -285,9 +285,9 @@ fn kept_fields(ask: &Ask, status: StatusCode, response: &HeaderMap) -> HeaderMap
     if let Some(length) = length.filter(|_| ask.method() == Method::HEAD) {
         kept.insert(header::CONTENT_LENGTH, length);
     }
-    // The part that a 206 carried is not what is stored, and elsewhere the field says nothing
-    // (RFC 9110 §14.4).
-    if status != StatusCode::RANGE_NOT_SATISFIABLE {
+    // The part that this message carried is not what is stored. In a 200 the field says nothing
+    // (RFC 9110 §14.4) and is kept like any other.
+    if status == StatusCode::PARTIAL_CONTENT {
         kept.remove(header::CONTENT_RANGE);
     }
     if !ask.policy.store_set_cookie {

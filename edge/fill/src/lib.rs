@@ -11,6 +11,7 @@ mod combine;
 mod drive;
 mod engine;
 mod failover;
+pub mod guard;
 mod judge;
 mod lag;
 mod progress;

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::time::Instant;
 
 use crate::{
     combine::Whole,
@@ -101,20 +102,55 @@ impl Resuming {
     }
 }
 
-/// A body that is silent for at most `gap`, whatever its adapter does.
+/// Least bytes a second of a body, over [`RATE_OVER`]: less than any sound or picture needs, and
+/// more than what is sent to hold a place.
+const RATE_LEAST: u64 = 1024;
+/// Only time in which the upstream was waited for counts.
+const RATE_OVER: Duration = Duration::from_secs(30);
+
+struct Watched {
+    body: DownBody,
+    upstream: String,
+    waited: Duration,
+    got: u64,
+}
+
+/// A body that is silent for at most `gap`, and no slower than [`RATE_LEAST`], whatever its
+/// adapter does.
 pub(crate) fn watched(body: DownBody, upstream: String, gap: Duration) -> DownBody {
-    futures::stream::unfold(Some((body, upstream)), move |state| async move {
-        let (mut body, upstream) = state?;
-        match tokio::time::timeout(gap, body.next()).await {
-            Ok(Some(piece)) => Some((piece, Some((body, upstream)))),
+    let state = Watched { body, upstream, waited: Duration::ZERO, got: 0 };
+    futures::stream::unfold(Some(state), move |state| async move {
+        let mut state = state?;
+        let began = Instant::now();
+        let next = tokio::time::timeout(gap, state.body.next()).await;
+        state.waited += began.elapsed();
+        match next {
+            Ok(Some(Ok(piece))) => {
+                state.got += piece.len() as u64;
+                if state.waited >= RATE_OVER {
+                    if state.got < RATE_LEAST * state.waited.as_secs() {
+                        return Some((Err(state.dripping()), None));
+                    }
+                    (state.waited, state.got) = (Duration::ZERO, 0);
+                }
+                Some((Ok(piece), Some(state)))
+            }
+            Ok(Some(Err(error))) => Some((Err(error), Some(state))),
             Ok(None) => None,
             Err(_) => {
-                let (phase, after) = (Phase::Body, gap);
+                let (phase, after, upstream) = (Phase::Body, gap, state.upstream);
                 Some((Err(UpstreamError::Silent { upstream, phase, after }), None))
             }
         }
     })
     .boxed()
+}
+
+impl Watched {
+    fn dripping(self) -> UpstreamError {
+        let Self { upstream, waited, got, .. } = self;
+        UpstreamError::Dripping { upstream, got, waited, least: RATE_LEAST }
+    }
 }
 
 impl Resumable {

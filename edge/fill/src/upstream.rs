@@ -2,11 +2,12 @@
 //! It speaks HTTP semantics; adapters translate (S3 errors become statuses).
 //! What it leaves to others: retries across upstreams, resume and caching.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 use http::{HeaderMap, Method, StatusCode};
+use tokio::sync::Semaphore;
 
 /// A body on its way up (proxy preset only). Unbounded bodies are limited by the sender.
 pub type UpBody = BoxStream<'static, Result<Bytes, UpstreamError>>;
@@ -64,6 +65,8 @@ pub enum UpstreamError {
     Silent { upstream: String, phase: Phase, after: Duration },
     #[error("upstream {upstream} broke off after {got} of {expected:?} bytes: {reason}")]
     Truncated { upstream: String, got: u64, expected: Option<u64>, reason: String },
+    #[error("upstream {upstream} sent {got} bytes in {waited:?}, less than {least} a second")]
+    Dripping { upstream: String, got: u64, waited: Duration, least: u64 },
     #[error("upstream {upstream} sent more than the {expected} bytes it declared")]
     Overlong { upstream: String, expected: u64 },
     #[error("upstream {upstream} answered with something that contradicts itself: {reason}")]
@@ -114,6 +117,12 @@ pub trait Upstream: Send + Sync + fmt::Debug + 'static {
         &self,
         request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>>;
+
+    /// One permit for each fill that may have its bytes from here at once; none where only the
+    /// fills of all upstreams together are bounded.
+    fn slots(&self) -> Option<Arc<Semaphore>> {
+        None
+    }
 
     /// The same for the rest of a body that broke off `failures` times so far: where there
     /// are several upstreams, another one is asked first.

@@ -5,6 +5,7 @@
 
 mod combine;
 mod faults;
+mod guard;
 mod heads;
 mod lag;
 mod model;

@@ -5,14 +5,21 @@ use std::{sync::Arc, time::Duration};
 use weir_config::edge::{
     Credentials, EdgeConfig, S3Upstream as S3Told, Upstream as Told, UpstreamKind,
 };
-use weir_edge_fill::upstream::Upstream;
+use weir_edge_fill::{
+    guard::{self, Guard, Rules},
+    upstream::Upstream,
+};
 use weir_edge_http::client::{Client, ClientLimits, Deadlines};
 use weir_edge_parent::{BaseUrl, Host, HttpUpstream};
 use weir_edge_transport::connect::{Connector, Roots, client_config};
 use weir_origin_s3::{S3Config, S3Credentials, S3Store};
 
 use super::{Kept, StartError};
-use crate::{metrics::Metrics, observe::Observed, s3_upstream::S3Upstream};
+use crate::{
+    metrics::Metrics,
+    observe::{Observed, Told as OfOne},
+    s3_upstream::S3Upstream,
+};
 
 /// A connection that is not there by then is another upstream's chance.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -55,18 +62,32 @@ pub(super) fn all(
                     (Arc::new(parent), "http")
                 }
             };
-            let received = metrics.origin_bytes.with_label_values(&[id]);
-            let codes = metrics.origin_requests.clone();
-            let ttfb = metrics.origin_ttfb.with_label_values(&[id]);
-            Ok(Arc::new(Observed::new(upstream, kind, received, codes, ttfb)))
+            let metrics = OfOne {
+                received: metrics.origin_bytes.with_label_values(&[id]),
+                codes: metrics.origin_requests.clone(),
+                ttfb: metrics.origin_ttfb.with_label_values(&[id]),
+                withheld: metrics.origin_withheld.with_label_values(&[id]),
+            };
+            let rules = Rules::of(guard::slow(config.fill.deadline));
+            let guard = Guard::new(id, max_fills(config, told), rules);
+            Ok(Arc::new(Observed::new(upstream, kind, guard, metrics)))
         })
         .collect()
+}
+
+/// Where nothing is said, one of several upstreams leaves a quarter of the fills to the others.
+fn max_fills(config: &EdgeConfig, told: &Told) -> usize {
+    let all = usize::from(config.fill.concurrency.get());
+    let several = config.upstreams.len() > 1;
+    let usual = if several { (all * 3 / 4).max(1) } else { all };
+    told.max_fills.map_or(usual, |own| usize::from(own.get()))
 }
 
 /// The upstream that runs, where it would come out the same.
 fn same(kept: &Kept<'_>, config: &EdgeConfig, told: &Told) -> Option<Arc<Observed>> {
     let as_before = kept.config.upstream(&told.id) == Some(told)
-        && kept.config.fill.deadline == config.fill.deadline;
+        && kept.config.fill.deadline == config.fill.deadline
+        && max_fills(kept.config, told) == max_fills(config, told);
     let found = kept.upstreams.iter().find(|upstream| upstream.id() == told.id);
     found.filter(|_| as_before).map(Arc::clone)
 }

@@ -1,5 +1,7 @@
 //! `[[upstream]]`
 
+use std::num::NonZeroU16;
+
 use crate::{
     edge::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind},
     secret::Secret,
@@ -37,8 +39,11 @@ fn upstream(table: &Table<'_>, ids: &mut Ids) -> Option<Upstream> {
         Kind::S3 => s3(table).map(UpstreamKind::S3),
         Kind::Http => http(table).map(UpstreamKind::Http),
     };
+    let max_fills = table.optional("max_fills", "32", |v| {
+        NonZeroU16::new(u16::try_from(v.integer(1, 65_535)?).ok()?)
+    });
     table.finish();
-    Some(Upstream { id: id?, kind: kind? })
+    Some(Upstream { id: id?, kind: kind?, max_fills: max_fills? })
 }
 
 fn http(table: &Table<'_>) -> Option<HttpUpstream> {

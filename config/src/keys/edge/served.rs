@@ -23,6 +23,16 @@ pub(crate) const KEYS: &[Key] = &[
         about: "Decides which of the following keys belong here.",
     },
     Key {
+        path: "upstream[].max_fills",
+        kind: Kind::Integer(1, 65_535),
+        only: "",
+        class: Class::Live,
+        value: "1 to 65535",
+        default: "three quarters of `fill.concurrency`, all of it for the only upstream",
+        about: "Fills that may have their bytes from here at once, so that one that is slow leaves \
+                room to others. A service counts at the first of its upstreams.",
+    },
+    Key {
         path: "upstream[].url",
         kind: Kind::Text,
         only: "http",

@@ -1,0 +1,121 @@
+//! Keeps an upstream in trouble from dragging others along, and lets it recover: how many fills
+//! it may have at once, when it is asked at all, and how often again.
+//! What it leaves to others: counting and logging, and which upstream is asked instead.
+
+mod breaker;
+mod budget;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+pub use breaker::{Breaker, Call, Circuit, Rules, Verdict};
+pub use budget::Budget;
+
+use crate::upstream::{UpstreamError, UpstreamResponse};
+
+/// One upstream's guard. Every request to it asks first.
+#[derive(Debug)]
+pub struct Guard {
+    upstream: String,
+    breaker: Mutex<Breaker>,
+    budget: Mutex<Budget>,
+    slots: Arc<Semaphore>,
+}
+
+/// A request that may go out. Dropped without a word of how it ended, it counts as failed: nobody
+/// waited any longer.
+#[derive(Debug)]
+pub struct Leave {
+    guard: Arc<Guard>,
+    began: Instant,
+    told: bool,
+}
+
+impl Guard {
+    /// `fills` is how many fills may have their bytes from this upstream at once.
+    pub fn new(upstream: impl Into<String>, fills: usize, rules: Rules) -> Arc<Self> {
+        let upstream = upstream.into();
+        let (breaker, budget) = (Breaker::new(rules), Budget::default());
+        let slots = Arc::new(Semaphore::new(fills));
+        Arc::new(Self { upstream, breaker: Mutex::new(breaker), budget: Mutex::new(budget), slots })
+    }
+
+    /// One permit for each fill that may be under way.
+    pub fn slots(&self) -> &Arc<Semaphore> {
+        &self.slots
+    }
+
+    /// How it stands.
+    pub fn circuit(&self, now: Instant) -> Circuit {
+        self.breaker.lock().circuit(now)
+    }
+
+    /// Whether a request may go out. `again`: the same was asked before and failed.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Refused`], which says why.
+    pub fn ask(self: &Arc<Self>, now: Instant, again: bool) -> Result<Leave, UpstreamError> {
+        let refused = |reason: String| {
+            Err(UpstreamError::Refused { upstream: self.upstream.clone(), reason })
+        };
+        if again && !self.budget.lock().spend() {
+            return refused("its budget of repeated requests is used up".into());
+        }
+        match self.breaker.lock().ask(now) {
+            Verdict::Pass => {}
+            Verdict::Refuse { after } => {
+                let seconds = after.as_secs_f64().ceil();
+                return refused(format!("its circuit is open, for {seconds} s or more"));
+            }
+        }
+        if !again {
+            self.budget.lock().earn();
+        }
+        Ok(Leave { guard: Arc::clone(self), began: now, told: false })
+    }
+}
+
+impl Leave {
+    /// How it ended: at the head of the answer, or without one.
+    pub fn told(mut self, now: Instant, result: &Result<UpstreamResponse, UpstreamError>) {
+        let took = now.saturating_duration_since(self.began);
+        let call = match result {
+            Ok(response) if in_trouble(response.status) => Call::Bad,
+            Ok(_) => Call::Answered { took },
+            // A client's own fault says nothing of the upstream.
+            Err(UpstreamError::ClientBody { .. }) => Call::Nothing,
+            Err(_) => Call::Bad,
+        };
+        self.end(now, call);
+    }
+
+    fn end(&mut self, now: Instant, call: Call) {
+        self.told = true;
+        self.guard.breaker.lock().told(now, call);
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if !self.told {
+            // It began in the past and ends by now: how long it took says nothing more.
+            self.end(self.began, Call::Bad);
+        }
+    }
+}
+
+/// Answers of a server that cannot, or of one in front of it that cannot reach it.
+fn in_trouble(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+/// How long an answer may take to begin before it counts as bad, of the time that it has.
+pub fn slow(deadline: Duration) -> Duration {
+    deadline / 4 * 3
+}

@@ -1,0 +1,252 @@
+//! What keeps an upstream in trouble from dragging others along: its circuit, its budget of
+//! repeats, its places among the fills, and the least rate of a body.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, future::BoxFuture, join};
+use tokio::sync::Semaphore;
+use weir_benches_content::Content;
+use weir_edge_fill::{
+    Ask,
+    guard::{Breaker, Budget, Call, Circuit, Guard, Rules, Verdict},
+    upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
+};
+
+use crate::script::{MIB, Origin, Step, World, good, whole};
+
+static SHORT: Content = Content { object: 6, version: 1, size: MIB / 2 };
+
+const GOOD: Call = Call::Answered { took: Duration::from_millis(10) };
+const SLOW: Call = Call::Answered { took: Duration::from_millis(900) };
+
+fn breaker() -> Breaker {
+    Breaker::new(Rules::of(Duration::from_millis(500)))
+}
+
+fn at(start: Instant, millis: u64) -> Instant {
+    start + Duration::from_millis(millis)
+}
+
+/// Calls in a row, 10 ms apart: how often one passes.
+fn calls(breaker: &mut Breaker, start: Instant, from: u64, count: u64, call: Call) -> u64 {
+    let mut passed = 0;
+    for now in (0..count).map(|n| at(start, from + 10 * n)) {
+        if breaker.ask(now) == Verdict::Pass {
+            passed += 1;
+            breaker.told(now, call);
+        }
+    }
+    passed
+}
+
+/// What came before, in tens of milliseconds, and how the circuit stands then.
+#[test]
+fn when_it_opens() {
+    let check = |what: &str, before: &[(u64, Call)], expected: Circuit| {
+        let (mut breaker, start) = (breaker(), Instant::now());
+        let mut now = 0;
+        for (count, call) in before {
+            calls(&mut breaker, start, now, *count, *call);
+            now += 10 * count;
+        }
+        assert_eq!(breaker.circuit(at(start, now)), expected, "{what}");
+    };
+    check("nothing", &[], Circuit::Closed);
+    check("good ones", &[(500, GOOD)], Circuit::Closed);
+    check("too few to say anything", &[(19, Call::Bad)], Circuit::Closed);
+    check("all bad", &[(20, Call::Bad)], Circuit::Open);
+    check("slow ones", &[(20, SLOW)], Circuit::Open);
+    check("less than half", &[(21, GOOD), (20, Call::Bad)], Circuit::Closed);
+    check("half", &[(20, GOOD), (20, Call::Bad)], Circuit::Open);
+    check("bad clients", &[(100, Call::Nothing)], Circuit::Closed);
+    check("bad ones long ago", &[(19, Call::Bad), (1200, GOOD), (5, Call::Bad)], Circuit::Closed);
+}
+
+#[test]
+fn how_it_closes() {
+    let (mut breaker, start) = (breaker(), Instant::now());
+    assert_eq!(calls(&mut breaker, start, 0, 30, Call::Bad), 20, "it opens at the twentieth");
+    let refused = Verdict::Refuse { after: Duration::from_millis(690) };
+    assert_eq!(breaker.ask(at(start, 500)), refused);
+    // One at a time once it has rested.
+    let half = at(start, 1200);
+    assert_eq!(breaker.circuit(half), Circuit::HalfOpen);
+    assert_eq!(breaker.ask(half), Verdict::Pass);
+    assert!(matches!(breaker.ask(half), Verdict::Refuse { .. }));
+    // A bad one opens it for twice as long, up to its most.
+    breaker.told(half, Call::Bad);
+    assert_eq!(breaker.ask(half), Verdict::Refuse { after: Duration::from_secs(2) });
+    let mut now = 3200;
+    for rest in [4, 8, 16, 30, 30] {
+        assert_eq!(breaker.ask(at(start, now)), Verdict::Pass, "at {now} ms");
+        breaker.told(at(start, now), Call::Bad);
+        let refused = Verdict::Refuse { after: Duration::from_secs(rest) };
+        assert_eq!(breaker.ask(at(start, now)), refused);
+        now += rest * 1000;
+    }
+    // What says nothing makes room for the next trial; three good ones in a row, and it recovers.
+    for call in [Call::Nothing, GOOD, GOOD, GOOD] {
+        assert_eq!(breaker.circuit(at(start, now)), Circuit::HalfOpen);
+        assert_eq!(breaker.ask(at(start, now)), Verdict::Pass);
+        breaker.told(at(start, now), call);
+    }
+    assert_eq!(breaker.circuit(at(start, now)), Circuit::Recovering);
+    assert_eq!(breaker.circuit(at(start, now + 10_000)), Circuit::Closed);
+    // From the beginning.
+    calls(&mut breaker, start, now + 10_000, 20, Call::Bad);
+    let refused = Verdict::Refuse { after: Duration::from_secs(1) };
+    assert_eq!(breaker.ask(at(start, now + 10_190)), refused);
+}
+
+/// However many come at once, what recovers gets little more than it had when it was well.
+#[test]
+fn a_recovering_upstream_is_not_stormed() {
+    for steady in [5, 100, 1000] {
+        let (mut breaker, start) = (breaker(), Instant::now());
+        let mut passed = Vec::new();
+        for milli in 0..100_000 {
+            let now = at(start, milli);
+            let down = (60_000..70_000).contains(&milli);
+            // Whoever is refused comes again, and those that are behind come too.
+            let demand = if milli < 60_000 { steady } else { steady * 10 };
+            let due = |milli: u64| milli * demand / 1000;
+            for _ in due(milli)..due(milli + 1) {
+                if breaker.ask(now) == Verdict::Pass {
+                    breaker.told(now, if down { Call::Bad } else { GOOD });
+                    passed.push((milli, breaker.circuit(now)));
+                }
+            }
+        }
+        let back = passed.iter().filter(|(milli, _)| *milli >= 70_000);
+        let ramp = back.filter(|(_, circuit)| *circuit != Circuit::Closed);
+        let ramp: Vec<u64> = ramp.map(|(milli, _)| *milli).collect();
+        let most = ramp.iter().map(|from| {
+            let second = *from..*from + 1000;
+            ramp.iter().filter(|milli| second.contains(milli)).count() as u64
+        });
+        let most = most.max().unwrap();
+        assert!(most * 2 <= steady * 3, "{most} calls in a second after {steady}");
+        assert!(ramp.len() as u64 > steady * 3, "it recovers at all: {}", ramp.len());
+        let last = passed.last().unwrap();
+        assert_eq!(last.1, Circuit::Closed, "after {steady}");
+    }
+}
+
+#[test]
+fn repeats_are_a_share_of_what_is_asked() {
+    let mut budget = Budget::default();
+    let spend = |budget: &mut Budget, times: usize| (0..times).filter(|_| budget.spend()).count();
+    assert_eq!(spend(&mut budget, 100), 20, "what is saved up at the start");
+    (0..4).for_each(|_| budget.earn());
+    assert_eq!(spend(&mut budget, 1), 0);
+    budget.earn();
+    assert_eq!(spend(&mut budget, 2), 1);
+    (0..10_000).for_each(|_| budget.earn());
+    assert_eq!(spend(&mut budget, 100), 20, "and no more is ever saved");
+}
+
+/// A call whose end nobody waited for is a bad one.
+#[test]
+fn what_is_given_up_counts() {
+    let guard = Guard::new("web", 1, Rules::of(Duration::from_secs(1)));
+    let now = Instant::now();
+    for _ in 0..20 {
+        drop(guard.ask(now, false).unwrap());
+    }
+    let error = guard.ask(now, false).unwrap_err().to_string();
+    assert_eq!(error, "upstream web takes no requests now: its circuit is open, for 1 s or more");
+}
+
+/// An origin with places of its own among the fills.
+#[derive(Debug)]
+struct Bounded {
+    origin: Arc<Origin>,
+    slots: Arc<Semaphore>,
+}
+
+impl Upstream for Bounded {
+    fn id(&self) -> &str {
+        "bounded"
+    }
+
+    fn slots(&self) -> Option<Arc<Semaphore>> {
+        Some(Arc::clone(&self.slots))
+    }
+
+    fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+        self.origin.send(request).boxed()
+    }
+}
+
+/// Bodies that drip hold the places of their own upstream, and none of another one's.
+#[tokio::test(start_paused = true)]
+async fn a_dripping_upstream_starves_itself_only() {
+    let dripping = Origin::new(|_, _| {
+        let mut reply = whole(&SHORT);
+        reply.steps = (0..60).map(|_| Step::Wait(Duration::from_secs(1))).collect();
+        reply.steps.push(Step::Send(SHORT.all()));
+        Ok(reply)
+    });
+    let world = World::new(Origin::new(|_, seen| Ok(good(&SHORT, seen))));
+    let slots = Arc::new(Semaphore::new(4));
+    let bounded = Arc::new(Bounded { origin: dripping, slots: Arc::clone(&slots) });
+    let theirs = |n: usize| Ask {
+        upstream: Arc::clone(&bounded) as _,
+        ..world.ask_under(&format!("/drip/{n}"), |policy| policy.deadline = Duration::from_secs(90))
+    };
+    // More than there are places for all upstreams together.
+    let dripped = futures::future::join_all((0..100).map(|n| {
+        let ask = theirs(n);
+        let world = &world;
+        async move { world.engine.resolve(&ask).await.map(|_| ()) }
+    }));
+    let ours = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!((slots.available_permits(), world.engine.slots_free()), (0, 60));
+        let begun = tokio::time::Instant::now();
+        world.read_right(&world.ask("/a"), &SHORT).await;
+        assert!(begun.elapsed() < Duration::from_millis(10));
+    };
+    let (ends, ()) = join!(dripped, ours);
+    let without = ends.iter().filter(|end| end.is_err()).count();
+    assert!(without >= 90, "{without} of those that found no place were told so");
+}
+
+/// A body that trickles in is given up, one that is slow and worth it is not.
+#[tokio::test(start_paused = true)]
+async fn a_body_has_a_least_rate() {
+    for (bytes_a_second, whole_in_the_end) in [(200, false), (2000, true)] {
+        let origin = Origin::new(move |_, _| {
+            let mut reply = whole(&SHORT);
+            reply.headers.remove(http::header::ETAG);
+            let pieces = SHORT
+                .all()
+                .chunks(bytes_a_second)
+                .map(bytes::Bytes::copy_from_slice)
+                .collect::<Vec<_>>();
+            let second = Duration::from_secs(1);
+            reply.steps = pieces
+                .into_iter()
+                .flat_map(|piece| [Step::Wait(second), Step::Send(piece)])
+                .collect();
+            Ok(reply)
+        });
+        let world = World::new(origin);
+        let (bytes, end) = world.read(&world.ask("/a")).await;
+        assert_eq!(end.is_ok(), whole_in_the_end, "{bytes_a_second} bytes a second");
+        if let Err(error) = end {
+            assert_eq!(
+                error.to_string(),
+                "upstream origin sent 6000 bytes in 30s, less than 1024 a second"
+            );
+            assert_eq!(bytes.len(), 5800);
+        }
+        assert_eq!(world.engine.slots_free(), 64);
+    }
+}
