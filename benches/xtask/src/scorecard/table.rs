@@ -19,15 +19,22 @@ pub(super) fn write(root: &Path, card: &Scorecard) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Names the files whose tables are not what the figures say.
+/// Names the files whose tables are not what the figures say, and the figures that are in no
+/// table.
 pub(super) fn stale(root: &Path, card: &Scorecard) -> Result<Vec<String>, Failure> {
-    let old = each(root, card)?.into_iter().filter(|(_, text, fresh)| text != fresh);
-    Ok(old
-        .map(|(path, ..)| {
-            let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-            format!("{name} is not what docs/scorecard.json says: run `cargo xtask scorecard`")
-        })
-        .collect())
+    let all = each(root, card)?;
+    let unlisted = card.figures.iter().filter(|figure| {
+        let row = format!("| `{}` |", figure.id);
+        !all.iter().any(|(_, _, fresh)| fresh.contains(&row))
+    });
+    let unlisted = unlisted.map(|figure| {
+        format!("{} is in no table: name its prefix at a scorecard:begin in docs/", figure.id)
+    });
+    let old = all.iter().filter(|(_, text, fresh)| text != fresh).map(|(path, ..)| {
+        let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
+        format!("{name} is not what docs/scorecard.json says: run `cargo xtask scorecard`")
+    });
+    Ok(old.chain(unlisted).collect())
 }
 
 /// Path, text and what the text should be, of every Markdown file in `docs/`.
@@ -127,12 +134,17 @@ mod tests {
         let path = dir.path().join("docs/deep/x.md");
         let text = "Before\n<!-- scorecard:begin b. -->\nbefore\n<!-- scorecard:end -->\nAfter\n";
         files::write(&path, text.as_bytes()).expect("writes");
-        assert_eq!(stale(dir.path(), &card).expect("reads").len(), 1);
+        let problems = stale(dir.path(), &card).expect("reads");
+        assert!(problems[0].contains("run `cargo xtask scorecard`"), "{problems:?}");
+        assert!(problems[1].contains("a.one is in no table"), "{problems:?}");
+        assert_eq!(problems.len(), 2, "{problems:?}");
         write(dir.path(), &card).expect("writes");
         let fresh = files::read(&path).expect("reads").expect("is there");
         assert!(fresh.starts_with("Before\n") && fresh.ends_with("-->\nAfter\n"), "{fresh}");
         assert!(fresh.contains("`b.two` | x \\| y | 1 | 1 count | yes"), "{fresh}");
         assert!(!fresh.contains("a.one") && !fresh.contains("before"), "{fresh}");
+        files::write(&path, text.replace("b. -->", "a. b. -->").as_bytes()).expect("writes");
+        write(dir.path(), &card).expect("writes");
         assert!(stale(dir.path(), &card).expect("reads").is_empty());
     }
 
