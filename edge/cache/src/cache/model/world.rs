@@ -71,9 +71,11 @@ impl Known {
         Self { now: None, possible: vec![None], awaited: false }
     }
 
-    /// What comes in the place of a pinned one is pinned.
-    fn comes(&mut self, version: Version, whole: bool) {
-        let pinned = self.now.is_some_and(|now| now.pinned) | std::mem::take(&mut self.awaited);
+    /// What comes in the place of a pinned one is pinned. One that is awaited is where there is
+    /// room for its pin again, `pinned_again`.
+    fn comes(&mut self, version: Version, whole: bool, pinned_again: bool) {
+        let awaited = std::mem::take(&mut self.awaited) && pinned_again;
+        let pinned = self.now.is_some_and(|now| now.pinned) || awaited;
         self.becomes(Some(Version { pinned, whole: pinned && whole, ..version }));
     }
 
@@ -163,7 +165,8 @@ impl World {
                 self.put(number, version, epoch);
                 self.bring(number, version, chunks);
                 let whole = stored(number, version, 0).chunks() <= chunks.into();
-                self.known(&key(number)).comes(version, whole);
+                let again = self.is_pinned(number);
+                self.known(&key(number)).comes(version, whole, again);
             }
             Op::Begin { key, size } => {
                 if self.fills.len() < 8 {
@@ -185,7 +188,8 @@ impl World {
                 // A purge since it began wins.
                 if standing != Standing::Gone {
                     // Its chunks came before it was known to be pinned.
-                    self.known(&key(number)).comes(version, false);
+                    let again = self.is_pinned(number);
+                    self.known(&key(number)).comes(version, false, again);
                 }
             }
             Op::Revalidate { key: number } => {
@@ -342,9 +346,7 @@ impl World {
     ) -> Outcome {
         let right = match (found, expected) {
             (None, None) => true,
-            (None, Some(expected)) => {
-                (self.evicts && !expected.pinned) || self.is_unreadable()
-            }
+            (None, Some(expected)) => (self.evicts && !expected.pinned) || self.is_unreadable(),
             (Some(found), Some(expected)) => same(number, found, expected),
             (Some(_), None) => false,
         };
@@ -365,7 +367,11 @@ impl World {
         let wanted = at(from.min(to))..at(from.max(to));
         let whole = self.known(&key(number)).now.is_some_and(|now| now.whole);
         let Some(parts) = self.assemble(&object, wanted.clone()) else {
-            return if whole { Err("a chunk of a pinned object is missing".into()) } else { Ok(()) };
+            return if whole {
+                Err("a chunk of a pinned object is missing".into())
+            } else {
+                Ok(())
+            };
         };
         let length: u64 = parts.iter().map(|(_, part)| part.len() as u64).sum();
         if length != wanted.end - wanted.start {
@@ -401,6 +407,10 @@ impl World {
             at = u64::from(index) * size + end as u64;
         }
         Some(parts)
+    }
+
+    fn is_pinned(&self, number: u8) -> bool {
+        self.cache().pin_of(&ObjectId::of(&key(number))).is_some()
     }
 
     fn pin(&mut self, number: u8, all: bool) -> Outcome {
