@@ -4,15 +4,12 @@ use std::{
     fs::File,
     io::{self, BufRead, IsTerminal, Read, Write},
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::mpsc,
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use signal_hook::{consts::SIGINT, flag};
+use signal_hook::{consts::SIGINT, iterator::Signals};
 
 use weir_cachectl::{SOCKET_VARIABLE, World, run};
 
@@ -27,19 +24,14 @@ fn main() -> ExitCode {
     };
     let person = io::stdin().is_terminal() && io::stderr().is_terminal();
     // Asked for at the first pause: elsewhere Ctrl-C ends the process.
-    let mut interrupted: Option<Arc<AtomicBool>> = None;
+    let mut presses: Option<(mpsc::Sender<()>, mpsc::Receiver<()>)> = None;
     let mut pause = |time: Duration| {
-        let pressed = interrupted.get_or_insert_with(|| {
-            let pressed = Arc::new(AtomicBool::new(false));
-            // Where it cannot be heard, Ctrl-C ends the process, and the job goes on.
-            let _ = flag::register(SIGINT, Arc::clone(&pressed));
-            pressed
+        let (_, pressed) = presses.get_or_insert_with(|| {
+            let (press, pressed) = mpsc::channel();
+            listen(press.clone());
+            (press, pressed)
         });
-        let until = Instant::now() + time;
-        while !pressed.load(Ordering::SeqCst) && Instant::now() < until {
-            thread::sleep(Duration::from_millis(20).min(time));
-        }
-        pressed.swap(false, Ordering::SeqCst)
+        pressed.recv_timeout(time).is_ok()
     };
     let mut world = World {
         socket: std::env::var_os(SOCKET_VARIABLE).map(Into::into),
@@ -52,4 +44,17 @@ fn main() -> ExitCode {
         stderr: &mut io::stderr(),
     };
     ExitCode::from(run(std::env::args_os(), &mut world))
+}
+
+/// Tells of each Ctrl-C from now on. Where it cannot be heard, it ends the process, and what runs
+/// on the server goes on.
+fn listen(press: mpsc::Sender<()>) {
+    let Ok(mut signals) = Signals::new([SIGINT]) else { return };
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if press.send(()).is_err() {
+                return;
+            }
+        }
+    });
 }

@@ -15,9 +15,9 @@ fn job(state: &str) -> Value {
     })
 }
 
-fn with(state: &str, more: Value) -> String {
+fn with(state: &str, more: &Value) -> String {
     let mut job = job(state);
-    for (name, value) in more.as_object().unwrap() {
+    for (name, value) in more.as_object().expect("an object") {
         job[name] = value.clone();
     }
     job.to_string()
@@ -37,7 +37,7 @@ const FOLLOW: &str = "GET /v1/cache/warm?job=3 HTTP/1.1";
 fn it_stays_until_the_end() {
     let running = job("running").to_string();
     check(
-        &[running.clone(), running.clone(), with("done", json!({}))],
+        &[running.clone(), running.clone(), with("done", &json!({}))],
         &[URL, "--ladder", "top", "--rate", "200Mbit", "--pin"],
         &[
             "POST /v1/cache/warm HTTP/1.1 {\"urls\":[\"https://v.example/vod/a/master.m3u8\"],\
@@ -64,7 +64,7 @@ fn what_is_missing_makes_it_partial() {
         "skips": [{"url": "skd://k", "why": "neither http nor https"}],
     });
     check(
-        &[with("running", json!({})), with("done", more)],
+        &[with("running", &json!({})), with("done", &more)],
         &[URL],
         &[
             "POST /v1/cache/warm HTTP/1.1 {\"urls\":[\"https://v.example/vod/a/master.m3u8\"],\
@@ -114,7 +114,7 @@ fn jobs_by_themselves() {
     );
     let running = job("running").to_string();
     check(
-        &[running.clone(), running, with("cancelled", json!({}))],
+        &[running.clone(), running, with("cancelled", &json!({}))],
         &["--cancel", "3"],
         &["POST /v1/cache/warm/cancel HTTP/1.1 {\"job\":3}", FOLLOW, FOLLOW],
         &expect![[r#"
@@ -132,12 +132,12 @@ fn jobs_by_themselves() {
 
 #[test]
 fn lists_of_urls() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("urls");
-    std::fs::write(&file, "# a comment\n\nhttps://h/a\n  HTTP://h/b  \n").unwrap();
+    std::fs::write(&file, "# a comment\n\nhttps://h/a\n  HTTP://h/b  \n").expect("a file");
     let name = format!("@{}", file.display());
     check(
-        &[with("running", json!({})), with("done", json!({}))],
+        &[with("running", &json!({})), with("done", &json!({}))],
         &[&name, "https://h/c", "--json"],
         &[
             "POST /v1/cache/warm HTTP/1.1 {\"urls\":[\"https://h/a\",\"HTTP://h/b\",\
@@ -149,7 +149,7 @@ fn lists_of_urls() {
             --- exit 0
         "#]],
     );
-    std::fs::write(&file, "https://h/a\nh/b\n").unwrap();
+    std::fs::write(&file, "https://h/a\nh/b\n").expect("a file");
     let left = cachectl(&["cache", "warm", &name], None);
     assert_eq!(left.code, 2);
     assert!(left.stderr.contains("not a URL: h/b (line 2 of "), "{}", left.stderr);

@@ -98,7 +98,7 @@ impl<'e> Addressing<'e> {
             initialization(element, found, base)?;
         }
         let Some(template) = told.attribute("media") else { return Ok(()) };
-        if expand(template, &values).is_none() || !tells_apart(template) {
+        if expand(template, &values).is_none() {
             found.skip(template, Why::Template);
             return Ok(());
         }
@@ -126,6 +126,11 @@ impl<'e> Addressing<'e> {
             // A single segment, which needs no time.
             _ => vec![offset],
         };
+        // Several of one name are none that a player could tell apart.
+        if times.len() > 1 && !tells_apart(template) {
+            found.skip(template, Why::Template);
+            return Ok(());
+        }
         for (at, time) in times.into_iter().enumerate() {
             let number = start.saturating_add(at as u64);
             if told.number("endNumber").is_some_and(|end| number > end) {

@@ -49,6 +49,10 @@ fn durations_count_segments() {
     all(&with("duration='5' startNumber='0'"), &["seg 7/0", "seg 7/1"], &[]);
     all(&with("duration='4' endNumber='2'"), &["seg 7/1", "seg 7/2"], &[]);
     all(&with(""), &["seg 7/1"], &[]);
+    let one = |attributes| with(attributes).replace("/$Number$", "");
+    all(&one(""), &["seg 7"], &[]);
+    all(&one("duration='10'"), &["seg 7"], &[]);
+    all(&one("duration='4'"), &[], &["$Bandwidth$: a template that is not understood"]);
     let live = mpd(&with("duration='4'"))
         .replace(" mediaPresentationDuration=\"PT10S\"", " type=\"dynamic\"");
     let why = ["$Bandwidth$/$Number$: a live template without a timeline lists nothing"];

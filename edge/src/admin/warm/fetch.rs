@@ -35,6 +35,8 @@ pub(super) struct Fetcher {
 /// An object that is here now.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
+    /// Whether anything of it had to come.
+    pub(super) came: bool,
     pub(super) fetched_bytes: u64,
     pub(super) had_bytes: u64,
     pub(super) pinned: bool,
@@ -94,6 +96,11 @@ impl Fetcher {
         list: bool,
     ) -> Result<(Fetched, u32), UpstreamError> {
         let mut fetched = Fetched::default();
+        // Of a fill that began just now chunks may be here before we look.
+        let stayed = matches!(
+            found.how,
+            How::Hit | How::Revalidated | How::StaleOnError | How::StaleWhileRevalidate
+        );
         let Some(size) = found.size() else {
             // Until it ends nobody knows where.
             let mut body = Vec::new();
@@ -103,6 +110,7 @@ impl Fetcher {
                 Some(object) => self.put_down(&object, range).await,
                 None => 0,
             };
+            fetched.came = true;
             fetched.pinned = self.pin(found.object());
             fetched.playlist = playlist(found.object(), body);
             return Ok((fetched, missing));
@@ -111,11 +119,6 @@ impl Fetcher {
         let whole = range
             .map_or(0..size, |range| range.first.min(size)..range.last.saturating_add(1).min(size));
         let length = whole.end - whole.start;
-        // Of a fill that began just now chunks may be here before we look.
-        let stayed = matches!(
-            found.how,
-            How::Hit | How::Revalidated | How::StaleOnError | How::StaleWhileRevalidate
-        );
         if stayed {
             let missing = self.missing(object, &whole);
             fetched.had_bytes = length - missing.iter().map(|run| run.end - run.start).sum::<u64>();
@@ -138,6 +141,7 @@ impl Fetcher {
             self.took(length.saturating_sub(fetched.fetched_bytes));
             fetched.fetched_bytes = fetched.fetched_bytes.max(length);
         }
+        fetched.came = !stayed || fetched.fetched_bytes > 0;
         fetched.pinned = self.pin(object);
         if list && size <= PLAYLIST_MAX as u64 && self.may_be_playlist(ask, found, size).await? {
             let mut body = Vec::new();
@@ -252,7 +256,7 @@ impl Fetcher {
             let found = self.node.engine.cache().object(&object.id, &object.key);
             match found.filter(|found| found.generation == object.generation) {
                 Some(found) => return Some(found),
-                None if self.node.engine.under_way() == 0 || self.job.is_cancelled() => {
+                None if self.node.engine.under_way() == 0 || Instant::now() >= until => {
                     return None;
                 }
                 None => sleep(LOOK).await,

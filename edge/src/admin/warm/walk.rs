@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use weir_config_admin::{Ladder as Told, WarmState};
 use weir_config_lifecycle::Phase;
-use weir_edge_playlist::{ByteRange, Format, Item, Ladder, Listing, Variables, What, read};
+use weir_edge_playlist::{ByteRange, Item, Ladder, Listing, Variables, What, read};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -184,9 +184,9 @@ impl Walk {
         let (url, variables) = (url.to_owned(), Arc::clone(variables));
         let task = Task { url, range, admitted, depth, list, variables };
         if list {
-            self.lists.push_back(task)
+            self.lists.push_back(task);
         } else {
-            self.files.push_back(task)
+            self.files.push_back(task);
         }
         self.job().told.lock().objects += 1;
         Ok(())
@@ -202,28 +202,33 @@ impl Walk {
                 return job.failed(&task.url, why);
             }
         };
-        let came = fetched.fetched_bytes > 0;
-        counts.count(usize::from(!came), 1);
         counts.bytes.fetch_add(fetched.fetched_bytes, std::sync::atomic::Ordering::Relaxed);
         {
             let mut told = job.told.lock();
-            told.fetched += u64::from(came);
-            told.had += u64::from(!came);
             told.fetched_bytes += fetched.fetched_bytes;
             told.had_bytes += fetched.had_bytes;
             told.pinned += u64::from(fetched.pinned);
         }
-        if let Some((format, body)) = fetched.playlist {
-            self.list(task, format, &body);
+        let listed = fetched
+            .playlist
+            .map(|(format, body)| read(format, &body, &task.url, self.ladder, &task.variables));
+        if let Some(Err(error)) = &listed {
+            counts.count(2, 1);
+            return job.failed(&task.url, format!("its playlist: {error}"));
+        }
+        counts.count(usize::from(!fetched.came), 1);
+        {
+            let mut told = job.told.lock();
+            told.fetched += u64::from(fetched.came);
+            told.had += u64::from(!fetched.came);
+        }
+        if let Some(Ok(listing)) = listed {
+            self.list(task, listing);
         }
     }
 
-    fn list(&mut self, task: &Task, format: Format, body: &[u8]) {
+    fn list(&mut self, task: &Task, listing: Listing) {
         let job = Arc::clone(self.job());
-        let listing = match read(format, body, &task.url, self.ladder, &task.variables) {
-            Ok(listing) => listing,
-            Err(error) => return job.failed(&task.url, format!("its playlist: {error}")),
-        };
         {
             let mut told = job.told.lock();
             told.playlists += 1;
