@@ -7,7 +7,6 @@
 pub mod cache;
 pub mod chunk;
 mod counter;
-pub mod disk;
 pub mod disks;
 mod doorkeeper;
 pub mod extent;
@@ -28,7 +27,6 @@ pub use cache::{
     select::Meant,
 };
 pub use chunk::{CHUNK_SIZE, Chunk, ChunkKey, GRAIN, ObjectId, chunks_of};
-pub use disk::{FoyerConfig, FoyerStore};
 pub use extent::{ExtentConfig, ExtentStore};
 pub use fields::Fields;
 pub use object::{StoredObject, TAGS_MAX, VARIANT_MARK, primary_key};

@@ -96,10 +96,7 @@ impl Ram {
             chunks,
             bytes,
             lent: AtomicU64::new(0),
-            room: Arc::new(Room {
-                size: AtomicU64::new(bytes),
-                changing: AtomicBool::new(false),
-            }),
+            room: Arc::new(Room { size: AtomicU64::new(bytes), changing: AtomicBool::new(false) }),
             evicted,
             written: AtomicU64::new(0),
             hits,

@@ -28,7 +28,8 @@ const PROBE: &str = "weir-disk.probe";
 /// The store's own folder: what is in it is the store's business.
 const STORE: &str = "chunks";
 const TITLE: &str = "weir disk 1";
-/// How stores of the time before markers named their files, beside where the marker is now.
+/// How stores of the time before markers named their files, beside where the marker is now. The
+/// first is the marker they had: without it the others are another program's.
 const OLD: [&str; 2] = ["weir-store", "foyer-storage-direct-fs-"];
 const OLD_LOCK: &str = "weir-store.lock";
 /// What O_DIRECT reads and writes at least, on any device.
@@ -121,13 +122,14 @@ impl At {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
             entries => entries?,
         };
+        let old = self.path.join(OLD[0]).try_exists()?;
         for entry in entries {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
             let ours = [MARKER, MARKER_NEW, LOCK, PROBE, STORE, "lost+found"].contains(&&*name);
             if name == OLD[0] {
                 found.old_store = true;
-            } else if !ours && !OLD.iter().any(|old| name.starts_with(old)) {
+            } else if !(ours || old && OLD.iter().any(|old| name.starts_with(old))) {
                 found.foreign = Some(name.into_owned());
             }
         }

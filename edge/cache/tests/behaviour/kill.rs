@@ -4,24 +4,23 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
 };
 
 use crate::support::{MIB, NOW, chunk, object, open};
 use tempfile::TempDir;
-use weir_edge_cache::{Cache, CacheConfig, ChunkStore, ObjectId};
+use weir_edge_cache::{Cache, CacheConfig, ObjectId};
 
 const DIRECTORY: &str = "WEIR_TEST_KILL_DIRECTORY";
 const NAME: &str = "kill::a_kill_costs_nothing_that_was_flushed";
 
 async fn cache(directory: &Path) -> Cache {
-    let store = open(&directory.join("disk"), 256 * MIB).await;
+    let store = open(&directory.join("disk"), 256 * MIB);
     let config = CacheConfig {
         memory_bytes: 16 * MIB,
         state: Some(directory.join("state.redb")),
         metadata_objects_max: 10_000,
     };
-    Cache::open_at(&config, Some(store as Arc<dyn ChunkStore>), NOW).unwrap()
+    Cache::open_at(&config, Some(store), NOW).unwrap()
 }
 
 /// Fills for ever; says after each flush how many objects are safe. Every third object is

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod conformance;
-mod disk;
 mod kill;
 mod parts;
 mod purge;

@@ -4,12 +4,11 @@ use std::{
     fs::{self, OpenOptions},
     os::unix::fs::FileExt,
     path::Path,
-    sync::Arc,
 };
 
 use crate::support::{MIB, NOW, chunk, object, open};
 use tempfile::TempDir;
-use weir_edge_cache::{Cache, CacheConfig, ChunkStore, ObjectId, OpenError, Tier};
+use weir_edge_cache::{Cache, CacheConfig, ObjectId, OpenError, Tier};
 
 fn config(directory: &Path, metadata_objects_max: usize) -> CacheConfig {
     CacheConfig {
@@ -36,12 +35,8 @@ fn put(cache: &Cache, count: usize) {
 async fn a_restart_finds_objects_and_chunks() {
     let directory = TempDir::new().unwrap();
     let disk = directory.path().join("disk");
-    let cache = Cache::open_at(
-        &config(directory.path(), 1000),
-        Some(open(&disk, 64 * MIB).await as Arc<dyn ChunkStore>),
-        NOW,
-    )
-    .unwrap();
+    let cache =
+        Cache::open_at(&config(directory.path(), 1000), Some(open(&disk, 64 * MIB)), NOW).unwrap();
     let generation = cache.next_generation();
     let stored = cache.put_object(object("film", generation, 3));
     for index in 0..3 {
@@ -52,12 +47,8 @@ async fn a_restart_finds_objects_and_chunks() {
     cache.close().await;
     drop(cache);
 
-    let cache = Cache::open_at(
-        &config(directory.path(), 1000),
-        Some(open(&disk, 64 * MIB).await as Arc<dyn ChunkStore>),
-        NOW,
-    )
-    .unwrap();
+    let cache =
+        Cache::open_at(&config(directory.path(), 1000), Some(open(&disk, 64 * MIB)), NOW).unwrap();
     let again = cache.object(&stored.id, "film").expect("kept by a clean close");
     assert_eq!(again, stored);
     assert!(cache.next_generation() > generation);

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
 use weir_edge_cache::{
-    Admission, Chunk, ChunkKey, ChunkStore, Fields, FoyerConfig, FoyerStore, ObjectId, StoredObject,
+    Admission, Chunk, ChunkKey, ChunkStore, ExtentConfig, ExtentStore, Fields, ObjectId,
+    StoreOpenError, StoredObject,
 };
 
 /// When the tests take place, in Unix nanoseconds.
@@ -49,21 +50,29 @@ pub(crate) fn object(name: &str, generation: u64, chunks: u32) -> StoredObject {
     }
 }
 
-pub(crate) async fn open(path: &std::path::Path, size_bytes: u64) -> Arc<FoyerStore> {
-    let config = FoyerConfig { path: path.into(), size_bytes, buffer_bytes: 16 * MIB };
-    let store = FoyerStore::open(config, tokio::runtime::Handle::current()).await;
-    Arc::new(store.expect("an empty directory, or one of the same shape"))
+pub(crate) fn try_open(
+    path: &std::path::Path,
+    size_bytes: u64,
+    buffer_bytes: u64,
+) -> Result<Arc<dyn ChunkStore>, StoreOpenError> {
+    let (path, node, new_disk) = (path.to_owned(), "edge1".to_owned(), rand::random());
+    let config = ExtentConfig { path, size_bytes, buffer_bytes, node, new_disk };
+    Ok(Arc::new(ExtentStore::open(config)?))
+}
+
+pub(crate) fn open(path: &std::path::Path, size_bytes: u64) -> Arc<dyn ChunkStore> {
+    try_open(path, size_bytes, 16 * MIB).expect("an empty directory, or one of the same shape")
 }
 
 /// Offers until the queue has room.
-pub(crate) async fn offer(store: &FoyerStore, key: ChunkKey, chunk: &Chunk) {
+pub(crate) async fn offer(store: &Arc<dyn ChunkStore>, key: ChunkKey, chunk: &Chunk) {
     while store.offer(key, chunk.clone()) != Admission::Accepted {
         store.flush().await;
     }
 }
 
 /// Whether the store has the chunk; fails on any other bytes than its own.
-pub(crate) async fn holds(store: &FoyerStore, key: ChunkKey) -> bool {
+pub(crate) async fn holds(store: &Arc<dyn ChunkStore>, key: ChunkKey) -> bool {
     match store.read(&key).await {
         Some(found) => {
             assert!(found.data() == chunk(key, found.data().len()).data(), "wrong bytes: {key:?}");

@@ -1,8 +1,9 @@
-//! `cargo xtask bench store`: the disk engines on the same work in the same run: CPU for each
-//! GB read, write amplification, byte hit ratio, recovery after a kill, pins.
+//! `cargo xtask bench store`: the disk tier alone: CPU for each GB read and written, write
+//! amplification, byte hit ratio, recovery after a kill, pins.
 //!
-//! Every measurement is a process of its own, this program again, with one engine in a
-//! directory of its own; the engines take turns.
+//! Every measurement is a process of its own, this program again, with a store in a directory
+//! of its own. The figures carry the engine's name: those of the engine before it (decision
+//! 0019) were measured by the same work.
 
 mod trace;
 mod work;
@@ -32,27 +33,11 @@ const WRITTEN: (u64, u64) = (4096, 384);
 const REQUESTS: (u64, u64) = (90_000, 22_000);
 const ROUNDS: (usize, usize) = (3, 1);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Engine {
-    Foyer,
-    Extent,
-}
-
-impl Engine {
-    const ALL: [Self; 2] = [Self::Foyer, Self::Extent];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Foyer => "foyer",
-            Self::Extent => "extent",
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Measurement {
     Read,
     Write,
+    Pour,
     Fill,
     Recover,
     Pin,
@@ -64,6 +49,7 @@ impl Measurement {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Pour => "pour",
             Self::Fill => "fill",
             Self::Recover => "recover",
             Self::Pin => "pin",
@@ -73,7 +59,7 @@ impl Measurement {
 
     fn from_name(name: &str) -> Result<Self, String> {
         let replays = Trace::ALL.map(Self::Replay);
-        let all = [Self::Read, Self::Write, Self::Fill, Self::Recover, Self::Pin];
+        let all = [Self::Read, Self::Write, Self::Pour, Self::Fill, Self::Recover, Self::Pin];
         let mut all = all.into_iter().chain(replays);
         all.find(|known| known.name() == name).ok_or_else(|| format!("no measurement `{name}`"))
     }
@@ -90,8 +76,6 @@ struct Arguments {
     /// This process is only one measurement.
     #[arg(long, hide = true, value_parser = Measurement::from_name)]
     child: Option<Measurement>,
-    #[arg(long, hide = true)]
-    engine: Option<Engine>,
     #[arg(long, hide = true, default_value_t = 0)]
     size: u64,
     #[arg(long, hide = true, default_value_t = 0)]
@@ -115,13 +99,13 @@ fn main() -> ExitCode {
 }
 
 fn child(arguments: &Arguments, measurement: Measurement) -> Result<(), CampaignError> {
-    let (Some(engine), Some(directory)) = (arguments.engine, &arguments.on) else {
-        return Err(unfit("a measurement needs an engine and a directory"));
+    let Some(directory) = &arguments.on else {
+        return Err(unfit("a measurement needs a directory"));
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (size, amount) = (arguments.size, arguments.amount);
-    let work = work::measure(engine, measurement, directory, size, amount, arguments.options.seed);
+    let work = work::measure(measurement, directory, size, amount, arguments.options.seed);
     let found = runtime.block_on(work)?;
     let mut out = std::io::stdout();
     writeln!(out, "{found}")?;
@@ -149,7 +133,6 @@ impl Campaign<'_> {
     /// Runs one measurement and kills its process after its one line.
     fn run(
         &self,
-        engine: Engine,
         measurement: Measurement,
         directory: &Path,
         size: u64,
@@ -157,7 +140,7 @@ impl Campaign<'_> {
     ) -> Result<Value, CampaignError> {
         fs::create_dir_all(directory)?;
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["--child", measurement.name(), "--engine", engine.name()])
+            .args(["--child", measurement.name()])
             .args(["--size", &size.to_string(), "--amount", &amount.to_string()])
             .args(["--seed", &self.options.seed.to_string()])
             .arg("--on")
@@ -173,175 +156,181 @@ impl Campaign<'_> {
         process.wait()?;
         read?;
         let name = measurement.name();
-        let found: Value = serde_json::from_str(&line).map_err(|_| {
-            unfit(format!("measuring `{name}` of {} ended without a word", engine.name()))
-        })?;
-        println!("{} {name}: {found}", engine.name());
+        let found: Value = serde_json::from_str(&line)
+            .map_err(|_| unfit(format!("measuring `{name}` ended without a word")))?;
+        println!("{name}: {found}");
         Ok(found)
     }
 
     /// As [`Campaign::run`], in a directory that is gone afterwards.
     fn run_once(
         &self,
-        engine: Engine,
         measurement: Measurement,
         size: u64,
         amount: u64,
     ) -> Result<Value, CampaignError> {
-        let directory = self.place.join(engine.name());
-        let found = self.run(engine, measurement, &directory, size, amount);
+        let directory = self.place.join("store");
+        let found = self.run(measurement, &directory, size, amount);
         fs::remove_dir_all(&directory)?;
         found
     }
 
-    /// Rounds of both engines in turn; for each engine what every round found.
+    /// What every round found.
     fn rounds(
         &self,
         measurement: Measurement,
         size: u64,
         amount: u64,
-    ) -> Result<[Vec<Value>; 2], CampaignError> {
-        let mut found = [Vec::new(), Vec::new()];
-        for _ in 0..self.pick(ROUNDS) {
-            for (found, engine) in found.iter_mut().zip(Engine::ALL) {
-                found.push(self.run_once(engine, measurement, size, amount)?);
-            }
-        }
-        Ok(found)
+    ) -> Result<Vec<Value>, CampaignError> {
+        (0..self.pick(ROUNDS)).map(|_| self.run_once(measurement, size, amount)).collect()
     }
 
     fn reading(&mut self) -> Result<(), CampaignError> {
         let (size, amount) = (self.pick(LARGE), self.pick(READ));
         let found = self.rounds(Measurement::Read, size, amount)?;
-        for (found, engine) in found.iter().zip(Engine::ALL) {
-            if found.iter().any(|found| number(found, "found") < number(found, "asked") * 0.99) {
-                return Err(unfit("chunks were missing that a store had room for"));
-            }
-            let of = |name| middle(found, name);
-            self.figures.add(
-                format!("store.{}.cpu_s_per_gb", engine.name()),
-                "CPU of the whole process for each GB of 1 MiB chunks read from the disk and \
-                 verified, none of it in the page cache, 8 reads at a time",
-                ("> 0", "CPU-s/GB"),
-                of("cpu_s_per_gb"),
-                found.len() as u64,
-                Some(format!(
-                    "{:.2} GB/s; again with whatever the kernel kept: {:.3} CPU-s/GB, {:.2} GB/s",
-                    of("gb_per_s"),
-                    of("warm_cpu_s_per_gb"),
-                    of("warm_gb_per_s"),
-                )),
-            );
+        if found.iter().any(|found| number(found, "found") < number(found, "asked") * 0.99) {
+            return Err(unfit("chunks were missing that a store had room for"));
         }
+        let of = |name| middle(&found, name);
+        self.figures.add(
+            "store.extent.cpu_s_per_gb",
+            "CPU of the whole process for each GB of 1 MiB chunks read from the disk and \
+             verified, none of it in the page cache, 8 reads at a time",
+            ("> 0", "CPU-s/GB"),
+            of("cpu_s_per_gb"),
+            found.len() as u64,
+            Some(format!(
+                "{:.2} GB/s; again with whatever the kernel kept: {:.3} CPU-s/GB, {:.2} GB/s",
+                of("gb_per_s"),
+                of("warm_cpu_s_per_gb"),
+                of("warm_gb_per_s"),
+            )),
+        );
         Ok(())
     }
 
     fn writing(&mut self) -> Result<(), CampaignError> {
         let (size, amount) = (self.pick(SMALL), self.pick(WRITTEN));
         let found = self.rounds(Measurement::Write, size, amount)?;
-        for (found, engine) in found.iter().zip(Engine::ALL) {
-            let of = |name| middle(found, name);
-            self.figures.add(
-                format!("store.{}.write_amplification", engine.name()),
-                "Bytes written to the store's files for each byte accepted, heads, padding, logs \
-                 and manifests included; chunks of 5 KB to 1 MiB into a full store",
-                (">= 1", "ratio"),
-                of("told"),
-                found.len() as u64,
-                Some(format!(
-                    "as the kernel counts for the process: {:.3} (what is overwritten before \
-                     the kernel wrote it back is not written); {:.3} CPU-s/GB without the \
-                     kernel's own threads, {:.2} GB/s, {} chunks lost",
-                    of("amplification"),
-                    of("cpu_s_per_gb"),
-                    of("gb_per_s"),
-                    of("lost"),
-                )),
-            );
+        let of = |name| middle(&found, name);
+        self.figures.add(
+            "store.extent.write_amplification",
+            "Bytes written to the store's files for each byte accepted, heads, padding, logs \
+             and manifests included; chunks of 5 KB to 1 MiB into a full store",
+            (">= 1", "ratio"),
+            of("told"),
+            found.len() as u64,
+            Some(format!(
+                "as the kernel counts for the process: {:.3} (what is overwritten before \
+                 the kernel wrote it back is not written); {:.3} CPU-s/GB without the \
+                 kernel's own threads, {:.2} GB/s, {} chunks lost",
+                of("amplification"),
+                of("cpu_s_per_gb"),
+                of("gb_per_s"),
+                of("lost"),
+            )),
+        );
+        Ok(())
+    }
+
+    fn pouring(&mut self) -> Result<(), CampaignError> {
+        let (size, amount) = (self.pick(SMALL), self.pick(WRITTEN));
+        let found = self.rounds(Measurement::Pour, size, amount)?;
+        if found.iter().any(|found| number(found, "lost") > 0.0) {
+            return Err(unfit("a sound disk lost chunks"));
         }
+        let of = |name| middle(&found, name);
+        self.figures.add(
+            "store.extent.write_cpu_s_per_gb",
+            "CPU of the whole process for each GB of 1 MiB chunks written into a full store past \
+             the page cache, 4 at a time, as fast as the disk takes them",
+            ("> 0", "CPU-s/GB"),
+            of("cpu_s_per_gb"),
+            found.len() as u64,
+            Some(format!(
+                "{:.0} MB/s over {:.1} GB; a sync at the end took {:.3} s",
+                of("mb_per_s"),
+                of("gb"),
+                of("sync_s"),
+            )),
+        );
         Ok(())
     }
 
     fn asking(&mut self) -> Result<(), CampaignError> {
         let (size, requests) = (self.pick(SMALL), self.pick(REQUESTS));
         for trace in Trace::ALL {
-            for engine in Engine::ALL {
-                let measurement = Measurement::Replay(trace);
-                let found = self.run_once(engine, measurement, size, requests)?;
-                if number(&found, "failures") > 0.0 {
-                    return Err(unfit("a sound disk failed"));
-                }
-                self.figures.add(
-                    format!("store.{}.byte_hit_ratio.{}", engine.name(), trace.name()),
-                    format!(
-                        "Bytes found on disk of bytes asked for, once it is full: {}",
-                        trace.what()
-                    ),
-                    (">= 0", "share"),
-                    number(&found, "ratio"),
-                    1,
-                    Some(format!(
-                        "{} requests, {:.1} GB counted, everything admitted; {:.0} s",
-                        number(&found, "requests"),
-                        number(&found, "gb"),
-                        number(&found, "seconds"),
-                    )),
-                );
+            let measurement = Measurement::Replay(trace);
+            let found = self.run_once(measurement, size, requests)?;
+            if number(&found, "failures") > 0.0 {
+                return Err(unfit("a sound disk failed"));
             }
-        }
-        Ok(())
-    }
-
-    fn recovering(&mut self) -> Result<(), CampaignError> {
-        let size = self.pick(LARGE);
-        for engine in Engine::ALL {
-            let directory = self.place.join(engine.name());
-            let filled = self.run(engine, Measurement::Fill, &directory, size, 0)?;
-            let (mut seconds, mut there, mut sound) = (Vec::new(), 1.0_f64, true);
-            for _ in 0..self.pick(ROUNDS) {
-                let found = self.run(engine, Measurement::Recover, &directory, size, 0)?;
-                seconds.push(number(&found, "seconds"));
-                there = there.min(number(&found, "there") / number(&found, "asked"));
-                sound &= number(&found, "read") >= number(&found, "looked") * 0.99;
-            }
-            fs::remove_dir_all(&directory)?;
-            if !sound {
-                return Err(unfit("chunks were recovered that cannot be read"));
-            }
-            let bytes = number(&filled, "bytes");
             self.figures.add(
-                format!("store.{}.recovery_s_per_10gb", engine.name()),
-                "From opening the store of a killed process until it knows all its chunks, for \
-                 each 10 GB of chunks of 1 MiB; nothing in the page cache",
-                ("> 0", "s"),
-                median(&seconds) * 10e9 / bytes,
-                seconds.len() as u64,
+                format!("store.extent.byte_hit_ratio.{}", trace.name()),
+                format!(
+                    "Bytes found on disk of bytes asked for, once it is full: {}",
+                    trace.what()
+                ),
+                (">= 0", "share"),
+                number(&found, "ratio"),
+                1,
                 Some(format!(
-                    "measured with {:.1} GB: {:.3} s; {:.1} % of them were there",
-                    bytes / 1e9,
-                    median(&seconds),
-                    there * 100.0
+                    "{} requests, {:.1} GB counted, everything admitted; {:.0} s",
+                    number(&found, "requests"),
+                    number(&found, "gb"),
+                    number(&found, "seconds"),
                 )),
             );
         }
         Ok(())
     }
 
+    fn recovering(&mut self) -> Result<(), CampaignError> {
+        let size = self.pick(LARGE);
+        let directory = self.place.join("store");
+        let filled = self.run(Measurement::Fill, &directory, size, 0)?;
+        let (mut seconds, mut there, mut sound) = (Vec::new(), 1.0_f64, true);
+        for _ in 0..self.pick(ROUNDS) {
+            let found = self.run(Measurement::Recover, &directory, size, 0)?;
+            seconds.push(number(&found, "seconds"));
+            there = there.min(number(&found, "there") / number(&found, "asked"));
+            sound &= number(&found, "read") >= number(&found, "looked") * 0.99;
+        }
+        fs::remove_dir_all(&directory)?;
+        if !sound {
+            return Err(unfit("chunks were recovered that cannot be read"));
+        }
+        let bytes = number(&filled, "bytes");
+        self.figures.add(
+            "store.extent.recovery_s_per_10gb",
+            "From opening the store of a killed process until it knows all its chunks, for \
+             each 10 GB of chunks of 1 MiB; nothing in the page cache",
+            ("> 0", "s"),
+            median(&seconds) * 10e9 / bytes,
+            seconds.len() as u64,
+            Some(format!(
+                "measured with {:.1} GB: {:.3} s; {:.1} % of them were there",
+                bytes / 1e9,
+                median(&seconds),
+                there * 100.0
+            )),
+        );
+        Ok(())
+    }
+
     fn pinning(&mut self) -> Result<(), CampaignError> {
         let size = self.pick(SMALL);
-        for engine in Engine::ALL {
-            let found = self.run_once(engine, Measurement::Pin, size, 0)?;
-            let can = found["can"].as_bool().unwrap_or(false);
-            self.figures.add(
-                format!("store.{}.pinned_kept", engine.name()),
-                "Share of pinned chunks, a tenth of the store, that are there after three times \
-                 its size came through",
-                (if can { "1" } else { ">= 0" }, "share"),
-                number(&found, "ratio"),
-                1,
-                Some(if can { "it can pin" } else { "it cannot pin" }.to_owned()),
-            );
-        }
+        let found = self.run_once(Measurement::Pin, size, 0)?;
+        let can = found["can"].as_bool().unwrap_or(false);
+        self.figures.add(
+            "store.extent.pinned_kept",
+            "Share of pinned chunks, a tenth of the store, that are there after three times \
+             its size came through",
+            ("1", "share"),
+            number(&found, "ratio"),
+            1,
+            Some(if can { "it can pin" } else { "it cannot pin" }.to_owned()),
+        );
         Ok(())
     }
 }
@@ -360,6 +349,7 @@ fn campaign(arguments: &Arguments) -> Result<bool, CampaignError> {
     let mut campaign = Campaign { options, place, figures: Figures::of("store") };
     campaign.reading()?;
     campaign.writing()?;
+    campaign.pouring()?;
     campaign.recovering()?;
     campaign.pinning()?;
     campaign.asking()?;

@@ -12,17 +12,16 @@ use bytes::Bytes;
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
 use rustix::fs::Advice;
 use serde_json::{Value, json};
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::task::JoinSet;
 use weir_benches_load::campaign::{CampaignError, cpu};
 use weir_edge_cache::{
-    Admission, Chunk, ChunkKey, ChunkStore, ExtentConfig, ExtentStore, FoyerConfig, FoyerStore,
-    ObjectId, Pinning,
+    Admission, Chunk, ChunkKey, ChunkStore, ExtentConfig, ExtentStore, ObjectId, Pinning,
 };
 
-use super::{Engine, Measurement, trace::Request};
+use super::{Measurement, trace::Request};
 
 const MIB: u64 = 1 << 20;
-/// RAM of either for what waits to be written.
+/// RAM for what waits to be written.
 const BUFFER: u64 = 64 * MIB;
 /// Reads at once.
 const READERS: usize = 8;
@@ -33,24 +32,10 @@ pub(crate) fn unfit(what: impl std::fmt::Display) -> CampaignError {
     CampaignError::Unfit(format!("{what}"))
 }
 
-async fn open(
-    engine: Engine,
-    path: &Path,
-    size_bytes: u64,
-) -> Result<Arc<dyn ChunkStore>, CampaignError> {
-    let path = path.to_owned();
-    Ok(match engine {
-        Engine::Foyer => {
-            let config = FoyerConfig { path, size_bytes, buffer_bytes: BUFFER };
-            Arc::new(FoyerStore::open(config, Handle::current()).await.map_err(unfit)?)
-        }
-        Engine::Extent => {
-            let node = "bench".to_owned();
-            let buffer_bytes = BUFFER;
-            let config = ExtentConfig { path, size_bytes, buffer_bytes, node, new_disk: 1 };
-            Arc::new(ExtentStore::open(config).map_err(unfit)?)
-        }
-    })
+fn open(path: &Path, size_bytes: u64) -> Result<Arc<dyn ChunkStore>, CampaignError> {
+    let (path, node) = (path.to_owned(), "bench".to_owned());
+    let config = ExtentConfig { path, size_bytes, buffer_bytes: BUFFER, node, new_disk: 1 };
+    Ok(Arc::new(ExtentStore::open(config).map_err(unfit)?))
 }
 
 /// Chunks of some bytes each; their length may be cut.
@@ -120,7 +105,6 @@ fn cpu() -> Result<f64, CampaignError> {
 }
 
 pub(crate) async fn measure(
-    engine: Engine,
     measurement: Measurement,
     directory: &Path,
     size: u64,
@@ -128,30 +112,26 @@ pub(crate) async fn measure(
     seed: u64,
 ) -> Result<Value, CampaignError> {
     match measurement {
-        Measurement::Read => read(engine, directory, size, amount).await,
-        Measurement::Write => write(engine, directory, size, amount).await,
-        Measurement::Fill => fill(engine, directory, size).await,
-        Measurement::Recover => recover(engine, directory, size).await,
-        Measurement::Pin => pin(engine, directory, size).await,
+        Measurement::Read => read(directory, size, amount).await,
+        Measurement::Write => write(directory, size, amount).await,
+        Measurement::Pour => pour(directory, size, amount).await,
+        Measurement::Fill => fill(directory, size).await,
+        Measurement::Recover => recover(directory, size).await,
+        Measurement::Pin => pin(directory, size).await,
         Measurement::Replay(trace) => {
-            replay(engine, directory, size, trace.requests(size, seed).take(amount as usize)).await
+            replay(directory, size, trace.requests(size, seed).take(amount as usize)).await
         }
     }
 }
 
-/// Chunks of 1 MiB that either store surely keeps: foyer frees whole blocks ahead of time.
+/// Chunks of 1 MiB that are read and recovered; the engine before this one kept no more.
 fn kept(size: u64) -> u64 {
     size / MIB * 3 / 5
 }
 
 /// Reads `amount` chunks of 1 MiB in no order, from the device.
-async fn read(
-    engine: Engine,
-    directory: &Path,
-    size: u64,
-    amount: u64,
-) -> Result<Value, CampaignError> {
-    let store = open(engine, directory, size).await?;
+async fn read(directory: &Path, size: u64, amount: u64) -> Result<Value, CampaignError> {
+    let store = open(directory, size)?;
     let (chunks, kept) = (Chunks::new(), kept(size));
     for index in 0..kept {
         offer(&store, film(index), chunks.of(&film(index), MIB as u32)).await;
@@ -208,13 +188,8 @@ async fn read_all(store: &Arc<dyn ChunkStore>, kept: u64, many: u64) -> Result<u
 }
 
 /// Writes `amount` MiB of many sizes into a store that is full.
-async fn write(
-    engine: Engine,
-    directory: &Path,
-    size: u64,
-    amount: u64,
-) -> Result<Value, CampaignError> {
-    let store = open(engine, directory, size).await?;
+async fn write(directory: &Path, size: u64, amount: u64) -> Result<Value, CampaignError> {
+    let store = open(directory, size)?;
     let chunks = Chunks::new();
     let lengths = [MIB as u32, MIB as u32, MIB as u32, 600_000, 200_000, 40_000, 5_000];
     let mut next = 0;
@@ -249,9 +224,48 @@ async fn write(
     }))
 }
 
+/// Writes `amount` chunks of 1 MiB into a store that is full, as fast as it takes them, and has
+/// them on the device at the end. Their sums are made beforehand: they are a fill's.
+async fn pour(directory: &Path, size: u64, amount: u64) -> Result<Value, CampaignError> {
+    let store = open(directory, size)?;
+    let chunks: Vec<_> = Chunks::new().0.into_iter().map(Chunk::seal).collect();
+    let pass = async |from: u64, amount: u64| {
+        let mut waits = 0_u64;
+        for index in from..from + amount {
+            let chunk = &chunks[index as usize % KINDS];
+            while store.offer(film(index), chunk.clone()) == Admission::Busy {
+                waits += 1;
+                store.flush().await;
+            }
+        }
+        store.flush().await;
+        waits
+    };
+    let full = size / MIB;
+    pass(0, full).await;
+    let accepted = store.stats().accepted_bytes;
+    let (before, begun) = (cpu()?, Instant::now());
+    let waits = pass(full, amount).await;
+    let (used, took) = (cpu()? - before, begun.elapsed().as_secs_f64());
+    let syncing = Instant::now();
+    for entry in fs::read_dir(directory)? {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    let stats = store.stats();
+    let bytes = (stats.accepted_bytes - accepted) as f64;
+    Ok(json!({
+        "cpu_s_per_gb": used / (bytes / 1e9),
+        "mb_per_s": bytes / 1e6 / took,
+        "gb": bytes / 1e9,
+        "sync_s": syncing.elapsed().as_secs_f64(),
+        "waits": waits,
+        "lost": stats.lost_chunks,
+    }))
+}
+
 /// Fills the store, says how much is in it, and waits to be killed.
-async fn fill(engine: Engine, directory: &Path, size: u64) -> Result<Value, CampaignError> {
-    let store = open(engine, directory, size).await?;
+async fn fill(directory: &Path, size: u64) -> Result<Value, CampaignError> {
+    let store = open(directory, size)?;
     let (chunks, kept) = (Chunks::new(), kept(size));
     for index in 0..kept {
         offer(&store, film(index), chunks.of(&film(index), MIB as u32)).await;
@@ -263,10 +277,10 @@ async fn fill(engine: Engine, directory: &Path, size: u64) -> Result<Value, Camp
 }
 
 /// Opens what was left behind, until it has told of each chunk whether it is there.
-async fn recover(engine: Engine, directory: &Path, size: u64) -> Result<Value, CampaignError> {
+async fn recover(directory: &Path, size: u64) -> Result<Value, CampaignError> {
     forget(directory)?;
     let begun = Instant::now();
-    let store = open(engine, directory, size).await?;
+    let store = open(directory, size)?;
     let kept = kept(size);
     let there = (0..kept).filter(|index| store.contains(&film(*index))).count();
     let took = begun.elapsed().as_secs_f64();
@@ -279,8 +293,8 @@ async fn recover(engine: Engine, directory: &Path, size: u64) -> Result<Value, C
 }
 
 /// Pins a tenth of the store, then pours three times its size through it.
-async fn pin(engine: Engine, directory: &Path, size: u64) -> Result<Value, CampaignError> {
-    let store = open(engine, directory, size).await?;
+async fn pin(directory: &Path, size: u64) -> Result<Value, CampaignError> {
+    let store = open(directory, size)?;
     let chunks = Chunks::new();
     let pinned = (size / MIB / 10) as u32;
     let key = |index| ChunkKey { object: ObjectId(77 << 64), generation: 1, index };
@@ -303,12 +317,11 @@ async fn pin(engine: Engine, directory: &Path, size: u64) -> Result<Value, Campa
 
 /// Serves requests: reads, and writes what was not there.
 async fn replay(
-    engine: Engine,
     directory: &Path,
     size: u64,
     requests: impl Iterator<Item = Request>,
 ) -> Result<Value, CampaignError> {
-    let store = open(engine, directory, size).await?;
+    let store = open(directory, size)?;
     let chunks = Chunks::new();
     let (mut hit, mut all, mut seen) = (0, 0, 0_u64);
     let (mut warm_up, begun) = (0, Instant::now());

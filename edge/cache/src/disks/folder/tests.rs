@@ -147,6 +147,8 @@ async fn what_is_not_ours_is_named() {
         assert_eq!(place.files(), before);
     };
     check("photo.jpg", Inspection { foreign: Some("photo.jpg".into()), ..EMPTY }).await;
+    let other = "foyer-storage-direct-fs-00000000";
+    check(other, Inspection { foreign: Some(other.into()), ..EMPTY }).await;
     check("lost+found/x", EMPTY).await;
     check("weir-store", Inspection { old_store: true, ..EMPTY }).await;
     check("weir-disk", Inspection { marker: Marker::Damaged, ..EMPTY }).await;

@@ -7,11 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Engine, holds, on_each, put};
+use super::{holds, open, put};
 use crate::support::{MIB, key};
 use tempfile::TempDir;
-
-on_each!(a_kill_costs_nothing_that_was_accepted_a_second_ago);
 
 const DIRECTORY: &str = "WEIR_TEST_CRASH_DIRECTORY";
 /// Four times the pause between two chunks and more: how long the child has written before
@@ -30,9 +28,9 @@ fn removed(index: u32) -> bool {
 }
 
 /// Fills for ever, and says of each chunk when it was accepted. Never flushes.
-async fn child(engine: Engine, directory: &Path) {
+async fn child(directory: &Path) {
     let from: u32 = std::env::var("WEIR_TEST_CRASH_FROM").unwrap().parse().unwrap();
-    let store = engine.open(directory, SIZE).await;
+    let store = open(directory, SIZE);
     let begun = Instant::now();
     let mut pace = tokio::time::interval(Duration::from_millis(2));
     for index in from.. {
@@ -47,20 +45,18 @@ async fn child(engine: Engine, directory: &Path) {
     }
 }
 
-async fn a_kill_costs_nothing_that_was_accepted_a_second_ago(engine: Engine) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_costs_nothing_that_was_accepted_a_second_ago() {
     if let Some(directory) = std::env::var_os(DIRECTORY) {
-        return child(engine, Path::new(&directory)).await;
+        return child(Path::new(&directory)).await;
     }
     let directory = TempDir::new().unwrap();
-    let name = format!(
-        "conformance::crash::{}::a_kill_costs_nothing_that_was_accepted_a_second_ago",
-        format!("{engine:?}").to_lowercase()
-    );
+    let name = "conformance::crash::a_kill_costs_nothing_that_was_accepted_a_second_ago";
     let mut from = 0;
     let mut safe = Vec::new();
     for run in RUNS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &name, "--nocapture"])
+            .args(["--exact", name, "--nocapture"])
             .env(DIRECTORY, directory.path())
             .env("WEIR_TEST_CRASH_FROM", from.to_string())
             .stdout(Stdio::piped())
@@ -83,7 +79,7 @@ async fn a_kill_costs_nothing_that_was_accepted_a_second_ago(engine: Engine) {
         let old = |at: Duration| last.saturating_sub(at) > Duration::from_secs(1);
         safe.extend(accepted.iter().filter(|(_, at)| old(*at)).map(|(index, _)| *index));
 
-        let store = engine.open(directory.path(), SIZE).await;
+        let store = open(directory.path(), SIZE);
         for index in &safe {
             let there = holds(&store, key(*index)).await;
             assert_eq!(there, !removed(*index), "{index} after {} chunks", accepted.len());

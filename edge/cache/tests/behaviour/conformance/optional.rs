@@ -2,17 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Engine, holds, on_each, put};
+use super::{holds, open, put};
 use crate::support::{MIB, key};
 use tempfile::TempDir;
 use weir_edge_cache::{ChunkKey, ChunkStore, Listed, ObjectId, Pinning, Verdict};
-
-on_each!(
-    pinned_chunks_outlive_everything,
-    pins_are_bounded,
-    a_listing_has_everything_once,
-    verify_tells_sound_from_absent,
-);
 
 fn pin(store: &Arc<dyn ChunkStore>, end: u32) -> Pinning {
     store.pin(&key(0).object, key(0).generation, 0..end)
@@ -29,19 +22,14 @@ async fn churn(store: &Arc<dyn ChunkStore>, from: u32) {
     store.flush().await;
 }
 
-async fn pinned_chunks_outlive_everything(engine: Engine) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pinned_chunks_outlive_everything() {
     let directory = TempDir::new().unwrap();
-    let store = engine.open(directory.path(), 64 * MIB).await;
+    let store = open(directory.path(), 64 * MIB);
     for index in 0..5 {
         put(&store, key(index), 1 << 20).await;
     }
     store.flush().await;
-    if !engine.pins_and_lists() {
-        assert_eq!(pin(&store, 10), Pinning::Unsupported);
-        assert!(!unpin(&store));
-        assert_eq!(store.stats().pinned_bytes, 0);
-        return;
-    }
     assert_eq!(pin(&store, 10), Pinning::Pinned { chunks: 5 });
     // The others of the range come later.
     for index in 5..10 {
@@ -52,7 +40,7 @@ async fn pinned_chunks_outlive_everything(engine: Engine) {
     assert!((5 * MIB..8 * MIB).contains(&pinned), "{pinned}");
     store.close().await;
     drop(store);
-    let store = engine.open(directory.path(), 64 * MIB).await;
+    let store = open(directory.path(), 64 * MIB);
     assert_eq!(store.stats().pinned_bytes, pinned);
     churn(&store, 2000).await;
     for index in 0..10 {
@@ -65,19 +53,17 @@ async fn pinned_chunks_outlive_everything(engine: Engine) {
     assert_eq!(store.stats().pinned_bytes, 0);
     store.close().await;
     drop(store);
-    let store = engine.open(directory.path(), 64 * MIB).await;
+    let store = open(directory.path(), 64 * MIB);
     assert_eq!(store.stats().pinned_bytes, 0);
     churn(&store, 3000).await;
     churn(&store, 4000).await;
     assert!(!store.contains(&key(1)), "no longer pinned, never read again");
 }
 
-async fn pins_are_bounded(engine: Engine) {
-    if !engine.pins_and_lists() {
-        return;
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pins_are_bounded() {
     let directory = TempDir::new().unwrap();
-    let store = engine.open(directory.path(), 32 * MIB).await;
+    let store = open(directory.path(), 32 * MIB);
     for index in 0..31 {
         put(&store, key(index), 1 << 20).await;
     }
@@ -114,13 +100,10 @@ async fn all(store: &Arc<dyn ChunkStore>, page: usize) -> Vec<Listed> {
     found
 }
 
-async fn a_listing_has_everything_once(engine: Engine) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_has_everything_once() {
     let directory = TempDir::new().unwrap();
-    let store = engine.open(directory.path(), 64 * MIB).await;
-    if !engine.pins_and_lists() {
-        assert_eq!(store.list(0, 100).await, None);
-        return;
-    }
+    let store = open(directory.path(), 64 * MIB);
     assert!(all(&store, 10).await.is_empty());
     let length = |index: u32| [1 << 20, 10_000, 500, 70_000][index as usize % 4];
     for index in 0..100 {
@@ -145,9 +128,10 @@ async fn a_listing_has_everything_once(engine: Engine) {
     }
 }
 
-async fn verify_tells_sound_from_absent(engine: Engine) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_tells_sound_from_absent() {
     let directory = TempDir::new().unwrap();
-    let store = engine.open(directory.path(), 64 * MIB).await;
+    let store = open(directory.path(), 64 * MIB);
     put(&store, key(0), 70_000).await;
     assert_eq!(store.verify(&key(0)).await, Verdict::Sound { bytes: 70_000 });
     store.flush().await;
