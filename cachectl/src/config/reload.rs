@@ -78,9 +78,8 @@ pub(super) fn rollback(
     if preview.refused.is_some() {
         return Ok(told(&preview));
     }
-    let said =
-        person(&format!("{}go back to revision {revision}? [y/N] ", changes(&preview, "")))
-            .map_err(|error| Failure::new(Code::Failed, "cannot read the answer").why(error))?;
+    let said = person(&format!("{}go back to revision {revision}? [y/N] ", changes(&preview, "")))
+        .map_err(|error| Failure::new(Code::Failed, "cannot read the answer").why(error))?;
     if !matches!(said.trim(), "y" | "Y" | "yes") {
         return Err(Failure::new(Code::Refused, "not confirmed; nothing changed"));
     }
