@@ -34,15 +34,15 @@ use std::{
 
 use parking_lot::RwLock;
 
-pub use self::{
-    list::{BadCursor, Cursor, Filter, Listing, PAGE_MAX, Row, Sort},
-    pins::Pin,
-};
 use self::{
     cold::Cold,
     hot::{Hot, Left},
     loading::Loading,
     pack::{Packer, Parsed},
+};
+pub use self::{
+    list::{BadCursor, Cursor, Filter, Listing, PAGE_MAX, Row, Sort},
+    pins::Pin,
 };
 pub(crate) use self::{loading::Load, usage::Usage};
 use crate::{chunk::ObjectId, object::StoredObject};

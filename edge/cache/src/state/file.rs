@@ -190,10 +190,7 @@ impl File {
     }
 
     /// The record of an id, as it is now.
-    pub(super) fn get(
-        &self,
-        id: u128,
-    ) -> Result<Option<(StoredObject, Option<Pin>)>, redb::Error> {
+    pub(super) fn get(&self, id: u128) -> Result<Option<(StoredObject, Option<Pin>)>, redb::Error> {
         let bytes = self.with(|database| {
             let objects = database.begin_read()?.open_table(OBJECTS)?;
             Ok(objects.get(id)?.map(|bytes| bytes.value().to_vec()))

@@ -212,7 +212,9 @@ fn what_the_file_says_is_taken_unless_the_table_knows_better() {
     assert_eq!(table.load(&c, None, false), Load::Known);
     assert_eq!(table.load(&of("d", 1), None, false), Load::Taken(Displaced::default()));
     assert_eq!(table.load(&of("e", 1), None, false), Load::Full);
-    let Load::Taken(displaced) = table.load(&of("e", 1), None, true) else { panic!("others make room") };
+    let Load::Taken(displaced) = table.load(&of("e", 1), None, true) else {
+        panic!("others make room")
+    };
     let evicted = displaced.evicted[0].id;
     assert_eq!(table.load(&table_object(evicted), None, true), Load::Known, "evicted before");
     // What was read already is not awaited, and what left since does not come back.
