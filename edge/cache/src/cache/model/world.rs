@@ -72,10 +72,12 @@ impl Known {
     }
 
     /// What comes in the place of a pinned one is pinned. One that is awaited is where there is
-    /// room for its pin again, `pinned_again`.
-    fn comes(&mut self, version: Version, whole: bool, pinned_again: bool) {
+    /// room for its pin again, `pinned_again`. Where the state file cannot be read, nobody may
+    /// have `known` that there was a pin.
+    fn comes(&mut self, version: Version, whole: bool, pinned_again: bool, known: bool) {
         let awaited = std::mem::take(&mut self.awaited) && pinned_again;
-        let pinned = self.now.is_some_and(|now| now.pinned) || awaited;
+        let carried = self.now.is_some_and(|now| now.pinned) && (known || pinned_again);
+        let pinned = carried || awaited;
         self.becomes(Some(Version { pinned, whole: pinned && whole, ..version }));
     }
 
@@ -162,11 +164,12 @@ impl World {
             Op::Put { key: number, size, chunks } => {
                 let version = self.version(size);
                 let epoch = self.cache().purge_epoch();
+                let readable = !self.is_unreadable();
                 self.put(number, version, epoch);
                 self.bring(number, version, chunks);
                 let whole = stored(number, version, 0).chunks() <= chunks.into();
                 let again = self.is_pinned(number);
-                self.known(&key(number)).comes(version, whole, again);
+                self.known(&key(number)).comes(version, whole, again, readable);
             }
             Op::Begin { key, size } => {
                 if self.fills.len() < 8 {
@@ -184,12 +187,13 @@ impl World {
                     let object = stored(number, version, ticket.epoch());
                     self.cache().standing(&(&object).into())
                 };
+                let readable = !self.is_unreadable();
                 self.put(number, version, ticket.epoch());
                 // A purge since it began wins.
                 if standing != Standing::Gone {
                     // Its chunks came before it was known to be pinned.
                     let again = self.is_pinned(number);
-                    self.known(&key(number)).comes(version, false, again);
+                    self.known(&key(number)).comes(version, false, again, readable);
                 }
             }
             Op::Revalidate { key: number } => {
