@@ -24,6 +24,8 @@ use weir_edge_fuzz::{COUNTED_MIN, TARGETS, Target, mutate::Mutations};
 const SHARE: u32 = 2500;
 /// All inputs together, at least.
 const INPUTS_MIN: u64 = 1_000_000;
+const NO_CONTROL: &str = "no control: there is no code under test without its checks; that an \
+                          input which panics is counted and kept has a test, with one planted";
 /// Inputs that are kept of one target.
 const KEPT: u64 = 20;
 
@@ -162,7 +164,30 @@ fn report(came: &BTreeMap<&str, Came>, one: bool) -> Figures {
         ("0", "inputs"),
         crashes as f64,
         inputs,
-        None,
+        Some(NO_CONTROL.to_owned()),
     );
     figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_panics_is_counted_and_kept() {
+        let panics = |input: &[u8]| assert!(!input.starts_with(b"b"), "planted");
+        let planted = Target { run: panics, short: 100, ..weir_edge_fuzz::target("range") };
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        panic::set_hook(Box::new(|_| ()));
+        let came = all(&[&planted], 1, folder.path()).expect("it has a corpus");
+        let came = &came["range"];
+        assert!(came.inputs >= u64::from(COUNTED_MIN), "{came:?}");
+        assert!(came.crashes > 0 && came.crashes < came.inputs, "{came:?}");
+        let kept = fs::read_dir(folder.path().join("range")).expect("some were kept");
+        let kept: Vec<_> = kept.map(|entry| entry.expect("readable").path()).collect();
+        assert!(!kept.is_empty() && kept.len() as u64 <= KEPT + 4, "{}", kept.len());
+        for file in kept {
+            assert!(fs::read(file).expect("readable").starts_with(b"b"));
+        }
+    }
 }
