@@ -64,7 +64,8 @@ async fn stored_bytes_and_parts_of_them() {
         (answer.status, answer.body)
     };
     assert_eq!(body(url).await, (StatusCode::OK, BODY.to_vec()));
-    let part = body(&format!("key=open%7C%7C%2Fopen%2Fa&generation={generation}&from=2&to=5")).await;
+    let part =
+        body(&format!("key=open%7C%7C%2Fopen%2Fa&generation={generation}&from=2&to=5")).await;
     assert_eq!(part, (StatusCode::OK, BODY[2..5].to_vec()));
     for (query, status) in [
         (format!("{url}&generation=1"), StatusCode::CONFLICT),
@@ -85,7 +86,8 @@ async fn stored_bytes_and_parts_of_them() {
 #[tokio::test]
 async fn a_node_without_disks_pins_and_scrubs_nothing() {
     let world = filled().await;
-    let pin = async |body: Value| world.admin(Method::POST, "/v1/cache/pins", &body.to_string()).await;
+    let pin =
+        async |body: Value| world.admin(Method::POST, "/v1/cache/pins", &body.to_string()).await;
     let url = "http://cdn.example:8443/open/a";
     assert_eq!(pin(json!({"url": url})).await.0, StatusCode::CONFLICT);
     let (status, result) = pin(json!({"url": url, "unpin": true})).await;
