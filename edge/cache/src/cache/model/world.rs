@@ -1,5 +1,8 @@
 //! The cache, what is around it, and the map that says what it should hold.
 
+mod known;
+mod pins;
+
 use std::{
     collections::HashMap,
     ops::Range,
@@ -8,14 +11,15 @@ use std::{
 
 use bytes::Bytes;
 
+use self::known::{Known, Version};
 use super::{KEYS, Op, device::Device, forgetful::Forgetful};
 use crate::{
-    cache::{Cache, CacheConfig, keep::PinError},
+    cache::{Cache, CacheConfig},
     chunk::{CHUNK_SIZE, Chunk, ChunkKey, ObjectId},
     object::{StoredObject, tests::object},
     purge::{Mode, Selector, Standing, Ticket},
     state::Opener,
-    table::{Filter, Pin, Sort},
+    table::{Filter, Sort},
 };
 
 /// Whole chunks to choose from: making one for each put would be all that the test does.
@@ -42,53 +46,6 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 fn pattern(pool: usize, at: usize) -> u64 {
     (at as u64 ^ (pool as u64) << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// What was put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Version {
-    generation: u64,
-    size: u64,
-    revalidated: u64,
-    pinned: bool,
-    /// Pinned, and the store has every chunk: none of them may be missed.
-    whole: bool,
-}
-
-/// A key's state now, and those that a crash may bring back.
-#[derive(Debug)]
-struct Known {
-    now: Option<Version>,
-    /// Since the last flush, and as it was then.
-    possible: Vec<Option<Version>>,
-    /// What was pinned was given up: the next one is pinned, unless there is a restart before.
-    awaited: bool,
-}
-
-impl Known {
-    /// Nothing was ever put.
-    fn empty() -> Self {
-        Self { now: None, possible: vec![None], awaited: false }
-    }
-
-    /// What comes in the place of a pinned one is pinned. One that is awaited is where there is
-    /// room for its pin again, `pinned_again`. Where the state file cannot be read, nobody may
-    /// have `known` that there was a pin.
-    fn comes(&mut self, version: Version, whole: bool, pinned_again: bool, known: bool) {
-        let awaited = std::mem::take(&mut self.awaited) && pinned_again;
-        let carried = self.now.is_some_and(|now| now.pinned) && (known || pinned_again);
-        let pinned = carried || awaited;
-        self.becomes(Some(Version { pinned, whole: pinned && whole, ..version }));
-    }
-
-    fn becomes(&mut self, version: Option<Version>) {
-        self.now = version;
-        self.possible.push(version);
-    }
-
-    fn is_durable(&mut self) {
-        self.possible = vec![self.now];
-    }
 }
 
 pub(super) struct World {
@@ -411,50 +368,6 @@ impl World {
             at = u64::from(index) * size + end as u64;
         }
         Some(parts)
-    }
-
-    fn is_pinned(&self, number: u8) -> bool {
-        self.cache().pin_of(&ObjectId::of(&key(number))).is_some()
-    }
-
-    fn pin(&mut self, number: u8, all: bool) -> Outcome {
-        let id = ObjectId::of(&key(number));
-        let pinned = self.cache().pin(&id, Pin::FOR_GOOD);
-        let (evicts, unreadable) = (self.evicts, self.is_unreadable());
-        let now = self.known(&key(number)).now;
-        match (&pinned, now) {
-            (Ok(_), None) => return Err("something is pinned that is not there".into()),
-            (Err(PinError::Absent), Some(now)) if (!evicts || now.pinned) && !unreadable => {
-                return Err(format!("{now:?} is not there to be pinned"));
-            }
-            (Err(PinError::Absent | PinError::TooMany | PinError::NoRoom { .. }), _) => {
-                return Ok(());
-            }
-            (Err(error), _) => return Err(error.to_string()),
-            (Ok(object), Some(now)) => {
-                let brought = all.then(|| block_on(self.cache().bring_together(object)));
-                let whole = now.whole || brought.is_some_and(|brought| brought.missing == 0);
-                let version = Version { pinned: true, whole, ..now };
-                self.known(&key(number)).becomes(Some(version));
-            }
-        }
-        Ok(())
-    }
-
-    /// What the store has pinned is what the table has pinned.
-    fn align(&self) -> Outcome {
-        if self.cache().stats().state.is_some_and(|state| state.loading) {
-            return Ok(());
-        }
-        self.cache().align_pins();
-        for (id, generation) in self.store.pins() {
-            let pinned = self.keys.iter().find(|(key, _)| ObjectId::of(key) == id);
-            let now = pinned.and_then(|(_, known)| known.now);
-            if !now.is_some_and(|now| now.pinned && now.generation == generation) {
-                return Err(format!("a pin of the store is left over: {generation} of {pinned:?}"));
-            }
-        }
-        Ok(())
     }
 
     fn purge(&mut self, selector: &Selector, means: impl Fn(&String) -> bool) -> Outcome {
