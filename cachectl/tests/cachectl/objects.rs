@@ -62,7 +62,7 @@ fn lists_for_people() {
 fn lists_all_page_by_page() {
     let (first, second) = (row("film||/a", 1), row("film||/b", 1));
     check(
-        vec![page(&[first.clone()], Some("0.a\n.")), page(&[second.clone()], None)],
+        vec![page(std::slice::from_ref(&first), Some("0.a\n.")), page(std::slice::from_ref(&second), None)],
         &["ls", "--limit", "0", "--pinned"],
         &[
             "GET /v1/cache/objects?sort=any&pinned=1&limit=250 HTTP/1.1",
