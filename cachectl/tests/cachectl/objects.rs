@@ -62,7 +62,10 @@ fn lists_for_people() {
 fn lists_all_page_by_page() {
     let (first, second) = (row("film||/a", 1), row("film||/b", 1));
     check(
-        vec![page(std::slice::from_ref(&first), Some("0.a\n.")), page(std::slice::from_ref(&second), None)],
+        vec![
+            page(std::slice::from_ref(&first), Some("0.a\n.")),
+            page(std::slice::from_ref(&second), None),
+        ],
         &["ls", "--limit", "0", "--pinned"],
         &[
             "GET /v1/cache/objects?sort=any&pinned=1&limit=250 HTTP/1.1",
@@ -79,7 +82,10 @@ fn lists_all_page_by_page() {
     let lines: Vec<Value> =
         left.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 2);
-    assert_eq!((&lines[1]["key"], &lines[1]["schema"]), (&json!("film||/b"), &json!("cachectl/v1")));
+    assert_eq!(
+        (&lines[1]["key"], &lines[1]["schema"]),
+        (&json!("film||/b"), &json!("cachectl/v1"))
+    );
     assert_eq!(server.asked().len(), 2);
 }
 
@@ -177,8 +183,10 @@ fn refusals_of_get_are_told() {
 
 #[test]
 fn verify_says_which_chunk_on_which_disk() {
-    let copy = |chunk, disk: &str, state: &str| json!({"chunk": chunk, "disk": disk, "state": state});
-    let first = json!({"copies": [copy(0, "/d/0", "sound"), copy(1, "/d/1", "damaged")], "next": 2});
+    let copy =
+        |chunk, disk: &str, state: &str| json!({"chunk": chunk, "disk": disk, "state": state});
+    let first =
+        json!({"copies": [copy(0, "/d/0", "sound"), copy(1, "/d/1", "damaged")], "next": 2});
     let second = json!({"copies": [copy(2, "/d/0", "sound"), {"chunk": 3, "state": "memory"}]});
     let asked = |from| {
         format!(
@@ -301,8 +309,7 @@ fn pins_need_a_word_and_room() {
 
 #[test]
 fn unpinning_asks_a_person() {
-    let server =
-        Server::answering(vec![pins(1, true, &json!({})), pins(1, false, &json!({}))]);
+    let server = Server::answering(vec![pins(1, true, &json!({})), pins(1, false, &json!({}))]);
     let left = server.cachectl(&["cache", "unpin", "--service", "film"], Some("y\n"));
     expect![[r#"
         unpinned 1 object, 1.00 MiB

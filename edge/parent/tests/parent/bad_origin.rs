@@ -15,6 +15,7 @@ fn name(error: &UpstreamError) -> String {
         UpstreamError::Silent { phase: Phase::Headers, .. } => "silent in headers".into(),
         UpstreamError::Silent { phase: Phase::Body, .. } => "silent in body".into(),
         UpstreamError::Truncated { got, expected, .. } => format!("truncated {got} {expected:?}"),
+        UpstreamError::Dripping { .. } => "dripping".into(),
         UpstreamError::Overlong { expected, .. } => format!("overlong {expected}"),
         UpstreamError::Contradiction { .. } => "contradiction".into(),
         UpstreamError::Protocol { .. } => "protocol".into(),
