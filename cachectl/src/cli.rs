@@ -4,7 +4,7 @@ mod objects;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_config_units::Duration;
 
 pub(crate) use self::objects::{Get, Ls, Order, PinArgs, Rate, Scrub, Selection};
@@ -48,8 +48,34 @@ pub(crate) enum Command {
     /// Signing keys and playback tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// What the server counts: the series of /metrics, in units that people read.
+    Metrics {
+        /// Only those whose name, or a label as `name="value"`, contains this.
+        grep: Option<String>,
+    },
+    /// A shell's script that completes commands and options.
+    Completion {
+        /// Whose.
+        shell: Shell,
+    },
+    /// Manual pages, in roff: the main one to stdout, or one of each command to a folder.
+    Man {
+        /// The folder, made where it is missing.
+        folder: Option<PathBuf>,
+    },
     /// The version of this program.
     Version,
+}
+
+/// The shells whose completion can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// source <(cachectl completion bash)
+    Bash,
+    /// cachectl completion zsh > _cachectl, in a folder of $fpath
+    Zsh,
+    /// cachectl completion fish > ~/.config/fish/completions/cachectl.fish
+    Fish,
 }
 
 #[derive(Debug, Subcommand)]

@@ -40,6 +40,12 @@ impl Client {
         self.ask("GET", path, None, LIMIT)
     }
 
+    /// What is text.
+    pub(crate) fn text(&self, path: &str) -> Result<String, Failure> {
+        let body = self.body("GET", path, None, LIMIT)?;
+        String::from_utf8(body).map_err(|_| self.puzzled("it is no UTF-8"))
+    }
+
     /// For what looks at much.
     pub(crate) fn get_slowly<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask("GET", path, None, STEP_LIMIT)
@@ -71,24 +77,36 @@ impl Client {
         body: Option<Vec<u8>>,
         limit: Duration,
     ) -> Result<T, Failure> {
+        let body = self.body(method, path, body, limit)?;
+        serde_json::from_slice(&body)
+            .map_err(|error| self.puzzled(format!("its JSON is not understood: {error}")))
+    }
+
+    fn body(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Vec<u8>>,
+        limit: Duration,
+    ) -> Result<Vec<u8>, Failure> {
         let bytes = self.exchange(request(method, path, body), limit)?;
-        let puzzled = |why: String| {
-            Failure::new(Code::Failed, format!("{} gave an answer of another kind", self.name()))
-                .why(why)
-                .next("is it the admin socket of a Weir server? compare: cachectl version")
-        };
-        let response = Response::read(&bytes).map_err(|why| puzzled(why.to_owned()))?;
+        let response = Response::read(&bytes).map_err(|why| self.puzzled(why))?;
         if response.status >= 400 {
             return Err(match serde_json::from_slice::<ErrorBody>(&response.body) {
                 Ok(body) => Failure::answered(response.status, body),
-                Err(_) => puzzled(format!("status {} without a reason", response.status)),
+                Err(_) => self.puzzled(format!("status {} without a reason", response.status)),
             });
         }
         if response.status != 200 {
-            return Err(puzzled(format!("status {}", response.status)));
+            return Err(self.puzzled(format!("status {}", response.status)));
         }
-        serde_json::from_slice(&response.body)
-            .map_err(|error| puzzled(format!("its JSON is not understood: {error}")))
+        Ok(response.body)
+    }
+
+    fn puzzled(&self, why: impl std::fmt::Display) -> Failure {
+        Failure::new(Code::Failed, format!("{} gave an answer of another kind", self.name()))
+            .why(why)
+            .next("is it the admin socket of a Weir server? compare: cachectl version")
     }
 
     fn name(&self) -> String {

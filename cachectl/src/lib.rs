@@ -10,6 +10,8 @@ mod config;
 mod disks;
 mod failure;
 mod keys;
+mod metrics;
+mod pages;
 mod print;
 mod status;
 mod time;
@@ -142,6 +144,9 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
         Command::Keys(KeysCommand::ExplainToken(explain)) => {
             keys::explain_token(&explain, world.now)
         }
+        Command::Metrics { grep } => metrics::metrics(&client, grep.as_deref()),
+        Command::Completion { shell } => Ok(pages::completion(shell)),
+        Command::Man { folder } => pages::man(folder.as_deref()),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");
             let data = serde_json::json!({ "version": version });

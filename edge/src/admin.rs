@@ -35,6 +35,7 @@ impl Handler for Admin {
         let path = request.uri().path().to_owned();
         match (&method, path.as_str()) {
             (&Method::GET, api::STATUS) => json(StatusCode::OK, &status::status(&self.node)),
+            (&Method::GET, api::METRICS) => metrics(&self.node),
             (&Method::GET, api::CACHE_STATS) => json(StatusCode::OK, &cache::stats(&self.node)),
             (&Method::GET, api::CACHE_EXPLAIN) => explain::explain(&self.node, &query)
                 .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
@@ -104,6 +105,7 @@ impl Handler for Admin {
                 | api::CACHE_WARM
                 | api::CACHE_WARM_CANCEL
                 | api::CACHE_PURGES
+                | api::METRICS
                 | api::STATUS
                 | api::CACHE_STATS
                 | api::CACHE_EXPLAIN
@@ -163,6 +165,10 @@ fn content(status: StatusCode, kind: &'static str, body: impl Into<bytes::Bytes>
     response
 }
 
+fn metrics(node: &Node) -> Response {
+    content(StatusCode::OK, CONTENT_TYPE, node.metrics.encode(node))
+}
+
 /// `/healthz`, `/readyz` and `/metrics`.
 #[derive(Debug)]
 pub struct Management {
@@ -185,9 +191,7 @@ impl Handler for Management {
                 let phase = format!("{}\n", self.node.readiness.phase().as_str());
                 content(StatusCode::SERVICE_UNAVAILABLE, PLAIN, phase)
             }
-            "/metrics" => {
-                content(StatusCode::OK, CONTENT_TYPE, self.node.metrics.encode(&self.node))
-            }
+            "/metrics" => metrics(&self.node),
             _ => content(StatusCode::NOT_FOUND, PLAIN, "/healthz, /readyz or /metrics\n"),
         }
     }

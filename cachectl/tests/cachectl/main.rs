@@ -6,6 +6,7 @@ mod disks;
 mod keys;
 mod objects;
 mod purge;
+mod seeing;
 mod usage;
 mod warm;
 mod world;

@@ -17,13 +17,16 @@ fn help() {
             Usage: cachectl [OPTIONS] <COMMAND>
 
             Commands:
-              status   One verdict, its reasons, and what to do about them
-              cache    What the cache holds, and why
-              disks    The disks of the cache, each a failure domain of its own
-              config   What a server was told, and telling it anew
-              keys     Signing keys and playback tokens
-              version  The version of this program
-              help     Print this message or the help of the given subcommand(s)
+              status      One verdict, its reasons, and what to do about them
+              cache       What the cache holds, and why
+              disks       The disks of the cache, each a failure domain of its own
+              config      What a server was told, and telling it anew
+              keys        Signing keys and playback tokens
+              metrics     What the server counts: the series of /metrics, in units that people read
+              completion  A shell's script that completes commands and options
+              man         Manual pages, in roff: the main one to stdout, or one of each command to a folder
+              version     The version of this program
+              help        Print this message or the help of the given subcommand(s)
 
             Options:
                   --json           Print JSON ("schema": "cachectl/v1") instead of text

@@ -4,6 +4,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/metrics` | Prometheus text |
 //! | `GET /v1/cache/stats` | [`CacheStats`] |
 //! | `GET /v1/cache/explain?url=…` | [`Explain`] |
 //! | `POST /v1/cache/purge` with [`PurgeRequest`] | [`PurgeResult`] |
@@ -58,6 +59,8 @@ use serde::{Deserialize, Serialize};
 
 /// Path of [`Status`].
 pub const STATUS: &str = "/v1/status";
+/// Path of the metrics, as Prometheus text.
+pub const METRICS: &str = "/v1/metrics";
 /// Path of [`CacheStats`].
 pub const CACHE_STATS: &str = "/v1/cache/stats";
 /// Path of [`Explain`]; the URL stands percent-encoded in the query key `url`.
