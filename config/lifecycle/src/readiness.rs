@@ -1,13 +1,11 @@
 //! Where a process stands in its life, for `/readyz` and `status`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 /// Where a process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Phase {
     /// Opens its stores and sockets.
     Starting,
@@ -33,11 +31,11 @@ impl Phase {
 
 /// The phase, shared by whoever moves it and whoever is asked. It only moves forward.
 #[derive(Debug, Clone)]
-pub struct Readiness(Arc<AtomicU8>);
+pub struct Readiness(Arc<watch::Sender<Phase>>);
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self(Arc::new(AtomicU8::new(Phase::Starting as u8)))
+        Self(Arc::new(watch::Sender::new(Phase::Starting)))
     }
 }
 
@@ -45,17 +43,22 @@ impl Readiness {
     /// Moves forward; a phase that is past is left alone, so that a late "serving" cannot undo
     /// a shutdown that came while starting.
     pub fn advance(&self, to: Phase) {
-        self.0.fetch_max(to as u8, Ordering::AcqRel);
+        self.0.send_if_modified(|phase| {
+            let forward = to > *phase;
+            *phase = to.max(*phase);
+            forward
+        });
     }
 
     /// Where the process stands.
     pub fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Acquire) {
-            0 => Phase::Starting,
-            1 => Phase::Serving,
-            2 => Phase::Draining,
-            _ => Phase::Stopped,
-        }
+        *self.0.borrow()
+    }
+
+    /// Until the process stands at `at`, or past it.
+    pub async fn reached(&self, at: Phase) {
+        // It cannot end: we hold the sender.
+        drop(self.0.subscribe().wait_for(|phase| *phase >= at).await);
     }
 
     /// Whether new requests are welcome.
@@ -80,5 +83,19 @@ mod tests {
         assert_eq!(readiness.phase(), Phase::Draining);
         readiness.advance(Phase::Stopped);
         assert_eq!(readiness.phase(), Phase::Stopped);
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_of_it() {
+        let readiness = Readiness::default();
+        let waiting = tokio::spawn({
+            let readiness = readiness.clone();
+            async move { readiness.reached(Phase::Serving).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        readiness.advance(Phase::Draining);
+        waiting.await.unwrap();
+        readiness.reached(Phase::Serving).await;
     }
 }
