@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::handler::Protocol;
+use crate::{handler::Protocol, message::Malformed};
 
 /// One number for each protocol.
 #[derive(Debug, Default)]
@@ -95,12 +95,22 @@ pub struct Counters {
     /// Body bytes handed to the transport.
     pub body_bytes: AtomicU64,
     handshakes_failed: [AtomicU64; HandshakeFailure::ALL.len()],
+    malformed: [AtomicU64; Malformed::ALL.len()],
 }
 
 impl Counters {
     /// Handshakes that failed for this reason.
     pub fn handshakes_failed(&self, why: HandshakeFailure) -> u64 {
         self.handshakes_failed[why as usize].load(Relaxed)
+    }
+
+    /// HTTP/3 messages refused for this reason.
+    pub fn malformed_for(&self, why: Malformed) -> u64 {
+        self.malformed[why as usize].load(Relaxed)
+    }
+
+    pub(crate) fn malformed(&self, why: Malformed) {
+        self.malformed[why as usize].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn body_sent(&self, bytes: usize) {

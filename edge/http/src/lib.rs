@@ -76,6 +76,7 @@ pub mod client;
 pub mod counters;
 pub mod handler;
 pub mod limits;
+pub mod message;
 pub mod serve;
 pub mod shutdown;
 
@@ -83,5 +84,6 @@ pub use body::{BodyError, RequestBody, ResponseBody};
 pub use counters::{Counters, HandshakeFailure};
 pub use handler::{ConnectionInfo, Handler, Protocol, Request, Response, TlsInfo};
 pub use limits::Limits;
+pub use message::Malformed;
 pub use serve::Server;
 pub use shutdown::{Drained, Shutdown};

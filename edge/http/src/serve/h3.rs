@@ -1,14 +1,15 @@
 //! HTTP/3: a QUIC connection, its requests and its end.
 //!
 //! h3 parses and writes headers and keeps the control streams; bodies are ours. Malformed
-//! requests (RFC 9114 §4.1.2) are reset with H3_MESSAGE_ERROR as far as they can be seen from
-//! here: connection-specific fields, contradicting lengths, a body that breaks its length,
-//! targets that do not agree with themselves. What h3 0.0.8 hides from its user stays unseen:
-//! repeated or misplaced pseudo-header fields, `:status` in a request, a second trailer section.
+//! requests (RFC 9114 §4.1.2) are reset with H3_MESSAGE_ERROR: what can be seen of frames and
+//! names below h3 (`receive.rs`, by the rules in `message.rs`), and here, above it, fields that
+//! belong to a connection, a body that breaks its length, targets that do not agree with
+//! themselves. A body that nobody reads is looked at as far as it has come with the headers.
 
 mod adapter;
 mod input;
 mod output;
+mod receive;
 
 use std::{net::SocketAddr, pin::pin, sync::Arc};
 
@@ -18,7 +19,7 @@ use futures::{
     stream::{FuturesUnordered, StreamExt},
 };
 use h3::{
-    error::Code,
+    error::{Code, StreamError},
     server::{RequestResolver, RequestStream},
 };
 use http::StatusCode;
@@ -29,13 +30,15 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use weir_edge_transport::quic::Handshake;
 
-use adapter::{Claim, Quinn, Recv};
+use adapter::{Claim, Quinn};
 use input::{Input, Upload, declared};
 use output::Output;
+use receive::Recv;
 
 use crate::{
     counters::HandshakeFailure,
     handler::{ConnectionInfo, Handler, Protocol, Request, TlsInfo},
+    message::Malformed,
     serve::{
         request::{connection_specific, normalise},
         response::{WireBody, finish, plain},
@@ -110,7 +113,11 @@ async fn serve<H: Handler>(
     state: &Arc<State>,
     begin: CancellationToken,
 ) -> Result<(), h3::error::ConnectionError> {
-    let (transport, accepted) = Quinn::new(quic.clone());
+    // Huffman's code may be longer than what it stands for. What h3 finds too large when it is
+    // decoded it answers with 431; beyond this it does not come so far.
+    let section_max = shared.limits.header_bytes.saturating_mul(2);
+    let counters = Arc::clone(&state.counters);
+    let (transport, accepted) = Quinn::new(quic.clone(), counters, section_max);
     let mut h3 = h3::server::builder()
         .max_field_section_size(shared.limits.header_bytes as u64)
         // Costs a frame on the first response, for the sake of clients that need the exercise.
@@ -150,6 +157,11 @@ async fn serve<H: Handler>(
     }
 }
 
+/// What h3 itself calls malformed.
+fn is_malformed(error: &StreamError) -> bool {
+    matches!(error, StreamError::StreamError { code: Code::H3_MESSAGE_ERROR, .. })
+}
+
 /// Why a request gets no response.
 enum NoAnswer {
     Malformed,
@@ -168,15 +180,22 @@ async fn request_stream<H: Handler>(
     let resolved = timeout(shared.limits.head, resolver.resolve_request()).await;
     let (request, stream) = match resolved {
         Ok(Ok(resolved)) => resolved,
-        Ok(Err(_)) => return state.counters.refused.add(Protocol::H3),
+        Ok(Err(error)) => {
+            if claim.verdict().get().is_none() && is_malformed(&error) {
+                state.counters.malformed(Malformed::Request);
+            }
+            return state.counters.refused.add(Protocol::H3);
+        }
         Err(_) => return state.counters.timed_out.add(Protocol::H3),
     };
     let (mut sender, receiver) = stream.split();
-    let upload = Arc::new(Upload::default());
+    let upload = Arc::new(Upload::new(Arc::clone(claim.verdict())));
     let gone = claim.stopped();
     let answered = answer(request, receiver, &upload, &shared, &state);
     let answered = match select(pin!(answered), pin!(gone)).await {
         Either::Left((answered, _)) => answered,
+        // Not only the client ends a response: so does a message that is refused.
+        Either::Right(_) if upload.is_malformed() => Err(NoAnswer::Malformed),
         Either::Right(_) => Err(NoAnswer::ClientLeft),
     };
     let (head, body) = match answered {
@@ -184,6 +203,9 @@ async fn request_stream<H: Handler>(
         Err(NoAnswer::ClientLeft) => return sender.stop_stream(Code::H3_REQUEST_CANCELLED),
         Err(NoAnswer::Malformed) => {
             state.counters.refused.add(Protocol::H3);
+            if claim.verdict().get().is_none() {
+                state.counters.malformed(Malformed::Request);
+            }
             return sender.stop_stream(Code::H3_MESSAGE_ERROR);
         }
     };

@@ -1,6 +1,7 @@
 //! The servers, asked by real clients.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it is")]
 
+mod messages;
 mod plain;
 mod quic;
 mod secure;

@@ -1,4 +1,4 @@
-//! HTTP/3, by quinn's client with h3's, and by frames written by hand.
+//! HTTP/3, by quinn's client with h3's. Frames written by hand are in `messages.rs`.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -22,9 +22,9 @@ use weir_edge_transport::{
 
 use crate::support::{DATE, Identity, Running, Script, clock, content, first_wrong, until};
 
-struct Client {
+pub(crate) struct Client {
     endpoint: quinn::Endpoint,
-    connection: quinn::Connection,
+    pub(crate) connection: quinn::Connection,
     sender: SendRequest<OpenStreams, Bytes>,
     port: u16,
 }
@@ -41,7 +41,7 @@ fn endpoint(identity: &Identity) -> quinn::Endpoint {
 }
 
 impl Client {
-    async fn new(server: &Running, identity: &Identity) -> Self {
+    pub(crate) async fn new(server: &Running, identity: &Identity) -> Self {
         Self::on(endpoint(identity), server).await
     }
 
@@ -57,11 +57,11 @@ impl Client {
         Self { endpoint, connection, sender, port: address.port() }
     }
 
-    fn get(&self, path: &str) -> http::Request<()> {
+    pub(crate) fn get(&self, path: &str) -> http::Request<()> {
         http::Request::get(format!("https://localhost:{}{path}", self.port)).body(()).unwrap()
     }
 
-    async fn fetch(&self, request: http::Request<()>) -> Result<Answer, StreamError> {
+    pub(crate) async fn fetch(&self, request: http::Request<()>) -> Result<Answer, StreamError> {
         self.send(request, &[]).await
     }
 
@@ -93,8 +93,8 @@ impl Client {
     }
 }
 
-struct Answer {
-    head: http::Response<()>,
+pub(crate) struct Answer {
+    pub(crate) head: http::Response<()>,
     body: Bytes,
 }
 
@@ -207,98 +207,6 @@ async fn a_client_that_stops_takes_its_requests_along() {
     client.connection.close(0_u32.into(), b"");
     until(|| counters.open.of(Protocol::H3) == 0).await;
     assert_eq!(counters.abandoned.of(Protocol::H3), 3);
-    server.end().await;
-}
-
-/// One field of a section: static and literal, without the dynamic table (RFC 9204 §4.5.6).
-fn field(name: &str, value: &str) -> Vec<u8> {
-    let mut field = Vec::new();
-    let length = |first: u8, most: usize, length: usize, to: &mut Vec<u8>| {
-        if length < most {
-            to.push(first | length as u8);
-        } else {
-            assert!(length - most < 128);
-            to.extend([first | most as u8, (length - most) as u8]);
-        }
-    };
-    length(0x20, 7, name.len(), &mut field);
-    field.extend_from_slice(name.as_bytes());
-    length(0, 127, value.len(), &mut field);
-    field.extend_from_slice(value.as_bytes());
-    field
-}
-
-fn headers(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut section = vec![0, 0];
-    for (name, value) in fields {
-        section.extend(field(name, value));
-    }
-    assert!(section.len() < 0x4000);
-    let mut frame = vec![0x01, 0x40 | (section.len() >> 8) as u8, section.len() as u8];
-    frame.extend(section);
-    frame
-}
-
-#[tokio::test]
-async fn malformed_requests_are_reset() {
-    const MESSAGE_ERROR: u64 = 0x10e;
-    let identity = Identity::new();
-    let server = Running::secure(Limits::default(), &identity);
-    let client = Client::new(&server, &identity).await;
-    let check =
-        async |extra: &[(&str, &str)], without: &str, body: &[u8], expected: Option<u64>| {
-            let usual = [
-                (":method", "POST"),
-                (":scheme", "https"),
-                (":authority", "localhost"),
-                (":path", "/count"),
-            ];
-            let mut fields: Vec<_> =
-                usual.into_iter().filter(|(name, _)| *name != without).collect();
-            fields.extend_from_slice(extra);
-            let (mut send, mut recv) = client.connection.open_bi().await.unwrap();
-            send.write_all(&headers(&fields)).await.unwrap();
-            if !body.is_empty() {
-                send.write_all(&[0x00, body.len() as u8]).await.unwrap();
-                send.write_all(body).await.unwrap();
-            }
-            let _ = send.finish();
-            let seen = match recv.read_to_end(1 << 20).await {
-                Ok(_) => None,
-                Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))) => {
-                    Some(code.into_inner())
-                }
-                Err(error) => panic!("{error}"),
-            };
-            assert_eq!(seen, expected, "{extra:?} without {without:?}");
-        };
-    check(&[], "", b"abc", None).await;
-    check(&[("content-length", "3")], "", b"abc", None).await;
-    check(&[("te", "trailers"), ("host", "localhost")], "", b"", None).await;
-    for field in [
-        ("connection", "close"),
-        ("keep-alive", "1"),
-        ("proxy-connection", "x"),
-        ("transfer-encoding", "chunked"),
-        ("upgrade", "x"),
-        ("te", "gzip"),
-        ("host", "elsewhere"),
-        ("content-length", "x"),
-        ("Upper", "x"),
-        (":unknown", "x"),
-    ] {
-        check(&[field], "", b"", Some(MESSAGE_ERROR)).await;
-    }
-    for name in [":method", ":scheme", ":authority", ":path"] {
-        check(&[], name, b"", Some(MESSAGE_ERROR)).await;
-    }
-    check(&[("content-length", "2")], "", b"abc", Some(MESSAGE_ERROR)).await;
-    check(&[("content-length", "4")], "", b"abc", Some(MESSAGE_ERROR)).await;
-    check(&[("content-length", "4")], "", b"", Some(MESSAGE_ERROR)).await;
-    check(&[("content-length", "3"), ("content-length", "4")], "", b"abc", Some(MESSAGE_ERROR))
-        .await;
-    // The connection has survived all of it.
-    assert_eq!(client.fetch(client.get("/full/1")).await.unwrap().head.status(), 200);
     server.end().await;
 }
 

@@ -1,6 +1,6 @@
 //! quinn under h3: what h3 needs of a connection, and a way for us to take a response stream
 //! over once h3 has written the headers. Bodies then go to quinn as they are, where h3 would
-//! copy them, and we hear when the client stops listening.
+//! copy them, and we hear when the client stops listening. What comes in is `receive.rs`'s.
 
 use std::{
     io,
@@ -24,8 +24,8 @@ use h3::{
 use parking_lot::Mutex;
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
-/// Read at once from a stream; requests rarely have a body, and their heads are smaller.
-const READ_BYTES: usize = 8 * 1024;
+use super::receive::{Recv, Rules, Verdict};
+use crate::{counters::Counters, message::Malformed};
 
 type Incoming<T> = BoxStream<'static, Result<T, ConnectionError>>;
 
@@ -34,22 +34,26 @@ type SharedSend = Arc<Mutex<Option<quinn::SendStream>>>;
 
 /// Holds the response stream of the request that h3 has accepted last.
 #[derive(Clone, Default)]
-pub(super) struct Accepted(Arc<Mutex<Option<SharedSend>>>);
+pub(super) struct Accepted(Arc<Mutex<Option<Claim>>>);
 
-/// A response stream that h3 still writes to.
-pub(super) struct Claim(SharedSend);
+/// A response stream that h3 still writes to, and what is wrong with its request.
+#[derive(Clone)]
+pub(super) struct Claim {
+    response: SharedSend,
+    verdict: Verdict,
+}
 
 impl Accepted {
     /// To be asked right after `accept` has given a request.
     pub(super) fn claim(&self) -> Option<Claim> {
-        self.0.lock().take().map(Claim)
+        self.0.lock().take()
     }
 }
 
 impl Claim {
     /// When the client stops listening, or its connection is lost.
     pub(super) fn stopped(&self) -> BoxFuture<'static, ()> {
-        match self.0.lock().as_ref().map(quinn::SendStream::stopped) {
+        match self.response.lock().as_ref().map(quinn::SendStream::stopped) {
             Some(stopped) => stopped.map(|_| ()).boxed(),
             None => ready_now(()).boxed(),
         }
@@ -57,7 +61,22 @@ impl Claim {
 
     /// Takes the stream from h3, which must not write to it any more.
     pub(super) fn take(&self) -> Option<quinn::SendStream> {
-        self.0.lock().take()
+        self.response.lock().take()
+    }
+
+    /// What is wrong with the request, once something is.
+    pub(super) fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// The request is refused: nobody answers it.
+    pub(super) fn refuse(&self, why: Malformed) {
+        // The first reason stays, as the first code does.
+        let _ = self.verdict.set(why);
+        if let Some(response) = self.response.lock().as_mut() {
+            // Fails only where it is over already.
+            let _ = response.reset(var_int(why.code()));
+        }
     }
 }
 
@@ -68,10 +87,16 @@ pub(super) struct Quinn {
     unidirectional: Incoming<quinn::RecvStream>,
     opener: Opener,
     accepted: Accepted,
+    rules: Arc<Rules>,
 }
 
 impl Quinn {
-    pub(super) fn new(connection: quinn::Connection) -> (Self, Accepted) {
+    /// `section_max`: see [`Message`](crate::message::Message).
+    pub(super) fn new(
+        connection: quinn::Connection,
+        counters: Arc<Counters>,
+        section_max: usize,
+    ) -> (Self, Accepted) {
         let accepted = Accepted::default();
         let requests = stream::unfold(connection.clone(), |connection| async {
             Some((connection.accept_bi().await, connection))
@@ -83,6 +108,7 @@ impl Quinn {
             requests: requests.boxed(),
             unidirectional: unidirectional.boxed(),
             opener: Opener::new(connection.clone()),
+            rules: Arc::new(Rules { connection: connection.clone(), counters, section_max }),
             connection,
             accepted: accepted.clone(),
         };
@@ -119,7 +145,7 @@ impl<B: Buf> Connection<B> for Quinn {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Recv, ConnectionErrorIncoming>> {
         let stream = ready!(self.unidirectional.poll_next_unpin(cx));
-        Poll::Ready(endless(stream).map(Recv::new))
+        Poll::Ready(endless(stream).map(|stream| Recv::unidirectional(stream, &self.rules)))
     }
 
     fn poll_accept_bidi(
@@ -129,8 +155,10 @@ impl<B: Buf> Connection<B> for Quinn {
         let stream = ready!(self.requests.poll_next_unpin(cx));
         Poll::Ready(endless(stream).map(|(send, recv)| {
             let send = Send::new(send);
-            *self.accepted.0.lock() = Some(Arc::clone(&send.stream));
-            Bidi { send, recv: Recv::new(recv) }
+            let response = Arc::clone(&send.stream);
+            let claim = Claim { response, verdict: Verdict::default() };
+            *self.accepted.0.lock() = Some(claim.clone());
+            Bidi { send, recv: Recv::request(recv, claim, &self.rules) }
         }))
     }
 
@@ -309,62 +337,7 @@ impl<B: Buf> SendStream<B> for Send<B> {
     }
 }
 
-/// The receiving half. Dropped before its end it tells the client that nobody reads on.
-pub(super) struct Recv {
-    id: StreamId,
-    stream: quinn::RecvStream,
-    ended: bool,
-}
-
-impl Recv {
-    fn new(stream: quinn::RecvStream) -> Self {
-        Self { id: stream_id(stream.id()), stream, ended: false }
-    }
-}
-
-impl Drop for Recv {
-    fn drop(&mut self) {
-        if !self.ended {
-            // RFC 9114 §4.1: a server that needs no more of a request says so without an error.
-            let _ = self.stream.stop(var_int(Code::H3_NO_ERROR.value()));
-        }
-    }
-}
-
-impl RecvStream for Recv {
-    type Buf = Bytes;
-
-    fn poll_data(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
-        let mut buffer = [0; READ_BYTES];
-        let read = ready!(self.stream.poll_read(cx, &mut buffer));
-        Poll::Ready(match read {
-            Ok(0) => {
-                self.ended = true;
-                Ok(None)
-            }
-            Ok(bytes) => Ok(Some(Bytes::copy_from_slice(&buffer[..bytes]))),
-            Err(error) => {
-                self.ended = true;
-                Err(read_error(error))
-            }
-        })
-    }
-
-    fn stop_sending(&mut self, code: u64) {
-        self.ended = true;
-        // Fails only where the end has been read already.
-        let _ = self.stream.stop(var_int(code));
-    }
-
-    fn recv_id(&self) -> StreamId {
-        self.id
-    }
-}
-
-fn stream_id(id: quinn::StreamId) -> StreamId {
+pub(super) fn stream_id(id: quinn::StreamId) -> StreamId {
     StreamId::try_from(u64::from(id)).expect("quinn's stream ids have 62 bits")
 }
 
@@ -394,7 +367,7 @@ fn write_error(error: WriteError) -> StreamErrorIncoming {
     }
 }
 
-fn read_error(error: ReadError) -> StreamErrorIncoming {
+pub(super) fn read_error(error: ReadError) -> StreamErrorIncoming {
     match error {
         ReadError::Reset(code) => {
             StreamErrorIncoming::StreamTerminated { error_code: code.into_inner() }

@@ -15,9 +15,10 @@ use h3::server::RequestStream;
 use http::{HeaderMap, header};
 use parking_lot::Mutex;
 
-use super::adapter::Recv;
+use super::receive::{Recv, Verdict};
 use crate::{
     body::{BodyError, RequestBody},
+    message::length,
     serve::state::State,
 };
 
@@ -29,12 +30,7 @@ pub(super) struct Malformed;
 pub(super) fn declared(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut declared = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
-        let digits = value.as_bytes();
-        // Stricter than `parse`, which takes a sign.
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(Malformed);
-        }
-        let number = value.to_str().ok().and_then(|text| text.parse().ok()).ok_or(Malformed)?;
+        let number = length(value.as_bytes()).ok_or(Malformed)?;
         if declared.is_some_and(|other| other != number) {
             return Err(Malformed);
         }
@@ -44,17 +40,22 @@ pub(super) fn declared(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
 }
 
 /// What the response's side must know of the request's body.
-#[derive(Default)]
 pub(super) struct Upload {
     malformed: AtomicBool,
+    /// What was found below h3.
+    verdict: Verdict,
     /// The stream, once the handler has let go of it.
     left: Mutex<Option<RequestStream<Recv, Bytes>>>,
 }
 
 impl Upload {
-    /// The body has broken its length.
+    pub(super) fn new(verdict: Verdict) -> Self {
+        Self { malformed: AtomicBool::new(false), verdict, left: Mutex::default() }
+    }
+
+    /// The body has broken its length, or the message is wrong in another way.
     pub(super) fn is_malformed(&self) -> bool {
-        self.malformed.load(Relaxed)
+        self.malformed.load(Relaxed) || self.verdict.get().is_some()
     }
 
     /// The response is complete: a client that still sends may stop (RFC 9114 §4.1). One whose
@@ -100,6 +101,7 @@ impl Input {
                 return Ok(RequestBody::empty());
             }
             Poll::Ready(Ok(None)) => return Err(Malformed),
+            Poll::Ready(Err(_)) if upload.is_malformed() => return Err(Malformed),
             Poll::Ready(Ok(first)) => first,
             // Comes up again when the handler reads.
             Poll::Ready(Err(_)) | Poll::Pending => None,

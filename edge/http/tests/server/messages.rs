@@ -1,0 +1,202 @@
+//! HTTP/3 messages written by hand, frame by frame: what RFC 9114 calls malformed.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use weir_edge_http::{Limits, Malformed, Protocol};
+
+use crate::{
+    quic::Client,
+    support::{Identity, Running, until},
+};
+
+/// One field of a section: static and literal, without the dynamic table (RFC 9204 §4.5.6).
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let mut field = Vec::new();
+    let length = |first: u8, most: usize, length: usize, to: &mut Vec<u8>| {
+        if length < most {
+            to.push(first | length as u8);
+        } else {
+            assert!(length - most < 128);
+            to.extend([first | most as u8, (length - most) as u8]);
+        }
+    };
+    length(0x20, 7, name.len(), &mut field);
+    field.extend_from_slice(name.as_bytes());
+    length(0, 127, value.len(), &mut field);
+    field.extend_from_slice(value.as_bytes());
+    field
+}
+
+fn headers(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut section = vec![0, 0];
+    for (name, value) in fields {
+        section.extend(field(name, value));
+    }
+    assert!(section.len() < 0x4000);
+    let mut frame = vec![0x01, 0x40 | (section.len() >> 8) as u8, section.len() as u8];
+    frame.extend(section);
+    frame
+}
+
+#[tokio::test]
+async fn malformed_requests_are_reset() {
+    const MESSAGE_ERROR: u64 = 0x10e;
+    let identity = Identity::new();
+    let server = Running::secure(Limits::default(), &identity);
+    let client = Client::new(&server, &identity).await;
+    let check =
+        async |extra: &[(&str, &str)], without: &str, body: &[u8], expected: Option<u64>| {
+            let usual = [
+                (":method", "POST"),
+                (":scheme", "https"),
+                (":authority", "localhost"),
+                (":path", "/count"),
+            ];
+            let mut fields: Vec<_> =
+                usual.into_iter().filter(|(name, _)| *name != without).collect();
+            fields.extend_from_slice(extra);
+            let (mut send, mut recv) = client.connection.open_bi().await.unwrap();
+            send.write_all(&headers(&fields)).await.unwrap();
+            if !body.is_empty() {
+                send.write_all(&[0x00, body.len() as u8]).await.unwrap();
+                send.write_all(body).await.unwrap();
+            }
+            let _ = send.finish();
+            let seen = match recv.read_to_end(1 << 20).await {
+                Ok(_) => None,
+                Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))) => {
+                    Some(code.into_inner())
+                }
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(seen, expected, "{extra:?} without {without:?}");
+        };
+    check(&[], "", b"abc", None).await;
+    check(&[("content-length", "3")], "", b"abc", None).await;
+    check(&[("te", "trailers"), ("host", "localhost")], "", b"", None).await;
+    for field in [
+        ("connection", "close"),
+        ("keep-alive", "1"),
+        ("proxy-connection", "x"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "x"),
+        ("te", "gzip"),
+        ("host", "elsewhere"),
+        ("content-length", "x"),
+        ("Upper", "x"),
+        (":unknown", "x"),
+    ] {
+        check(&[field], "", b"", Some(MESSAGE_ERROR)).await;
+    }
+    for name in [":method", ":scheme", ":authority", ":path"] {
+        check(&[], name, b"", Some(MESSAGE_ERROR)).await;
+    }
+    check(&[("content-length", "2")], "", b"abc", Some(MESSAGE_ERROR)).await;
+    check(&[("content-length", "4")], "", b"abc", Some(MESSAGE_ERROR)).await;
+    check(&[("content-length", "4")], "", b"", Some(MESSAGE_ERROR)).await;
+    check(&[("content-length", "3"), ("content-length", "4")], "", b"abc", Some(MESSAGE_ERROR))
+        .await;
+    check(&[(":path", "/other")], "", b"", Some(MESSAGE_ERROR)).await;
+    check(&[("accept", "*/*"), (":path", "/count")], ":path", b"", Some(MESSAGE_ERROR)).await;
+    check(&[(":status", "200")], "", b"", Some(MESSAGE_ERROR)).await;
+    // Host names the authority, and still the scheme is missing.
+    check(&[("host", "localhost")], ":scheme", b"", Some(MESSAGE_ERROR)).await;
+    for (why, times) in [
+        (Malformed::PseudoRepeated, 1),
+        (Malformed::PseudoMisplaced, 1),
+        (Malformed::PseudoUnknown, 2),
+        (Malformed::ConnectionField, 5),
+        (Malformed::ContentLength, 5),
+        (Malformed::Field, 1),
+        // te, host, and no authority at all.
+        (Malformed::Request, 3),
+        (Malformed::PseudoMissing, 4),
+    ] {
+        assert_eq!(server.counters.malformed_for(why), times, "{}", why.as_str());
+    }
+    // The connection has survived all of it.
+    assert_eq!(client.fetch(client.get("/full/1")).await.unwrap().head.status(), 200);
+    server.end().await;
+}
+
+const USUAL: [(&str, &str); 4] =
+    [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/full/1")];
+
+fn request(more: &[(&str, &str)]) -> Vec<u8> {
+    headers(&[&USUAL, more].concat())
+}
+
+fn data(body: &[u8]) -> Vec<u8> {
+    [&[0x00, body.len() as u8], body].concat()
+}
+
+/// The body of a GET, which no handler reads: it is held to its length all the same.
+#[tokio::test]
+async fn a_get_is_held_to_its_length() {
+    let identity = Identity::new();
+    let server = Running::secure(Limits::default(), &identity);
+    let client = Client::new(&server, &identity).await;
+    let check = async |frames: Vec<Vec<u8>>, expected: Option<u64>| {
+        let (mut send, mut recv) = client.connection.open_bi().await.unwrap();
+        send.write_all(&frames.concat()).await.unwrap();
+        let _ = send.finish();
+        let seen = match recv.read_to_end(1 << 20).await {
+            Ok(_) => None,
+            Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))) => Some(code.into()),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(seen, expected, "{frames:02x?}");
+    };
+    let ten = || request(&[("content-length", "10")]);
+    check(vec![request(&[])], None).await;
+    check(vec![ten(), data(b"0123456789")], None).await;
+    check(vec![ten(), data(b"01234"), data(b"56789")], None).await;
+    check(vec![ten(), data(b"01234")], Some(0x10e)).await;
+    check(vec![ten(), data(b"0123456789abcde")], Some(0x10e)).await;
+    check(vec![ten(), data(b"01234"), headers(&[("x-a", "1")])], Some(0x10e)).await;
+    check(vec![request(&[]), data(b"0"), headers(&[("x-a", "1")])], None).await;
+    check(vec![request(&[]), headers(&[(":path", "/")])], Some(0x10e)).await;
+    // A head of a gigabyte: H3_EXCESSIVE_LOAD before h3 makes room for it.
+    check(vec![vec![0x01, 0xbf, 0xff, 0xff, 0xff]], Some(0x107)).await;
+    // Too large once it is decoded (RFC 9114 §4.2.2): answered with 431, not reset.
+    check(vec![request(&[("a", ""); 1100])], None).await;
+    assert_eq!(server.counters.refused.of(Protocol::H3), 6);
+    assert_eq!(server.counters.malformed_for(Malformed::ContentLength), 3);
+    assert_eq!(client.fetch(client.get("/full/1")).await.unwrap().head.status(), 200);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_ends_the_whole_connection() {
+    let identity = Identity::new();
+    let server = Running::secure(Limits::default(), &identity);
+    let check = async |frames: Vec<Vec<u8>>, why: Malformed| {
+        let client = Client::new(&server, &identity).await;
+        if matches!(why, Malformed::PushStream | Malformed::TooLarge) {
+            let mut stream = client.connection.open_uni().await.unwrap();
+            stream.write_all(&frames.concat()).await.unwrap();
+        } else {
+            let (mut send, _) = client.connection.open_bi().await.unwrap();
+            send.write_all(&frames.concat()).await.unwrap();
+            let _ = send.finish();
+        }
+        let closed = timeout(Duration::from_secs(10), client.connection.closed()).await.unwrap();
+        let quinn::ConnectionError::ApplicationClosed(closed) = closed else {
+            panic!("{why}: {closed}");
+        };
+        assert_eq!(u64::from(closed.error_code), why.code(), "{why}");
+        assert_eq!(closed.reason, why.to_string());
+        until(|| server.counters.malformed_for(why) > 0).await;
+    };
+    let trailers = || headers(&[("x-a", "1")]);
+    let twice = vec![request(&[]), data(b"x"), trailers(), trailers()];
+    check(twice, Malformed::FrameUnexpected).await;
+    check(vec![data(b"x")], Malformed::FrameUnexpected).await;
+    check(vec![request(&[]), data(b"x"), vec![0x00, 0x05, b'x']], Malformed::FrameCut).await;
+    check(vec![vec![0x01, 0x03, 0x00, 0x00, 0x80]], Malformed::Qpack).await;
+    check(vec![vec![0x01, 0x00]], Malformed::PushStream).await;
+    // SETTINGS of a gigabyte on a control stream.
+    check(vec![vec![0x00, 0x04, 0xbf, 0xff, 0xff, 0xff]], Malformed::TooLarge).await;
+    server.end().await;
+}
