@@ -10,7 +10,7 @@ use weir_config_telemetry::{Metrics as Registry, families::edge as families};
 use weir_edge_cache::disks::{DiskState, DiskView};
 use weir_edge_cache::{Mode, PurgeStats};
 use weir_edge_fill::{guard::Circuit, upstream::Upstream};
-use weir_edge_http::Protocol;
+use weir_edge_http::{Malformed, Protocol};
 use weir_edge_token::Reject;
 
 use crate::{admin::warm::Warms, node::Node, record::Outcome, refuse::Fault};
@@ -121,6 +121,7 @@ struct Gauges {
     log_dropped: IntCounter,
     purges: Purges,
     shed: IntCounterVec,
+    malformed: IntCounterVec,
     config_revision: IntGauge,
     config_restart: IntGauge,
     config_refused: IntGauge,
@@ -239,6 +240,7 @@ impl Metrics {
                     bytes: registry.counter(&families::PURGED_BYTES),
                 },
                 shed: registry.counters(&families::SHED_REQUESTS),
+                malformed: registry.counters(&families::MALFORMED),
                 config_revision: registry.gauge(&families::CONFIG_REVISION),
                 config_restart: registry.gauge(&families::CONFIG_RESTART_KEYS),
                 config_refused: registry.gauge(&families::CONFIG_REFUSED),
@@ -356,6 +358,10 @@ impl Gauges {
         self.inflight.set(inflight);
         let over = node.connections.over_limit.load(Relaxed);
         raise(&self.shed.with_label_values(&["connections"]), over);
+        for why in Malformed::ALL {
+            let times = node.connections.malformed_for(why);
+            raise(&self.malformed.with_label_values(&[why.as_str()]), times);
+        }
         let stats = node.engine.cache().stats();
         self.cache_objects.set(signed(stats.objects));
         self.pinned_objects.set(signed(stats.objects_pinned));

@@ -63,6 +63,8 @@ pub mod edge {
             "Requests being answered.";
         SHED_REQUESTS = Kind::Counter, "edge_shed_requests_total" ["reason"]
             "Connections and requests refused to protect the rest.";
+        MALFORMED = Kind::Counter, "edge_http3_malformed_total" ["reason"]
+            "HTTP/3 messages and streams refused because RFC 9114 calls them malformed.";
         CACHE_BYTES = Kind::Gauge, "edge_cache_bytes" ["tier"]
             "Bytes held.";
         CACHE_OBJECTS = Kind::Gauge, "edge_cache_objects" []

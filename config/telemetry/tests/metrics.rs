@@ -57,6 +57,7 @@ fn names_of_the_edge() {
         edge_connections ["proto"]
         edge_inflight_requests []
         edge_shed_requests_total ["reason"]
+        edge_http3_malformed_total ["reason"]
         edge_cache_bytes ["tier"]
         edge_cache_objects []
         edge_cache_pinned_objects []
