@@ -9,6 +9,7 @@ mod control;
 mod damage;
 mod fields;
 mod fmp4;
+mod h3_message;
 mod image;
 pub mod mutate;
 mod path;
@@ -33,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "range", run: range::run, short: 400_000, longest: 200 },
     Target { name: "control", run: control::run, short: 150_000, longest: 600 },
     Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
@@ -43,6 +44,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "hls", run: playlist::hls, short: 50_000, longest: 1500 },
     Target { name: "mpd", run: playlist::mpd, short: 30_000, longest: 3000 },
     Target { name: "fmp4", run: fmp4::run, short: 400_000, longest: 2000 },
+    Target { name: "h3_message", run: h3_message::run, short: 400_000, longest: 400 },
 ];
 
 /// Inputs of each target in a counted run, at least.

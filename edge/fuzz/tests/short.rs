@@ -64,6 +64,11 @@ fn fmp4() {
     check("fmp4");
 }
 
+#[test]
+fn h3_message() {
+    check("h3_message");
+}
+
 /// What is here is fuzzed by cargo-fuzz, too, and the other way round.
 #[test]
 fn every_target_has_its_program() {

@@ -1,0 +1,31 @@
+//! Requests of HTTP/3 as their bytes tell them (RFC 9114 §4, RFC 9204).
+
+use weir_edge_http::message::{Malformed, Message};
+
+use crate::fields::prefix;
+
+/// Small, so that inputs reach it.
+const SECTION_MAX: usize = 256;
+
+pub(crate) fn run(input: &[u8]) {
+    let ([cut], stream) = prefix::<1>(input);
+    let whole = verdict(stream, stream.len());
+    assert_eq!(verdict(stream, usize::from(cut)), whole, "in pieces of {cut}");
+    assert_eq!(verdict(stream, 1), whole, "byte by byte");
+    if let Err(why) = whole {
+        assert!(Malformed::ALL.contains(&why));
+        assert!(!matches!(why, Malformed::PushStream | Malformed::Request), "{why}: not seen here");
+    }
+}
+
+fn verdict(stream: &[u8], cut: usize) -> Result<(), Malformed> {
+    let mut message = Message::new(SECTION_MAX);
+    for piece in stream.chunks(cut.max(1)) {
+        if let Err(why) = message.take(piece) {
+            assert_eq!(message.take(&[]), Err(why), "a verdict stays");
+            assert_eq!(message.end(), Err(why), "a verdict stays");
+            return Err(why);
+        }
+    }
+    message.end()
+}
