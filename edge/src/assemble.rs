@@ -14,8 +14,9 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, time::Instant};
 use weir_config::edge::{Admission, EdgeConfig, PER_OBJECT, TlsVersion};
-use weir_config_lifecycle::{Clock, Readiness};
+use weir_config_lifecycle::{Clock, Pulses, Readiness, pulses::Count};
 use weir_config_telemetry::{AccessLog, AccessOptions, Metrics as Registry};
+use weir_edge_cache::disks::Disks;
 use weir_edge_cache::{CHUNK_SIZE, Cache, CacheConfig, ChunkStore, OBJECT_BYTES};
 use weir_edge_fill::Engine;
 use weir_edge_http::{Counters, client::Client};
@@ -163,6 +164,7 @@ pub async fn node(
         metrics,
         access,
         readiness,
+        pulses: pulses(&fills, disks.as_ref()),
         disks,
         config: OnceLock::new(),
         warms: Warms::default(),
@@ -170,6 +172,21 @@ pub async fn node(
     });
     fills.spawn(upkeep::watch(Arc::downgrade(&node)));
     Ok(node)
+}
+
+/// What goes on beside the workers, which bring their own pulses: the threads that fill, and the
+/// watch that gives up a disk when it hangs. The disks themselves are no part: one that hangs is
+/// offline, and no reason to start anew.
+fn pulses(fills: &Handle, disks: Option<&Arc<Disks>>) -> Arc<Pulses> {
+    let pulses = Arc::new(Pulses::default());
+    fills.spawn(pulses.pulse("fill threads").go_on());
+    if let Some(disks) = disks {
+        let disks = Arc::downgrade(disks);
+        pulses.count("watch of the disks", move || {
+            disks.upgrade().map_or(Count::Ended, |disks| Count::Steps(disks.looks()))
+        });
+    }
+    pulses
 }
 
 /// Tells the cache the time as long as it is there: what reads of objects are noted with.

@@ -1,10 +1,17 @@
 //! `weir-edge --config edge.toml`: reads arguments, loads config, builds, runs, drains.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use weir_config::{Loaded, LogFormat, Sources, edge::EdgeConfig, keys::Server};
-use weir_config_lifecycle::{Clock, Shutdown, Signals, SystemClock, heap};
+use weir_config_lifecycle::{
+    Clock, Notifier, NotifyError, Shutdown, Signals, SystemClock, Watchdog, heap, watchdog,
+};
 use weir_config_telemetry::logging::{self, Logging};
 use weir_edge::{
     assemble,
@@ -54,7 +61,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match serve(sources, loaded, passed, &clock) {
+    let manager = match Manager::of_process() {
+        Ok(manager) => manager,
+        Err(error) => {
+            logging::tell(format_args!("error: {}", chain(&error)));
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(sources, loaded, passed, manager, &clock) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::tell(format_args!("error: {}", chain(error.as_ref())));
@@ -63,10 +77,26 @@ fn main() -> ExitCode {
     }
 }
 
+/// The service manager that started us, where one did and asks to hear of us.
+struct Manager {
+    notifier: Notifier,
+    period: Option<Duration>,
+}
+
+impl Manager {
+    fn of_process() -> Result<Self, NotifyError> {
+        let notifier = Notifier::new(std::env::var_os("NOTIFY_SOCKET").as_deref())?;
+        let text = |name| std::env::var(name).ok();
+        let (pid, micros) = (text("WATCHDOG_PID"), text("WATCHDOG_USEC"));
+        Ok(Self { notifier, period: watchdog::period(pid.as_deref(), micros.as_deref()) })
+    }
+}
+
 fn serve(
     sources: Sources,
     loaded: Loaded<EdgeConfig>,
     passed: Passed,
+    manager: Manager,
     clock: &Arc<dyn Clock>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let filter = std::env::var("WEIR_LOG").ok();
@@ -90,6 +120,15 @@ fn serve(
         let readiness = shutdown.readiness().clone();
         let pool = assemble::pool()?;
         let node = assemble::node(config, &pool, Arc::clone(clock), handle, readiness).await?;
+        let Manager { notifier, period } = manager;
+        let begun = Instant::now();
+        let pulses = Arc::clone(&node.pulses);
+        // Until the end of this block.
+        let _watchdog = period
+            .map(|every| Watchdog::start(pulses, notifier.clone(), every, move || begun.elapsed()))
+            .transpose()?;
+        let serving = format!("{} serves", config.node.name);
+        tokio::spawn(notifier.clone().follow(node.readiness.clone(), serving));
         let parts = Parts {
             sources,
             node: Arc::downgrade(&node),

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
-use weir_config_lifecycle::{Clock, Readiness};
+use weir_config_lifecycle::{Clock, Pulses, Readiness};
 use weir_config_telemetry::AccessLog;
 use weir_edge_cache::disks::Disks;
 use weir_edge_fill::Engine;
@@ -31,6 +31,8 @@ pub struct Node {
     /// None where the configuration turns it off.
     pub access: Option<AccessLog>,
     pub readiness: Readiness,
+    /// Whether each part of the process goes on.
+    pub pulses: Arc<Pulses>,
     /// What takes configurations anew; set before the first request.
     pub config: OnceLock<Arc<Reloader>>,
     /// The disks, where there are any.

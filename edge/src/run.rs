@@ -86,12 +86,15 @@ pub async fn run(
             let share = std::mem::take(&mut shares.lock()[index]);
             let counters = Arc::clone(&node.connections);
             let (handler, clock) = (Arc::clone(&handler), Arc::clone(&node.clock));
-            let mut server = Server::new(handler, Limits::default(), counters, clock).worker(index);
+            let mut server = Server::new(handler, Limits::default(), counters, clock)
+                .worker(index)
+                .watched(Arc::clone(&node.pulses));
+            let pulse = node.pulses.pulse(format!("worker {index}"));
             if let Some(value) = &alt_svc {
                 server = server.alt_svc(value.clone());
             }
             let (tls, draining) = (tls.clone(), draining.clone());
-            async move { worker(share, server, tls.as_ref(), index, &draining).await }
+            async move { pulse.during(worker(share, server, tls.as_ref(), index, &draining)).await }
         })?
     };
 

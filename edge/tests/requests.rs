@@ -193,6 +193,7 @@ impl World {
             metrics: Metrics::new(Registry::new()),
             access: Some(AccessLog::open(&log, AccessOptions::default()).unwrap()),
             readiness,
+            pulses: Arc::default(),
             disks: None,
             upkeep: weir_edge::upkeep::Upkeep::default(),
             warms: weir_edge::admin::warm::Warms::default(),

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use weir_config_lifecycle::{Notifier, watchdog};
+use weir_edge_transport::sockets::passed_by_systemd;
 use weir_origin::{package, serve};
 
 #[derive(Debug, Parser)]
@@ -22,12 +24,35 @@ enum Command {
     Sample(package::sample::Args),
 }
 
+fn main() -> ExitCode {
+    // Before anything else opens a file: the descriptors are known by their numbers.
+    let host = match host() {
+        Ok(host) => host,
+        Err(error) => {
+            weir_config_telemetry::logging::tell(format_args!("weir-origin: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    start(host)
+}
+
+/// What a service manager says in the environment.
+fn host() -> Result<serve::Host, Box<dyn std::error::Error>> {
+    let text = |name| std::env::var(name).ok();
+    let (pid, fds) = (text("LISTEN_PID"), text("LISTEN_FDS"));
+    let passed = passed_by_systemd(pid.as_deref(), fds.as_deref())?;
+    let notifier = Notifier::new(std::env::var_os("NOTIFY_SOCKET").as_deref())?;
+    let (pid, micros) = (text("WATCHDOG_PID"), text("WATCHDOG_USEC"));
+    let watchdog = watchdog::period(pid.as_deref(), micros.as_deref());
+    Ok(serve::Host { passed, notifier, watchdog })
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn start(host: serve::Host) -> ExitCode {
     // The environment is read here and nowhere else.
     let log_filter = std::env::var("WEIR_LOG").ok();
     match Cli::parse().command {
-        Command::Serve(args) => serve::run(args, log_filter.as_deref()).await,
+        Command::Serve(args) => serve::run(args, host, log_filter.as_deref()).await,
         Command::Package(args) => package::run(args).await,
         Command::Sample(args) => package::sample::run(args).await,
     }

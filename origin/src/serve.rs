@@ -12,15 +12,24 @@ mod objects;
 mod operation;
 mod report;
 
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use weir_config::{Level, LogFormat, Report, Sources, keys, origin::OriginConfig};
-use weir_config_lifecycle::{Clock, Phase, Shutdown, Signals, SystemClock};
+use weir_config_lifecycle::{
+    Clock, Notifier, Phase, Pulses, Shutdown, Signals, SystemClock, Watchdog,
+};
 use weir_config_telemetry::{AccessLog, AccessLogError, AccessOptions, Metrics, logging};
 use weir_edge_http::{Counters, Drained, Limits, Server};
-use weir_edge_transport::sockets::{BindError, bind_tcp};
+use weir_edge_transport::sockets::{BindError, Passed, bind_tcp};
 use weir_origin_store::{Directory, DirectoryOptions, OpenError};
 
 use self::{admin::Admin, answer::chain, grants::Grants, handler::S3Handler, report::Reports};
@@ -43,6 +52,17 @@ pub struct Args {
     pub check: bool,
 }
 
+/// What the service manager that started us gives and wants; nothing of it where none did.
+#[derive(Debug, Default)]
+pub struct Host {
+    /// The sockets it holds.
+    pub passed: Passed,
+    /// Where it wants to hear of us.
+    pub notifier: Notifier,
+    /// How often it wants to hear that all is well.
+    pub watchdog: Option<Duration>,
+}
+
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant means")]
@@ -61,17 +81,19 @@ pub enum ServeError {
     Admin(#[source] BindError),
     #[error("a socket cannot be used")]
     Socket(#[source] io::Error),
+    #[error("no thread for the watchdog")]
+    Watchdog(#[source] io::Error),
     #[error(transparent)]
     Signals(#[from] weir_config_lifecycle::SignalsError),
 }
 
 /// Serves until a signal. The status is 0 after a clean drain, 1 where it could not start or
 /// had to cut requests off.
-pub async fn run(args: Args, log_filter: Option<&str>) -> ExitCode {
+pub async fn run(args: Args, host: Host, log_filter: Option<&str>) -> ExitCode {
     if args.check {
         return check(&args);
     }
-    match serve(&args, log_filter).await {
+    match serve(&args, host, log_filter).await {
         Ok(Drained { dropped: 0, .. }) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
@@ -107,14 +129,23 @@ fn start_error(error: &ServeError) -> String {
     }
 }
 
-async fn serve(args: &Args, log_filter: Option<&str>) -> Result<Drained, ServeError> {
+async fn serve(args: &Args, host: Host, log_filter: Option<&str>) -> Result<Drained, ServeError> {
     // First, so that an early Ctrl-C is not lost.
     let signals = Signals::listen()?;
     let config = load(args)?;
     start_log(&config, log_filter)?;
     let shutdown = Shutdown::new();
-    let origin =
-        Origin::start(&config, Arc::new(SystemClock), &Metrics::new(), shutdown.clone()).await?;
+    let Host { passed, notifier, watchdog } = host;
+    let clock = Arc::new(SystemClock);
+    let metrics = Metrics::new();
+    let origin = Origin::start_on(passed, &config, clock, &metrics, shutdown.clone()).await?;
+    let begun = Instant::now();
+    let pulses = Arc::clone(&origin.pulses);
+    let _watchdog = watchdog
+        .map(|every| Watchdog::start(pulses, notifier.clone(), every, move || begun.elapsed()))
+        .transpose()
+        .map_err(ServeError::Watchdog)?;
+    tokio::spawn(notifier.follow(shutdown.readiness().clone(), "serving S3".into()));
     let access = origin.access.clone();
     let hearing = tokio::spawn(signals.drive(shutdown.clone(), move || {
         if let Some(access) = &access {
@@ -151,6 +182,7 @@ pub struct Origin {
     admin: Option<SocketAddr>,
     access: Option<AccessLog>,
     servers: JoinSet<Drained>,
+    pulses: Arc<Pulses>,
 }
 
 impl Origin {
@@ -162,12 +194,27 @@ impl Origin {
         metrics: &Metrics,
         shutdown: Shutdown,
     ) -> Result<Self, ServeError> {
+        Self::start_on(Passed::default(), config, clock, metrics, shutdown).await
+    }
+
+    /// The same on sockets that a service manager holds; what it does not hold is bound here.
+    pub async fn start_on(
+        mut passed: Passed,
+        config: &OriginConfig,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+        shutdown: Shutdown,
+    ) -> Result<Self, ServeError> {
         let access = match &config.log.access {
             None => None,
             Some(path) => Some(AccessLog::open(path, AccessOptions::default())?),
         };
-        let listeners = listen(&config.listen.http).map_err(ServeError::Listen)?;
-        let admin = listen(config.admin.listen.as_slice()).map_err(ServeError::Admin)?;
+        let listeners = listen(&config.listen.http, &mut passed).map_err(ServeError::Listen)?;
+        let admin =
+            listen(config.admin.listen.as_slice(), &mut passed).map_err(ServeError::Admin)?;
+        for address in passed.left() {
+            tracing::warn!(%address, "a socket was passed that the configuration does not name");
+        }
         let store = open(config, Arc::clone(&clock)).await?;
 
         let orders = follow(&shutdown, config.shutdown.deadline);
@@ -182,8 +229,10 @@ impl Origin {
         let readiness = shutdown.readiness().clone();
         let asked = Arc::new(Admin { metrics: metrics.clone(), readiness, store });
         let counters = Arc::new(Counters::default());
-        let mut origin =
-            Self { addresses: Vec::new(), admin: None, access, servers: JoinSet::new() };
+        let pulses = Arc::new(Pulses::default());
+        tokio::spawn(pulses.pulse("threads").go_on());
+        let (addresses, servers) = (Vec::new(), JoinSet::new());
+        let mut origin = Self { addresses, admin: None, access, servers, pulses };
         for (address, listener) in listeners {
             let listener = adopt(listener)?;
             let limits = Limits {
@@ -196,7 +245,8 @@ impl Origin {
                 limits,
                 Arc::clone(&counters),
                 Arc::clone(&clock),
-            );
+            )
+            .watched(Arc::clone(&origin.pulses));
             let orders = orders.clone();
             origin.servers.spawn(async move { server.plain(listener, &orders).await });
             origin.addresses.push(address);
@@ -242,10 +292,16 @@ impl Origin {
     }
 }
 
-fn listen(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, std::net::TcpListener)>, BindError> {
+fn listen(
+    addresses: &[SocketAddr],
+    passed: &mut Passed,
+) -> Result<Vec<(SocketAddr, std::net::TcpListener)>, BindError> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
-        let (found, sockets) = bind_tcp(*address, 1)?;
+        let (found, sockets) = match passed.take(*address) {
+            Some(bound) => (bound.address, bound.tcp),
+            None => bind_tcp(*address, 1)?,
+        };
         listeners.extend(sockets.into_iter().map(|socket| (found, socket)));
     }
     Ok(listeners)

@@ -113,6 +113,8 @@ struct Inner {
     nudge: Notify,
     refused_chunks: AtomicU64,
     refused_bytes: AtomicU64,
+    /// Rounds of the watch.
+    looks: AtomicU64,
 }
 
 /// Why the disks are not opened.
@@ -175,6 +177,7 @@ impl Disks {
             nudge: Notify::new(),
             refused_chunks: AtomicU64::new(0),
             refused_bytes: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
         });
         let starts = (0..inner.members.len()).map(|index| {
             let inner = Arc::clone(&inner);

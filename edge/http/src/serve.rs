@@ -20,7 +20,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use weir_config_lifecycle::Clock;
+use weir_config_lifecycle::{Clock, Pulses, pulses::Pulse};
 use weir_edge_transport::{quic::Endpoint, tls::Tls};
 
 use crate::{
@@ -51,7 +51,15 @@ impl<H: Handler> Server<H> {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let dates = Dates::new(clock);
-        let shared = Shared { handler, limits, counters, dates, alt_svc: None, worker: 0 };
+        let shared = Shared {
+            handler,
+            limits,
+            counters,
+            dates,
+            alt_svc: None,
+            worker: 0,
+            pulses: Arc::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -73,10 +81,24 @@ impl<H: Handler> Server<H> {
         self.change(|shared| shared.alt_svc = Some(value))
     }
 
+    /// Where each accept loop of this server says that it goes on; before [`worker`](Self::worker)
+    /// or after it.
+    #[must_use]
+    pub fn watched(self, pulses: Arc<Pulses>) -> Self {
+        self.change(|shared| shared.pulses = pulses)
+    }
+
+    /// The pulse of the accept loop on `what`.
+    fn pulse(&self, what: impl std::fmt::Display) -> Pulse {
+        let worker = self.shared.worker;
+        self.shared.pulses.pulse(format!("accept loop of worker {worker} on {what}"))
+    }
+
     /// Serves HTTP/1.1 without TLS until the shutdown.
     pub async fn plain(&self, listener: TcpListener, shutdown: &Shutdown) -> Drained {
         let (limit, counters) = (self.shared.limits.connections, &self.shared.counters);
-        accept_loop(listener, limit, counters, shutdown, |socket, peer| {
+        let pulse = self.pulse(accept::shown(&listener));
+        accept_loop(listener, limit, counters, shutdown, pulse, |socket, peer| {
             tcp::plain(socket, peer, Arc::clone(&self.shared), shutdown.begin.clone())
         })
         .await
@@ -85,7 +107,8 @@ impl<H: Handler> Server<H> {
     /// Serves HTTP/1.1 on a Unix socket until the shutdown.
     pub async fn unix(&self, listener: UnixListener, shutdown: &Shutdown) -> Drained {
         let (limit, counters) = (self.shared.limits.connections, &self.shared.counters);
-        accept_loop(listener, limit, counters, shutdown, |socket, _| {
+        let pulse = self.pulse("a Unix socket");
+        accept_loop(listener, limit, counters, shutdown, pulse, |socket, _| {
             tcp::unix(socket, Arc::clone(&self.shared), shutdown.begin.clone())
         })
         .await
@@ -94,7 +117,8 @@ impl<H: Handler> Server<H> {
     /// Serves HTTP/1.1 and HTTP/2 over TLS until the shutdown.
     pub async fn tls(&self, listener: TcpListener, tls: &Tls, shutdown: &Shutdown) -> Drained {
         let (limit, counters) = (self.shared.limits.connections, &self.shared.counters);
-        accept_loop(listener, limit, counters, shutdown, |socket, peer| {
+        let pulse = self.pulse(accept::shown(&listener));
+        accept_loop(listener, limit, counters, shutdown, pulse, |socket, peer| {
             let shared = Arc::clone(&self.shared);
             tcp::tls(socket, peer, tls.clone(), shared, shutdown.begin.clone())
         })
@@ -106,10 +130,12 @@ impl<H: Handler> Server<H> {
         let Ok(local) = endpoint.local_addr() else { return Drained::default() };
         let (limits, counters) = (&self.shared.limits, &self.shared.counters);
         let mut running = JoinSet::new();
+        let mut pulse = self.pulse(format_args!("udp {local}"));
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.begin.cancelled() => break,
+                () = pulse.next() => {}
                 Some(_) = running.join_next() => {}
                 incoming = endpoint.accept() => {
                     let Some(incoming) = incoming else { break };
@@ -124,6 +150,7 @@ impl<H: Handler> Server<H> {
                 }
             }
         }
+        pulse.end();
         // New clients are refused, so that they go elsewhere at once.
         endpoint.set_server_config(None);
         let drained = drain(running, shutdown).await;

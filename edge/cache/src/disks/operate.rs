@@ -83,6 +83,12 @@ pub enum OperateError {
 }
 
 impl Disks {
+    /// How often the watch has looked at all disks, ten times a second at least. It gives up a
+    /// disk that hangs and waits for none: where it does not go on, nobody guards the disks.
+    pub fn looks(&self) -> u64 {
+        self.inner.looks.load(Ordering::Relaxed)
+    }
+
     /// All disks, in the order of the configuration.
     pub fn views(&self) -> Vec<DiskView> {
         self.inner.members.iter().map(view).collect()

@@ -81,6 +81,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
                 }
             }
         }
+        inner.looks.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         for (index, member) in inner.members.iter().enumerate() {
             match member.seat() {

@@ -14,6 +14,8 @@ use tokio::{
     time::sleep,
 };
 
+use weir_config_lifecycle::pulses::Pulse;
+
 use crate::{
     counters::{Counters, count},
     shutdown::{Drained, Shutdown},
@@ -51,12 +53,18 @@ impl Listen for UnixListener {
 pub(crate) const NOWHERE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// What a listener is called where its loop does not go on.
+pub(crate) fn shown(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "tcp".into(), |address| format!("tcp {address}"))
+}
+
 /// Runs `connection` for each accepted socket until the shutdown, at most `limit` at once.
 pub(crate) async fn accept_loop<L, C, F>(
     listener: L,
     limit: usize,
     counters: &Counters,
     shutdown: &Shutdown,
+    mut pulse: Pulse,
     mut connection: C,
 ) -> Drained
 where
@@ -69,6 +77,8 @@ where
         tokio::select! {
             biased;
             () = shutdown.begin.cancelled() => break,
+            // Before what may always be ready.
+            () = pulse.next() => {}
             Some(_) = running.join_next() => {}
             accepted = listener.next() => match accepted {
                 Ok((socket, peer)) => {
@@ -83,6 +93,7 @@ where
             },
         }
     }
+    pulse.end();
     drop(listener);
     drain(running, shutdown).await
 }

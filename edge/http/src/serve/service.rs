@@ -13,6 +13,7 @@ use futures::{FutureExt, Stream};
 use http::{HeaderValue, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
+use weir_config_lifecycle::Pulses;
 
 use crate::{
     body::{BodyError, RequestBody},
@@ -35,6 +36,8 @@ pub(crate) struct Shared<H> {
     pub(crate) dates: Dates,
     pub(crate) alt_svc: Option<HeaderValue>,
     pub(crate) worker: usize,
+    /// Where the accept loops say that they go on.
+    pub(crate) pulses: Arc<Pulses>,
 }
 
 /// Answers one request of HTTP/1.1 or HTTP/2.
