@@ -10,7 +10,7 @@ use crate::{
     fuzz,
     run::Run,
     scorecard::{self, Put},
-    tools,
+    systemd, tools,
     up::{self, plan::Options, stack::Place},
 };
 
@@ -34,6 +34,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("metadata", "RAM an object of the metadata table, and what a kill costs of it"),
     ("fill-storm", "200 cold clients: the peak of resident memory over the budget"),
     ("disk-hot", "CPU seconds per GB from the device, against nginx, each in a memory group"),
+    ("systemd", "what systemd-analyze says of the units, and a trial of them under a real systemd"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];
@@ -56,6 +57,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     let place = Place { root: root.to_owned() };
     if name == "players" {
         return players(&place, args);
+    }
+    if name == "systemd" {
+        return systemd::command(root, args);
     }
     // The short form is a program like the others.
     let short = args.flag("--short");

@@ -18,6 +18,7 @@ pub mod s3;
 pub mod say;
 pub mod scorecard;
 pub mod signals;
+pub mod systemd;
 pub mod test;
 pub mod tools;
 pub mod up;

@@ -12,7 +12,7 @@ use crate::{
     check::{self, Outcome},
     compat, interop,
     run::Run,
-    say, scorecard, signals, tools,
+    say, scorecard, signals, systemd, tools,
     up::{
         self,
         plan::Options,
@@ -114,6 +114,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
             short(Run::new(program).args(["--quick", "--no-record"]).dir(root))
         });
     }
+    stages.run("systemd nspawn", || {
+        systemd::trial(root).map(|passed| passed.map_or(Ended::Skipped, Ended::from))
+    });
     if WITH_STACK.iter().any(|name| stages.wants(name)) {
         with_stack(&place, &mut stages);
     }
