@@ -127,7 +127,7 @@ fn serve(
         let _watchdog = period
             .map(|every| Watchdog::start(pulses, notifier.clone(), every, move || begun.elapsed()))
             .transpose()?;
-        let serving = format!("{} serves", config.node.name);
+        let serving = "serving".to_owned();
         tokio::spawn(notifier.clone().follow(node.readiness.clone(), serving));
         let parts = Parts {
             sources,
@@ -139,7 +139,7 @@ fn serve(
         };
         let reloader = Reloader::new(parts, loaded, clock.unix_millis());
         let _the_first = node.config.set(Arc::clone(&reloader));
-        tokio::spawn(Arc::clone(&reloader).drive());
+        tokio::spawn(Arc::clone(&reloader).drive(notifier.clone()));
         let access = node.access.clone();
         tokio::spawn(signals.drive(shutdown.clone(), move || {
             if let Some(access) = &access {

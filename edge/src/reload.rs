@@ -17,6 +17,7 @@ use weir_config::{Entry, Loaded, Report, Sources, Texts, edge::EdgeConfig};
 use weir_config_admin::{
     ConfigEntry, ConfigHistory, ConfigReport, ConfigSummary, ReloadOutcome, ReloadResult,
 };
+use weir_config_lifecycle::Notifier;
 use weir_config_telemetry::logging::Verbosity;
 use weir_edge_http::client::Client;
 use weir_edge_transport::tls::Tls;
@@ -159,6 +160,11 @@ impl Reloader {
         }
     }
 
+    /// The configuration that runs; waits for a reload that is under way.
+    pub async fn config(&self) -> EdgeConfig {
+        self.running.lock().await.config.clone()
+    }
+
     /// What ran before.
     pub async fn history(&self) -> ConfigHistory {
         let running = self.view.read().summary.revision;
@@ -170,11 +176,16 @@ impl Reloader {
         self.wake.notify_one();
     }
 
-    /// Reloads whenever it is woken.
-    pub async fn drive(self: Arc<Self>) {
+    /// Reloads whenever it is woken, and tells the service manager.
+    pub async fn drive(self: Arc<Self>, notifier: Notifier) {
         loop {
             self.wake.notified().await;
+            notifier.reloading();
             let result = self.reload(Cause::Hangup, false).await;
+            notifier.ready(match &result.refused {
+                Some(_) => "serving; the last configuration was refused, the log says why",
+                None => "serving",
+            });
             match &result.refused {
                 Some(why) => tracing::error!(%why, "the configuration was refused"),
                 None => tracing::info!(
