@@ -36,6 +36,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// One verdict, its reasons, and what to do about them.
     Status,
+    /// One self test of the node as it is: upstreams, certificates, ports, disks, and its host.
+    Doctor,
     /// What the cache holds, and why.
     #[command(subcommand)]
     Cache(CacheCommand),

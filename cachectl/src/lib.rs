@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod config;
 mod disks;
+mod doctor;
 mod failure;
 mod keys;
 mod metrics;
@@ -29,6 +30,7 @@ use serde::Serialize;
 
 use cli::{CacheCommand, Cli, Command, KeysCommand};
 use client::Client;
+pub use doctor::Host;
 pub use failure::{Code, Failure};
 
 /// Names the admin socket when `--socket` does not.
@@ -58,6 +60,8 @@ pub struct World<'w> {
     /// Waits that long; true when the person wants to end what runs (Ctrl-C), which from the
     /// first call on does not end the process by itself.
     pub pause: &'w mut dyn FnMut(Duration) -> bool,
+    /// What can be read of the host that this runs on.
+    pub host: Host<'w>,
     /// Data.
     pub stdout: &'w mut dyn Write,
     /// Everything else.
@@ -144,6 +148,7 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
         Command::Keys(KeysCommand::ExplainToken(explain)) => {
             keys::explain_token(&explain, world.now)
         }
+        Command::Doctor => Ok(doctor::doctor(&client, world)),
         Command::Metrics { grep } => metrics::metrics(&client, grep.as_deref()),
         Command::Completion { shell } => Ok(pages::completion(shell)),
         Command::Man { folder } => pages::man(folder.as_deref()),

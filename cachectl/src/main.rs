@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, IsTerminal, Read, Write},
-    process::ExitCode,
+    process::{Command, ExitCode, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -11,7 +11,7 @@ use std::{
 
 use signal_hook::{consts::SIGINT, iterator::Signals};
 
-use weir_cachectl::{SOCKET_VARIABLE, World, run};
+use weir_cachectl::{Host, SOCKET_VARIABLE, World, run};
 
 fn main() -> ExitCode {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         random: &mut random,
         ask: if person { Some(&mut ask) } else { None },
         pause: &mut pause,
+        host: Host { file: &|path| std::fs::read_to_string(path).ok(), program: &program },
         terminal: io::stdout().is_terminal(),
         stdout: &mut io::stdout().lock(),
         stderr: &mut io::stderr(),
@@ -57,4 +58,29 @@ fn listen(press: mpsc::Sender<()>) {
             }
         }
     });
+}
+
+/// What a program says on stdout. One that hangs, or says no end of things, is ended.
+fn program(words: &[&str]) -> Option<String> {
+    const LIMIT: Duration = Duration::from_secs(2);
+    const LONGEST: u64 = 64 << 10;
+    let (name, args) = words.split_first()?;
+    let mut command = Command::new(name);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let mut stdout = child.stdout.take()?.take(LONGEST);
+    let (done, said) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.read_to_string(&mut text);
+        // Nobody listens any more when the time is up.
+        let _ = done.send(read.map(|_| text));
+    });
+    let said = said.recv_timeout(LIMIT);
+    if said.is_err() {
+        // It may have ended just now.
+        let _ = child.kill();
+    }
+    let ended = child.wait().ok()?;
+    said.ok()?.ok().filter(|_| ended.success())
 }

@@ -4,6 +4,7 @@
 mod cache;
 mod config;
 mod disks;
+mod doctor;
 mod explain;
 mod objects;
 mod pins;
@@ -35,6 +36,7 @@ impl Handler for Admin {
         let path = request.uri().path().to_owned();
         match (&method, path.as_str()) {
             (&Method::GET, api::STATUS) => json(StatusCode::OK, &status::status(&self.node)),
+            (&Method::GET, api::DOCTOR) => answer(doctor::doctor(&self.node).await),
             (&Method::GET, api::METRICS) => metrics(&self.node),
             (&Method::GET, api::CACHE_STATS) => json(StatusCode::OK, &cache::stats(&self.node)),
             (&Method::GET, api::CACHE_EXPLAIN) => explain::explain(&self.node, &query)
@@ -105,6 +107,7 @@ impl Handler for Admin {
                 | api::CACHE_WARM
                 | api::CACHE_WARM_CANCEL
                 | api::CACHE_PURGES
+                | api::DOCTOR
                 | api::METRICS
                 | api::STATUS
                 | api::CACHE_STATS

@@ -76,7 +76,7 @@ pub fn out_of_date(file: &Path, now: u64) -> Vec<String> {
 }
 
 /// Seconds as a person says them.
-fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..120 => (seconds, "second"),
         120..7_200 => (seconds / 60, "minute"),

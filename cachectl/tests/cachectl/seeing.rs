@@ -79,6 +79,61 @@ fn metrics() {
     );
 }
 
+#[test]
+fn doctor() {
+    let told = serde_json::json!({
+        "pid": 7, "memory": 1 << 30, "backlog": 4096, "udp_buffer": 0, "disks": ["/d0"],
+        "checks": [
+            {"name": "cache", "finding": "ok", "what": "a canary came back"},
+            {"name": "upstream film", "finding": "fail", "what": "cannot be\u{1b} reached",
+             "why": "refused", "next": "is a server running there?"},
+        ],
+        "from_a_newer_server": true,
+    });
+    let check = |args: &[&str], expected: &Expect| {
+        let server = Server::json(200, &told.to_string());
+        expected.assert_eq(&server.cachectl(args, None).shown());
+        assert_eq!(server.asked(), ["GET /v1/doctor HTTP/1.1"]);
+    };
+    check(
+        &["doctor"],
+        &expect![[r#"
+        ok    memory                     cache.memory is 1.00 GiB, 12.5 % of the 8.00 GiB of this host
+        ok    cache                      a canary came back
+        warn  time                       nobody here knows whether it is kept by NTP
+              why:  neither timedatectl nor chronyc answers
+              next: timedatectl set-ntp true, or run chrony
+        warn  sysctl net.core.somaxconn  128, and the server asks for 4 096
+              why:  what the kernel grants beyond this is cut off: connections are dropped in bursts
+              next: sysctl -w net.core.somaxconn=4096, and the same in /etc/sysctl.d
+        FAIL  open files                 1 024 at once
+              why:  each connection takes one; beyond it nobody is let in
+              next: LimitNOFILE=1048576 in the server's unit, or ulimit -n, and a restart
+        FAIL  upstream film              cannot be� reached
+              why:  refused
+              next: is a server running there?
+        2 ok, 2 warnings, 2 failed
+        --- exit 5
+    "#]],
+    );
+    check(
+        &["doctor", "--json"],
+        &expect![[r#"
+        {"checks":[{"finding":"ok","name":"memory","what":"cache.memory is 1.00 GiB, 12.5 % of the 8.00 GiB of this host"},{"finding":"ok","name":"cache","what":"a canary came back"},{"finding":"warn","name":"time","next":"timedatectl set-ntp true, or run chrony","what":"nobody here knows whether it is kept by NTP","why":"neither timedatectl nor chronyc answers"},{"finding":"warn","name":"sysctl net.core.somaxconn","next":"sysctl -w net.core.somaxconn=4096, and the same in /etc/sysctl.d","what":"128, and the server asks for 4 096","why":"what the kernel grants beyond this is cut off: connections are dropped in bursts"},{"finding":"fail","name":"open files","next":"LimitNOFILE=1048576 in the server's unit, or ulimit -n, and a restart","what":"1 024 at once","why":"each connection takes one; beyond it nobody is let in"},{"finding":"fail","name":"upstream film","next":"is a server running there?","what":"cannot be\u001b reached","why":"refused"}],"fail":2,"ok":2,"schema":"cachectl/v1","warn":2}
+        --- exit 5
+    "#]],
+    );
+}
+
+#[test]
+fn doctor_of_a_node_that_is_gone() {
+    let left = cachectl(&["--socket", "/nonexistent/admin.sock", "doctor"], None);
+    assert_eq!((left.code, left.stderr.as_str()), (5, ""));
+    let said = "FAIL  server  there is no admin socket at /nonexistent/admin.sock\n";
+    assert!(left.stdout.contains(said), "{}", left.stdout);
+    assert!(left.stdout.ends_with("0 ok, 1 warning, 1 failed\n"), "{}", left.stdout);
+}
+
 /// Whether there is such a program here.
 fn have(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()

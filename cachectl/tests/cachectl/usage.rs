@@ -18,6 +18,8 @@ fn help() {
 
             Commands:
               status      One verdict, its reasons, and what to do about them
+              doctor      One self test of the node as it is: upstreams, certificates, ports, disks, and its
+                          host
               cache       What the cache holds, and why
               disks       The disks of the cache, each a failure domain of its own
               config      What a server was told, and telling it anew

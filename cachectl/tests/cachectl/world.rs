@@ -7,10 +7,17 @@ use std::{
     thread::JoinHandle,
 };
 
-use weir_cachectl::{World, run};
+use weir_cachectl::{Host, World, run};
 
 /// A time to stand at: 2027-01-15T08:00:00Z.
 pub(crate) const NOW: u64 = 1_800_000_000;
+
+/// What can be read of the host.
+const HOST: [(&str, &str); 3] = [
+    ("/proc/sys/net/core/somaxconn", "128\n"),
+    ("/proc/meminfo", "MemTotal: 8388608 kB\n"),
+    ("/proc/7/limits", "Max open files 1024 1048576 files\n"),
+];
 
 /// What one command left behind.
 #[derive(Debug)]
@@ -45,12 +52,16 @@ pub(crate) fn cachectl(args: &[&str], answer: Option<&str>) -> Left {
     };
     // Nobody waits, and nobody presses Ctrl-C.
     let mut pause = |_| false;
+    let file = |path: &str| {
+        HOST.iter().find(|(known, _)| *known == path).map(|(_, text)| (*text).to_owned())
+    };
     let mut world = World {
         socket: None,
         now: NOW,
         random: &mut random,
         ask: if answer.is_some() { Some(&mut ask) } else { None },
         pause: &mut pause,
+        host: Host { file: &file, program: &|_| None },
         terminal: false,
         stdout: &mut stdout,
         stderr: &mut stderr,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/metrics` | Prometheus text |
+//! | `GET /v1/doctor` | [`Doctor`] |
 //! | `GET /v1/cache/stats` | [`CacheStats`] |
 //! | `GET /v1/cache/explain?url=…` | [`Explain`] |
 //! | `POST /v1/cache/purge` with [`PurgeRequest`] | [`PurgeResult`] |
@@ -32,6 +33,7 @@
 mod cache;
 mod config;
 mod disks;
+mod doctor;
 mod explain;
 mod objects;
 mod purge;
@@ -46,6 +48,7 @@ pub use config::{
     ReloadOrder, ReloadOutcome, ReloadResult, RollbackOrder,
 };
 pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
+pub use doctor::{Check, Doctor, Finding};
 pub use explain::{ChunkRun, Decided, Explain, ExplainVariant, Verified};
 pub use objects::{
     ChunkCopy, ChunkState, Damage, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
@@ -59,6 +62,8 @@ use serde::{Deserialize, Serialize};
 
 /// Path of [`Status`].
 pub const STATUS: &str = "/v1/status";
+/// Path of [`Doctor`].
+pub const DOCTOR: &str = "/v1/doctor";
 /// Path of the metrics, as Prometheus text.
 pub const METRICS: &str = "/v1/metrics";
 /// Path of [`CacheStats`].

@@ -1,6 +1,8 @@
 //! Outgoing connections: name resolution, TCP, TLS. A dialer hands out a stream and says
 //! whether the other side chose HTTP/2. What it leaves to others: deadlines, pools, HTTP.
 
+mod probe;
+
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
@@ -22,6 +24,8 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::TlsConnector;
+
+pub use probe::{ProbeError, Reached, Secured};
 
 /// How long one address may take before the next one is tried beside it
 /// (RFC 8305 §8, Connection Attempt Delay).
@@ -213,14 +217,21 @@ impl Dial for Connector {
 }
 
 async fn connect(host: &str, port: u16) -> Result<TcpStream, DialError> {
-    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+    reach(host, addresses(host, port).await?).await
+}
+
+async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    Ok(match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
         Err(_) => tokio::net::lookup_host((host, port))
             .await
             .map_err(|source| DialError::Resolve { host: host.to_owned(), source })?
             .take(ADDRESSES)
             .collect(),
-    };
+    })
+}
+
+async fn reach(host: &str, addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
     let stream = race(interleave(addresses))
         .await
         .ok_or_else(|| DialError::NoAddress(host.to_owned()))?

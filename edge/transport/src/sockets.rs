@@ -16,11 +16,11 @@ pub use passed::{Passed, PassedError, passed_by_systemd};
 pub use steering::{CID_BYTES, Steering};
 
 /// Connections that wait to be accepted, for each listener.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// Kernel buffer of a UDP socket, each way, as far as the system's limit allows: a burst of
 /// 4 MiB is 30 ms at 1 Gbit/s.
-const UDP_BUFFER: usize = 4 << 20;
+pub const UDP_BUFFER: usize = 4 << 20;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]

@@ -106,6 +106,13 @@ impl Certificates {
         Ok(Self { by_name, default: default.ok_or(CertificateError::None)? })
     }
 
+    /// The DNS names they are good for, sorted; `*.` where any first label is.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.by_name.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Whether the file of a chain could be used, but for its times.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ impl Validity {
 
     /// RFC 5280 §4.1: `Certificate { tbsCertificate { [0] version, serialNumber, signature,
     /// issuer, validity { notBefore, notAfter }, … } … }`.
-    fn of(certificate: &[u8]) -> Option<Self> {
+    pub(crate) fn of(certificate: &[u8]) -> Option<Self> {
         let (certificate, _) = element(certificate, SEQUENCE)?;
         let (mut rest, _) = element(certificate, SEQUENCE)?;
         if let Some((_, behind)) = element(rest, VERSION) {
