@@ -14,6 +14,7 @@ use crate::{Ladder, Listing, PlaylistError, Why, listing::Collector};
 use attributes::Attributes;
 use media::Media;
 use multivariant::Multivariant;
+use variables::Room;
 
 /// One line that means something.
 enum Line<'a> {
@@ -34,6 +35,7 @@ pub(crate) fn read(
     }
     let mut found = Collector::default();
     let mut variables = Variables::default();
+    let room = Room::default();
     let mut master = Multivariant::default();
     let mut media = Media::default();
     let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
@@ -45,7 +47,7 @@ pub(crate) fn read(
         match meaning(line) {
             None => {}
             Some(Line::Uri(uri)) => {
-                let uri = variables.replaced(uri).map_err(wrong)?;
+                let uri = variables.replaced(uri, &room).map_err(wrong)?;
                 if !master.uri(&uri) {
                     media.segment(&mut found, url, &uri, wrong)?;
                 }
@@ -55,7 +57,8 @@ pub(crate) fn read(
                 variables.define(&attributes, url, inherited).map_err(wrong)?;
             }
             Some(Line::Tag(name, value)) => {
-                let attributes = || Attributes::read(value, Some(&variables)).map_err(wrong);
+                let attributes =
+                    || Attributes::read(value, Some((&variables, &room))).map_err(wrong);
                 let mut beside = |key: &str, why: Why| -> Result<(), PlaylistError> {
                     if let Some(uri) = attributes()?.text(key) {
                         found.skip(uri, why);

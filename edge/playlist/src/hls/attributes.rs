@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Variables;
+use super::{Variables, variables::Room};
 
 /// Attributes of one tag that are read.
 const MOST: usize = 64;
@@ -15,7 +15,7 @@ impl<'a> Attributes<'a> {
     /// Reads a list. Variables are replaced in quoted strings, where there are any.
     pub(super) fn read(
         mut text: &'a str,
-        variables: Option<&Variables>,
+        variables: Option<(&Variables, &Room)>,
     ) -> Result<Self, &'static str> {
         let mut found = Vec::new();
         text = text.trim_matches([' ', '\t']);
@@ -31,7 +31,7 @@ impl<'a> Attributes<'a> {
                 Some(quoted) => {
                     let (value, rest) = quoted.split_once('"').ok_or("a quote without its end")?;
                     let value = match variables {
-                        Some(variables) => variables.replaced(value)?,
+                        Some((variables, room)) => variables.replaced(value, room)?,
                         None => Cow::Borrowed(value),
                     };
                     (value, rest.trim_start_matches([' ', '\t']))
