@@ -60,12 +60,7 @@ pub(crate) fn ls(
 }
 
 /// Page by page, as they come; nothing is kept.
-fn all(
-    client: &Client,
-    query: &str,
-    json: bool,
-    world: &mut World<'_>,
-) -> Result<Answer, Failure> {
+fn all(client: &Client, query: &str, json: bool, world: &mut World<'_>) -> Result<Answer, Failure> {
     let (mut next, mut is_loading): (Option<String>, _) = (None, false);
     loop {
         let page = page(client, query, PAGE, next.as_deref())?;

@@ -68,13 +68,16 @@ fn change(
     }
     let wanted = preview.pinned_bytes.saturating_add(preview.changed_bytes);
     if !request.unpin && preview.changed_bytes > 0 && wanted > preview.pinned_limit {
-        return Err(Failure::new(Code::Refused, format!("refused: {} is too much", amount(&preview)))
-            .why(format!(
-                "pinned objects may have {}, half of the disks, and have {} already",
-                bytes(preview.pinned_limit),
-                bytes(preview.pinned_bytes)
-            ))
-            .next("unpin something (cachectl cache ls --pinned), or pin less"));
+        return Err(Failure::new(
+            Code::Refused,
+            format!("refused: {} is too much", amount(&preview)),
+        )
+        .why(format!(
+            "pinned objects may have {}, half of the disks, and have {} already",
+            bytes(preview.pinned_limit),
+            bytes(preview.pinned_bytes)
+        ))
+        .next("unpin something (cachectl cache ls --pinned), or pin less"));
     }
     if !yes && preview.changed > 0 {
         let verb = if request.unpin { "unpin" } else { "pin" };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use weir_config_admin::{
-    CACHE_SCRUB, Damage, DISKS, DiskReport, DiskState, Disks, ScrubRequest, ScrubStep,
+    CACHE_SCRUB, DISKS, Damage, DiskReport, DiskState, Disks, ScrubRequest, ScrubStep,
 };
 
 use crate::{

@@ -47,12 +47,16 @@ fn check(
 #[test]
 fn a_file_without_a_server() {
     let node = "[node]\nname = \"e1\"\n";
-    check_file(node, &["config", "check", "FILE"], &expect![[r#"
+    check_file(
+        node,
+        &["config", "check", "FILE"],
+        &expect![[r#"
         DIR/edge.toml is sound: 8 keys of an edge
         --- stderr
         certificates and keys were not looked into; weir-edge --config FILE --check does, as does `cachectl config check` of a running server
         --- exit 0
-    "#]]);
+    "#]],
+    );
     check_file(
         "[node]\nnmae = \"e1\"\n[fill]\nretries = 3\n",
         &["config", "check", "FILE"],
@@ -80,25 +84,37 @@ fn a_file_without_a_server() {
             --- exit 5
         "#]],
     );
-    check_file(node, &["config", "show", "fill", "--origin", "--file", "FILE"], &expect![[r#"
+    check_file(
+        node,
+        &["config", "show", "fill", "--origin", "--file", "FILE"],
+        &expect![[r#"
         fill.concurrency = 64  restart  default
         fill.deadline = "2s"   live     default
         fill.resumes = 3       live     default
         --- exit 0
-    "#]]);
-    check_file(node, &["config", "show", "node", "--file", "FILE"], &expect![[r#"
+    "#]],
+    );
+    check_file(
+        node,
+        &["config", "show", "node", "--file", "FILE"],
+        &expect![[r#"
         node.name = "e1"
         node.site = "default"
         node.workers = (one for each core)
         --- exit 0
-    "#]]);
-    check_file(node, &["config", "show", "fill.deadlin", "--file", "FILE"], &expect![[r#"
+    "#]],
+    );
+    check_file(
+        node,
+        &["config", "show", "fill.deadlin", "--file", "FILE"],
+        &expect![[r#"
         --- stderr
         error: no key is called `fill.deadlin`
           why:  did you mean `fill.deadline`?
           next: cachectl config show
         --- exit 3
-    "#]]);
+    "#]],
+    );
     let left = of_file("[node]\nnmae = \"e1\"\n", &["--json", "config", "check", "FILE"]);
     let said: Value = serde_json::from_str(&left.stdout).expect("JSON");
     assert_eq!((left.code, &said["sound"]), (5, &json!(false)));
@@ -136,40 +152,70 @@ const LOOK: &str = "POST /v1/config/reload HTTP/1.1 {\"dry_run\":true}";
 #[test]
 fn a_reload_says_what_became_of_it() {
     let args = &["config", "reload"];
-    check(&[result("applied", false)], args, None, &[RELOAD], &expect![[r#"
+    check(
+        &[result("applied", false)],
+        args,
+        None,
+        &[RELOAD],
+        &expect![[r#"
         revision 7: 1 key taken, 1 key waits for a restart
           fill.deadline  "2s" -> "5s"        live     /etc/weir/conf.d/20-more.toml:3:9
           cache.memory   "1 GiB" -> "2 GiB"  restart  /etc/weir/conf.d/20-more.toml:3:9
           2 certificates, 1 new, proved by a handshake
         --- exit 0
-    "#]]);
+    "#]],
+    );
     let mut refused = result("refused", false);
     (refused["applied"], refused["restart"]) = (json!([]), json!([]));
     refused["refused"] = "error: unknown key `a`\n --> e.toml:1:1\n\n1 mistake\u{1b}[2J".into();
-    check(&[refused.clone()], args, None, &[RELOAD], &expect![[r#"
+    check(
+        &[refused.clone()],
+        args,
+        None,
+        &[RELOAD],
+        &expect![[r#"
         error: unknown key `a`
          --> e.toml:1:1
 
         1 mistake�[2J
         revision 7 runs on
         --- exit 1
-    "#]]);
-    check(&[refused], &["config", "check"], None, &[LOOK], &expect![[r#"
+    "#]],
+    );
+    check(
+        &[refused],
+        &["config", "check"],
+        None,
+        &[LOOK],
+        &expect![[r#"
         error: unknown key `a`
          --> e.toml:1:1
 
         1 mistake�[2J
         --- exit 5
-    "#]]);
-    check(&[result("applied", true)], &["config", "check"], None, &[LOOK], &expect![[r#"
+    "#]],
+    );
+    check(
+        &[result("applied", true)],
+        &["config", "check"],
+        None,
+        &[LOOK],
+        &expect![[r#"
         sound: a reload would change 1 key, 1 key would wait for a restart; 2 certificates proved by a handshake
         --- exit 0
-    "#]]);
-    check(&[result("applied", true)], &["config", "diff"], None, &[LOOK], &expect![[r#"
+    "#]],
+    );
+    check(
+        &[result("applied", true)],
+        &["config", "diff"],
+        None,
+        &[LOOK],
+        &expect![[r#"
         fill.deadline  "2s" -> "5s"        live     /etc/weir/conf.d/20-more.toml:3:9
         cache.memory   "1 GiB" -> "2 GiB"  restart  /etc/weir/conf.d/20-more.toml:3:9
         --- exit 7
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -177,23 +223,40 @@ fn a_rollback_is_confirmed() {
     let look = "POST /v1/config/rollback HTTP/1.1 {\"revision\":5,\"dry_run\":true}";
     let go = "POST /v1/config/rollback HTTP/1.1 {\"revision\":5,\"dry_run\":false}";
     let args = &["config", "rollback", "5"];
-    check(&[], args, None, &[], &expect![[r#"
+    check(
+        &[],
+        args,
+        None,
+        &[],
+        &expect![[r#"
         --- stderr
         error: nobody is there to confirm it
           why:  stdin or stderr is no terminal
           next: see what would change with --dry-run, then run it with --yes
         --- exit 2
-    "#]]);
-    check(&[result("applied", true)], args, Some("n"), &[look], &expect![[r#"
+    "#]],
+    );
+    check(
+        &[result("applied", true)],
+        args,
+        Some("n"),
+        &[look],
+        &expect![[r#"
         --- stderr
         fill.deadline  "2s" -> "5s"        live     /etc/weir/conf.d/20-more.toml:3:9
         cache.memory   "1 GiB" -> "2 GiB"  restart  /etc/weir/conf.d/20-more.toml:3:9
         go back to revision 5? [y/N]
         error: not confirmed; nothing changed
         --- exit 6
-    "#]]);
+    "#]],
+    );
     let both = [result("applied", true), result("applied", false)];
-    check(&both, args, Some("y"), &[look, go], &expect![[r#"
+    check(
+        &both,
+        args,
+        Some("y"),
+        &[look, go],
+        &expect![[r#"
         revision 7: 1 key taken, 1 key waits for a restart
           fill.deadline  "2s" -> "5s"        live     /etc/weir/conf.d/20-more.toml:3:9
           cache.memory   "1 GiB" -> "2 GiB"  restart  /etc/weir/conf.d/20-more.toml:3:9
@@ -203,7 +266,8 @@ fn a_rollback_is_confirmed() {
         cache.memory   "1 GiB" -> "2 GiB"  restart  /etc/weir/conf.d/20-more.toml:3:9
         go back to revision 5? [y/N]
         --- exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -217,9 +281,15 @@ fn the_history_marks_what_runs() {
         kept(1, "start", &[]),
     ]});
     let asked = "GET /v1/config/history HTTP/1.1";
-    check(&[all], &["config", "history"], None, &[asked], &expect![[r#"
+    check(
+        &[all],
+        &["config", "history"],
+        None,
+        &[asked],
+        &expect![[r#"
         * 2  2027-01-15T05:13:20Z  SIGHUP  1 file  fill.deadline and 2 keys
           1  2027-01-15T05:13:20Z  start   1 file
         --- exit 0
-    "#]]);
+    "#]],
+    );
 }
