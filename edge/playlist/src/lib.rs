@@ -18,6 +18,10 @@ pub const PLAYLIST_MAX: usize = 8 << 20;
 pub const ITEMS_MAX: usize = 100_000;
 /// Bytes of all URLs of one playlist: a short template makes many long ones.
 pub const TEXT_MAX: usize = 24 << 20;
+/// Bytes that are looked at to make the entries of one playlist, about a second of it: a manifest
+/// that repeats itself by inheritance can ask for work without end and list nothing. A day of
+/// segments takes a hundredth of it.
+pub const WORK_MAX: usize = 512 << 20;
 /// Longest URL, bytes.
 pub const URL_MAX: usize = 8 << 10;
 /// Entries that are named among the skipped; more are counted.
@@ -60,6 +64,9 @@ pub enum PlaylistError {
     /// Entries, or bytes of their URLs.
     #[error("it lists more than {ITEMS_MAX} entries, or more than {TEXT_MAX} bytes of URLs")]
     TooMany,
+    /// What it says of its entries takes too long to follow.
+    #[error("making its entries takes more than {WORK_MAX} bytes of reading")]
+    TooCostly,
     /// RFC 8216 §4.1: a playlist is one or the other.
     #[error("it has tags of a multivariant and of a media playlist")]
     Mixed,

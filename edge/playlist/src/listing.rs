@@ -1,6 +1,6 @@
 //! What was found, and the bounds on it.
 
-use crate::{ITEMS_MAX, PlaylistError, SKIPPED_MAX, TEXT_MAX, URL_MAX, Variables, uri};
+use crate::{ITEMS_MAX, PlaylistError, SKIPPED_MAX, TEXT_MAX, URL_MAX, Variables, WORK_MAX, uri};
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,7 +109,11 @@ pub struct Listing {
 pub(crate) struct Collector {
     pub(crate) listing: Listing,
     text: usize,
+    work: usize,
 }
+
+/// What an entry takes, however short its parts: bytes' worth.
+const ENTRY: usize = 64;
 
 impl Collector {
     /// Takes an entry whose reference is relative to `base`.
@@ -120,6 +124,8 @@ impl Collector {
         what: What,
         range: Option<ByteRange>,
     ) -> Result<(), PlaylistError> {
+        // What is left out takes its time, too.
+        self.work(base.len() + reference.len())?;
         match uri::absolute(base, reference) {
             Ok(url) => {
                 self.text += url.len();
@@ -131,6 +137,12 @@ impl Collector {
             Err(why) => self.skip(reference, why),
         }
         Ok(())
+    }
+
+    /// Counts a step that looks at so many bytes, before it is taken.
+    pub(crate) fn work(&mut self, bytes: usize) -> Result<(), PlaylistError> {
+        self.work = self.work.saturating_add(bytes).saturating_add(ENTRY);
+        if self.work > WORK_MAX { Err(PlaylistError::TooCostly) } else { Ok(()) }
     }
 
     /// Leaves an entry out.

@@ -2,6 +2,7 @@
 //! ways in which a representation says where its segments are.
 
 mod addressing;
+mod level;
 mod template;
 mod timeline;
 mod tree;
@@ -14,6 +15,7 @@ use crate::{
     uri,
 };
 use addressing::Addressing;
+use level::Level;
 use tree::Element;
 
 /// A period, as its representations need it.
@@ -31,23 +33,27 @@ pub(crate) fn read(text: &str, url: &str, ladder: Ladder) -> Result<Listing, Pla
     }
     let mut found = Collector::default();
     found.listing.live = root.attribute("type") == Some("dynamic");
-    let base = base_of(&root, url.into());
+    let base = base_of(&root, url, &mut found)?;
     for period in periods(&root) {
         // ISO/IEC 23009-1 §5.5: what lies elsewhere may be of anybody.
         if let Some(remote) = period.element.remote() {
             found.skip(remote, Why::Remote);
         }
-        let base = base_of(period.element, base.clone());
+        let base = base_of(period.element, &base, &mut found)?;
+        let above = Level::of(period.element);
         let sets: Vec<&Element> = period.element.all("AdaptationSet").collect();
         let top = top_picture(&sets);
         for set in sets {
             if let Some(remote) = set.remote() {
                 found.skip(remote, Why::Remote);
             }
-            let base = base_of(set, base.clone());
+            let base = base_of(set, &base, &mut found)?;
+            let own = Level::of(set);
             for representation in wanted(set, ladder, top) {
-                let base = base_of(representation, base.clone());
-                Addressing::of(&period, set, representation).list(&mut found, &base)?;
+                let base = base_of(representation, &base, &mut found)?;
+                let innermost = Level::of(representation);
+                let levels = [&innermost, &own, &above];
+                Addressing::of(levels, representation, period.millis).list(&mut found, &base)?;
             }
         }
     }
@@ -77,10 +83,17 @@ fn periods(root: &Element) -> Vec<Period<'_>> {
 }
 
 /// The base of what an element holds: its first `BaseURL`, the others name the same elsewhere.
-fn base_of<'u>(element: &Element, base: Cow<'u, str>) -> Cow<'u, str> {
+fn base_of<'u>(
+    element: &Element,
+    base: &'u str,
+    found: &mut Collector,
+) -> Result<Cow<'u, str>, PlaylistError> {
     match element.child("BaseURL").map(|inner| &*inner.text) {
-        Some(reference) if is_sound(reference) => uri::resolve(&base, reference).into(),
-        _ => base,
+        Some(reference) if is_sound(reference) => {
+            found.work(base.len() + reference.len())?;
+            Ok(uri::resolve(base, reference).into())
+        }
+        _ => Ok(base.into()),
     }
 }
 

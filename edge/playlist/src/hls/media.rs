@@ -38,6 +38,7 @@ impl Media {
                 None
             }
             Some((length, place)) => {
+                found.work(base.len() + reference.len())?;
                 let url = uri::resolve(base, reference);
                 // RFC 8216 §4.3.2.2: without a place, it begins where the last one ended.
                 let first = match (place, &self.last) {

@@ -2,69 +2,71 @@
 //! or one file (ISO/IEC 23009-1 §5.3.9).
 
 use super::{
-    Period,
+    level::{Level, Told, WAYS, Way},
     template::{Values, expand, tells_apart},
     timeline::times,
-    tree::Element,
+    tree::{Element, NUMBER},
 };
 use crate::{
-    ITEMS_MAX, PlaylistError, What, Why,
+    ITEMS_MAX, PlaylistError, URL_MAX, What, Why,
     listing::{ByteRange, Collector},
 };
 
 /// One representation with what it inherits, innermost first.
-pub(super) struct Addressing<'e> {
-    levels: [&'e Element; 3],
+pub(super) struct Addressing<'l, 'e> {
+    levels: [&'l Level<'e>; 3],
     representation: &'e Element,
     period_millis: Option<u64>,
 }
 
 /// One of the three elements, on all levels that have it.
-struct Told<'e>(Vec<&'e Element>);
+struct Inherited<'l, 'e>(Vec<&'l Told<'e>>);
 
-impl<'e> Told<'e> {
-    /// An attribute of the innermost level that has it.
+impl<'l, 'e> Inherited<'l, 'e> {
+    /// What the innermost level says that says it.
+    fn first<T>(&self, of: impl FnMut(&&'l Told<'e>) -> Option<T>) -> Option<T> {
+        self.0.iter().find_map(of)
+    }
+
     fn attribute(&self, name: &str) -> Option<&'e str> {
-        self.0.iter().find_map(|level| level.attribute(name))
+        self.first(|level| level.element.attribute(name))
     }
 
     fn number(&self, name: &str) -> Option<u64> {
-        self.0.iter().find_map(|level| level.number(name))
+        self.first(|level| level.element.number(name))
     }
 
-    fn child(&self, name: &str) -> Option<&'e Element> {
-        self.0.iter().find_map(|level| level.child(name))
+    fn initialization(&self) -> Option<&'e Element> {
+        self.first(|level| level.initialization)
     }
 }
 
-impl<'e> Addressing<'e> {
-    pub(super) fn of(period: &Period<'e>, set: &'e Element, representation: &'e Element) -> Self {
-        let levels = [representation, set, period.element];
-        Self { levels, representation, period_millis: period.millis }
+impl<'l, 'e> Addressing<'l, 'e> {
+    pub(super) fn of(
+        levels: [&'l Level<'e>; 3],
+        representation: &'e Element,
+        period_millis: Option<u64>,
+    ) -> Self {
+        Self { levels, representation, period_millis }
     }
 
     /// The way that the innermost level names which names any.
     pub(super) fn list(&self, found: &mut Collector, base: &str) -> Result<(), PlaylistError> {
-        for level in self.levels {
-            for name in ["SegmentTemplate", "SegmentList", "SegmentBase"] {
-                if level.child(name).is_none() {
-                    continue;
-                }
-                let told = Told(self.levels.iter().filter_map(|level| level.child(name)).collect());
-                return match name {
-                    "SegmentTemplate" => self.template(&told, found, base),
-                    "SegmentList" => list(&told, found, base),
-                    // Its index and everything else lie inside of the file.
-                    _ => self.file(found, base),
-                };
-            }
+        found.work(0)?;
+        let way = |level: &&Level<'_>| WAYS.into_iter().find(|way| level.told(*way).is_some());
+        let told =
+            |way| Inherited(self.levels.iter().filter_map(|level| level.told(way)).collect());
+        match self.levels.iter().find_map(way) {
+            Some(Way::Template) => self.template(&told(Way::Template), found, base),
+            Some(Way::List) => list(&told(Way::List), found, base),
+            // Its index and everything else lie inside of the file.
+            Some(Way::Base) | None => self.file(found, base),
         }
-        self.file(found, base)
     }
 
     /// All of it is one file, which a `BaseURL` names.
     fn file(&self, found: &mut Collector, base: &str) -> Result<(), PlaylistError> {
-        match self.levels.iter().any(|level| level.child("BaseURL").is_some()) {
+        match self.levels.iter().any(|level| level.has_base) {
             true => found.take(base, base, What::Segment, None),
             // Nothing names it.
             false => Ok(()),
@@ -73,7 +75,7 @@ impl<'e> Addressing<'e> {
 
     fn template(
         &self,
-        told: &Told<'_>,
+        told: &Inherited<'_, '_>,
         found: &mut Collector,
         base: &str,
     ) -> Result<(), PlaylistError> {
@@ -83,18 +85,16 @@ impl<'e> Addressing<'e> {
             number: 0,
             time: 0,
         };
-        let take = |found: &mut Collector, template: &str, values: &Values<'_>, what| match expand(
-            template, values,
-        ) {
-            Some(reference) => found.take(base, &reference, what, None),
-            None => {
-                found.skip(template, Why::Template);
-                Ok(())
+        let take = |found: &mut Collector, template: &str, values: &Values<'_>, what| {
+            if let Some(reference) = expand(template, values) {
+                return found.take(base, &reference, what, None);
             }
+            found.skip(template, Why::Template);
+            found.work(template.len().min(URL_MAX))
         };
         if let Some(template) = told.attribute("initialization") {
             take(found, template, &values, What::Init)?;
-        } else if let Some(element) = told.child("Initialization") {
+        } else if let Some(element) = told.initialization() {
             initialization(element, found, base)?;
         }
         let Some(template) = told.attribute("media") else { return Ok(()) };
@@ -102,38 +102,46 @@ impl<'e> Addressing<'e> {
             found.skip(template, Why::Template);
             return Ok(());
         }
+        let apart = tells_apart(template);
         let start = told.number("startNumber").unwrap_or(1);
+        let last = told.number("endNumber");
+        // One past the bound, so that too many are noticed; of those that have no name of their
+        // own a second one is enough.
+        let most = if apart { ITEMS_MAX + 1 } else { 2 };
+        let named = last.map_or(u64::MAX, |last| last.saturating_add(1).saturating_sub(start));
+        let most = usize::try_from(named).map_or(most, |named| named.min(most));
         let scale = told.number("timescale").filter(|scale| *scale > 0).unwrap_or(1);
         let offset = told.number("presentationTimeOffset").unwrap_or(0);
-        let times = match (told.child("SegmentTimeline"), told.number("duration")) {
-            (Some(timeline), _) => {
+        let timeline = told.first(|level| level.timeline.as_deref());
+        let times = match (timeline, told.number("duration")) {
+            (Some(runs), _) => {
+                found.work(size_of_val(runs))?;
                 let end = self.period_millis.map(|millis| units(millis, scale));
-                times(timeline, end.map(|end| end.saturating_add(offset)))
+                times(runs, end.map(|end| end.saturating_add(offset)), most)
             }
             (None, Some(lasts)) if lasts > 0 => {
-                let count = match (told.number("endNumber"), self.period_millis) {
-                    (Some(end), _) => end.saturating_add(1).saturating_sub(start),
+                let count = match (last, self.period_millis) {
+                    (Some(_), _) => named,
                     (None, Some(millis)) => units(millis, scale).div_ceil(lasts),
                     (None, None) => {
                         found.skip(template, Why::Clock);
                         return Ok(());
                     }
                 };
-                // One past the bound, so that too many are noticed.
-                let count = count.min(ITEMS_MAX as u64 + 1);
+                let count = count.min(most as u64);
                 (0..count).map(|at| at.saturating_mul(lasts).saturating_add(offset)).collect()
             }
             // A single segment, which needs no time.
             _ => vec![offset],
         };
         // Several of one name are none that a player could tell apart.
-        if times.len() > 1 && !tells_apart(template) {
+        if times.len() > 1 && !apart {
             found.skip(template, Why::Template);
             return Ok(());
         }
         for (at, time) in times.into_iter().enumerate() {
             let number = start.saturating_add(at as u64);
-            if told.number("endNumber").is_some_and(|end| number > end) {
+            if last.is_some_and(|last| number > last) {
                 break;
             }
             take(found, template, &Values { number, time, ..values }, What::Segment)?;
@@ -143,14 +151,12 @@ impl<'e> Addressing<'e> {
 }
 
 /// `SegmentList`: each segment by name, by range, or both.
-fn list(told: &Told<'_>, found: &mut Collector, base: &str) -> Result<(), PlaylistError> {
-    if let Some(element) = told.child("Initialization") {
+fn list(told: &Inherited<'_, '_>, found: &mut Collector, base: &str) -> Result<(), PlaylistError> {
+    if let Some(element) = told.initialization() {
         initialization(element, found, base)?;
     }
-    let Some(level) = told.0.iter().find(|level| level.child("SegmentURL").is_some()) else {
-        return Ok(());
-    };
-    for segment in level.all("SegmentURL") {
+    let level = told.0.iter().find(|level| !level.segments.is_empty());
+    for segment in level.into_iter().flat_map(|level| &level.segments) {
         let range = segment.attribute("mediaRange").and_then(byte_range);
         found.take(base, segment.attribute("media").unwrap_or(base), What::Segment, range)?;
     }
@@ -168,6 +174,7 @@ fn initialization(
 
 /// `first-last`, RFC 9110 §14.1.2 without its unit.
 fn byte_range(text: &str) -> Option<ByteRange> {
+    let text = Some(text).filter(|text| text.len() <= NUMBER)?;
     let (first, last) = text.trim().split_once('-')?;
     let range = ByteRange { first: first.parse().ok()?, last: last.parse().ok()? };
     (range.first <= range.last).then_some(range)

@@ -16,6 +16,9 @@ pub(super) struct Values<'a> {
 
 /// The template with its identifiers replaced; none where one is not known, or it gets too long.
 pub(super) fn expand(template: &str, values: &Values<'_>) -> Option<String> {
+    if template.len() > URL_MAX {
+        return None;
+    }
     let mut out = String::with_capacity(template.len() + 16);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('$') {
@@ -30,22 +33,18 @@ pub(super) fn expand(template: &str, values: &Values<'_>) -> Option<String> {
                 (name, digits.parse().ok().filter(|width| *width <= WIDEST)?)
             }
         };
-        let number = match name {
-            "" if identifier.is_empty() => {
-                out.push('$');
-                continue;
-            }
+        let mut put = |number: u64| out.push_str(&format!("{number:0width$}"));
+        match name {
+            "" if identifier.is_empty() => out.push('$'),
             // It takes no width.
-            "RepresentationID" if identifier == name => {
+            "RepresentationID" if identifier == name && values.id.len() <= URL_MAX => {
                 out.push_str(values.id);
-                continue;
             }
-            "Number" => values.number,
-            "Time" => values.time,
-            "Bandwidth" => values.bandwidth,
+            "Number" => put(values.number),
+            "Time" => put(values.time),
+            "Bandwidth" => put(values.bandwidth),
             _ => return None,
-        };
-        out.push_str(&format!("{number:0width$}"));
+        }
         if out.len() > URL_MAX {
             return None;
         }
@@ -54,7 +53,7 @@ pub(super) fn expand(template: &str, values: &Values<'_>) -> Option<String> {
     Some(out)
 }
 
-/// Whether each segment has a name of its own.
+/// Whether each segment has a name of its own. The template is one that could be expanded.
 pub(super) fn tells_apart(template: &str) -> bool {
     template.contains("$Number") || template.contains("$Time")
 }
@@ -82,5 +81,15 @@ mod tests {
         check("$RepresentationID%05d$", None);
         check("$Number", None);
         check("$%05d$", None);
+        check(&"a".repeat(URL_MAX), Some(&"a".repeat(URL_MAX)));
+        check(&"a".repeat(URL_MAX + 1), None);
+        // Each of them would put in all of it.
+        let id = "v".repeat(URL_MAX / 2);
+        let values = Values { id: &id, bandwidth: 0, number: 0, time: 0 };
+        assert_eq!(expand("$RepresentationID$", &values), Some(id.clone()));
+        assert_eq!(expand(&"$RepresentationID$".repeat(3), &values), None);
+        let id = "v".repeat(URL_MAX + 1);
+        let values = Values { id: &id, ..values };
+        assert_eq!(expand("$RepresentationID$", &values), None);
     }
 }

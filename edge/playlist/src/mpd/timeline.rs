@@ -1,29 +1,44 @@
 //! When segments begin: `SegmentTimeline`, or a duration for all (ISO/IEC 23009-1 §5.3.9.6).
 
 use super::tree::Element;
-use crate::ITEMS_MAX;
 
-/// Times of the segments, in units of the timescale. Ends one past the bound, so that too many
-/// are noticed.
-pub(super) fn times(timeline: &Element, period_end: Option<u64>) -> Vec<u64> {
+/// One `S`.
+#[derive(Debug)]
+pub(super) struct Run {
+    time: Option<u64>,
+    /// Without a length there are no segments.
+    lasts: Option<u64>,
+    repeats: i64,
+}
+
+/// What a `SegmentTimeline` says.
+pub(super) fn runs(timeline: &Element) -> Vec<Run> {
+    let run = |run: &Element| Run {
+        time: run.number("t"),
+        lasts: run.number("d").filter(|lasts| *lasts > 0),
+        repeats: run.number("r").unwrap_or(0),
+    };
+    timeline.all("S").map(run).collect()
+}
+
+/// Times of the segments, in units of the timescale, up to `most` of them.
+pub(super) fn times(runs: &[Run], period_end: Option<u64>, most: usize) -> Vec<u64> {
     let mut found = Vec::new();
     let mut at = 0_u64;
-    let runs: Vec<&Element> = timeline.all("S").collect();
     for (index, run) in runs.iter().enumerate() {
-        at = run.number("t").unwrap_or(at);
-        let Some(lasts) = run.number("d").filter(|lasts| *lasts > 0) else { continue };
-        let repeats: i64 = run.attribute("r").and_then(|r| r.trim().parse().ok()).unwrap_or(0);
-        let count = match u64::try_from(repeats) {
+        at = run.time.unwrap_or(at);
+        let Some(lasts) = run.lasts else { continue };
+        let count = match u64::try_from(run.repeats) {
             Ok(repeats) => repeats.saturating_add(1),
             // As often as fits, up to the next one's time or the end of the period.
             Err(_) => {
-                let next = runs.get(index + 1).and_then(|next| next.number("t"));
+                let next = runs.get(index + 1).and_then(|next| next.time);
                 let end = next.or(period_end).unwrap_or(at);
                 end.saturating_sub(at).div_ceil(lasts).max(1)
             }
         };
         for _ in 0..count {
-            if found.len() > ITEMS_MAX {
+            if found.len() >= most {
                 return found;
             }
             found.push(at);
@@ -76,7 +91,7 @@ mod tests {
     fn timelines() {
         let check = |inner: &str, end: Option<u64>, expected: &[u64]| {
             let timeline = tree::read(&format!("<T>{inner}</T>")).unwrap();
-            assert_eq!(times(&timeline, end), expected, "{inner}");
+            assert_eq!(times(&runs(&timeline), end, 9), expected, "{inner}");
         };
         check("<S d='4'/><S d='4'/>", None, &[0, 4]);
         check("<S t='8' d='4' r='2'/><S d='2'/>", None, &[8, 12, 16, 20]);
@@ -86,7 +101,8 @@ mod tests {
         check("<S d='0' r='9'/><S/><S d='x'/>", None, &[]);
         check("<S t='18446744073709551615' d='9' r='1'/>", None, &[u64::MAX, u64::MAX]);
         let timeline = tree::read("<T><S d='1' r='4000000000'/></T>").unwrap();
-        assert_eq!(times(&timeline, None).len(), ITEMS_MAX + 1);
+        assert_eq!(times(&runs(&timeline), None, 7).len(), 7);
+        assert_eq!(times(&runs(&timeline), None, 0).len(), 0);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! XML as far as a manifest needs it: elements, attributes, text. No document type, so that
 //! no entity is ever expanded but the five of XML itself; everything bounded.
 
+use std::str::FromStr;
+
 use quick_xml::{
     Reader,
     escape::unescape,
@@ -15,6 +17,8 @@ const DEPTH: usize = 32;
 const ELEMENTS: usize = 300_000;
 /// Attributes of one element.
 const ATTRIBUTES: usize = 64;
+/// Characters of a number, with blanks around it: thousands of elements may inherit one.
+pub(super) const NUMBER: usize = 64;
 
 /// An element, by its name without prefix: manifests name their namespaces as they like.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,8 +37,9 @@ impl Element {
     }
 
     /// The same as a number; what is none is not there.
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
-        self.attribute(name)?.trim().parse().ok()
+    pub(super) fn number<N: FromStr>(&self, name: &str) -> Option<N> {
+        let text = self.attribute(name).filter(|text| text.len() <= NUMBER)?;
+        text.trim().parse().ok()
     }
 
     /// `xlink:href`, whatever the prefix.

@@ -1,8 +1,8 @@
 //! ISO/IEC 23009-1.
 
-use weir_edge_playlist::{Format::Dash, Ladder};
+use weir_edge_playlist::{Format::Dash, Ladder, PlaylistError, URL_MAX, Variables, read};
 
-use crate::{check, listed, refused};
+use crate::{URL, check, listed, refused};
 
 fn mpd(inner: &str) -> String {
     format!("<?xml version=\"1.0\"?><MPD mediaPresentationDuration=\"PT10S\">{inner}</MPD>")
@@ -149,4 +149,52 @@ fn refusals() {
                 </Representation></AdaptationSet></Period>";
     check(&mpd(many), "lists more than");
     check(&mpd(&many.replace("r='999999999999'", "r='90000'").repeat(2)), "lists more than");
+}
+
+/// What makes each representation look at all of what it inherits takes hours, not a second.
+#[test]
+fn what_is_inherited_is_looked_up_once() {
+    let list = |text: &str| {
+        read(Dash, mpd(text).as_bytes(), URL, Ladder::All, &Variables::default())
+            .map(|found| (found.items.len(), found.skipped_count))
+    };
+    let check = |text: &str, expected: Result<(usize, u64), PlaylistError>| {
+        assert_eq!(list(text), expected, "{} ...", &text[..text.len().min(200)]);
+    };
+    let sets = |count: usize| "<AdaptationSet><Representation/></AdaptationSet>".repeat(count);
+    let period = |inner: &str, count| format!("<Period>{inner}{}</Period>", sets(count));
+    let few = "<AdaptationSet>".to_owned() + &"<Representation/>".repeat(140_000);
+    let few = |inner: &str| format!("<Period>{inner}{few}</AdaptationSet></Period>");
+    let many = |child: &str| child.repeat(140_000);
+    // As many children of a period as representations.
+    check(&period("", 149_000), Ok((0, 0)));
+    let inside = |inner: &str| format!("<SegmentTemplate>{inner}</SegmentTemplate>");
+    check(&few(&inside(&many("<x/>"))), Ok((0, 0)));
+    let inside = |inner: &str| format!("<SegmentList>{inner}</SegmentList>");
+    check(&few(&inside(&many("<x/>"))), Ok((0, 0)));
+    // A timeline for each that lists nothing.
+    let timeline = |attributes: &str, inner: &str| {
+        format!(
+            "<SegmentTemplate {attributes}><SegmentTimeline>{inner}</SegmentTimeline>\
+             </SegmentTemplate>"
+        )
+    };
+    let media = "media='$Number$'";
+    check(&few(&timeline(media, &many("<S/>"))), Err(PlaylistError::TooCostly));
+    // Many times of which none is named.
+    let long = "<S d='1' r='999999'/>";
+    check(&few(&timeline(&format!("{media} endNumber='0'"), long)), Ok((0, 0)));
+    check(&few(&timeline("media='same'", long)), Ok((0, 140_000)));
+    // Many that are left out.
+    check(&few(&timeline("media='skd:$Number$'", long)), Err(PlaylistError::TooCostly));
+    let zeros = "0".repeat(1 << 20);
+    let attributes = format!("media='a' startNumber='{zeros}' duration='{zeros}'");
+    check(&few(&format!("<SegmentTemplate {attributes}/>")), Err(PlaylistError::TooMany));
+    let template = format!("<SegmentTemplate media='{zeros}'/>");
+    check(&few(&template), Ok((0, 140_000)));
+    let url = format!("<SegmentList><SegmentURL media='{zeros}'/></SegmentList>");
+    check(&few(&url), Err(PlaylistError::TooCostly));
+    let deep = |folder: &str| format!("<BaseURL>{}</BaseURL>", folder.repeat(URL_MAX / 2 - 8));
+    let own = "<AdaptationSet><BaseURL>b</BaseURL></AdaptationSet>".repeat(99_000);
+    check(&format!("<Period>{}{own}</Period>", deep("a/")), Err(PlaylistError::TooCostly));
 }
