@@ -37,14 +37,13 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
 
 pub use self::geometry::SIZE_MIN;
 use self::{
     geometry::{Geometry, PAGE, REGION},
     media::{Device, Files, Media},
     pool::Pool,
-    read::{Outcome, slice},
+    read::slice,
     state::{Look, ROUND_CHUNKS, State},
     superblock::Superblock,
 };
@@ -212,22 +211,6 @@ impl ExtentStore {
     pub fn disk_id(&self) -> u128 {
         self.inner.disk
     }
-
-    /// Runs a read on the disk's threads; `None` when it was not taken or the store closed.
-    async fn read_with<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Inner) -> Option<T> + Send + 'static,
-    ) -> Option<T> {
-        let (answer, asked) = oneshot::channel();
-        let inner = self.inner.clone();
-        let taken = self.readers.run(move || {
-            // Nobody waits any more: spare the disk.
-            if !answer.is_closed() {
-                let _ = answer.send(read(&inner));
-            }
-        });
-        if taken { asked.await.ok()? } else { None }
-    }
 }
 
 fn load(
@@ -270,7 +253,7 @@ impl Inner {
 impl ChunkStore for ExtentStore {
     fn read<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Chunk>> {
         async move {
-            let found = match self.look(key) {
+            let found = match self.look(key, true) {
                 Look::Waiting(chunk) => Some(chunk),
                 Look::Absent => None,
                 Look::At(..) => {
@@ -293,7 +276,7 @@ impl ChunkStore for ExtentStore {
         part: Range<u32>,
     ) -> BoxFuture<'a, Option<Bytes>> {
         async move {
-            let found = match self.look(key) {
+            let found = match self.look(key, true) {
                 Look::Waiting(chunk) => slice(&chunk, &part),
                 Look::Absent => None,
                 Look::At(..) => {
@@ -338,6 +321,10 @@ impl ChunkStore for ExtentStore {
 
     fn contains(&self, key: &ChunkKey) -> bool {
         self.inner.device.online() && self.inner.state.lock().contains(key)
+    }
+
+    fn holds<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<bool>> {
+        self.holds_key(*key).boxed()
     }
 
     fn stats(&self) -> StoreStats {
@@ -435,41 +422,11 @@ impl ChunkStore for ExtentStore {
     }
 
     fn verify<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Verdict> {
-        async move {
-            let key = *key;
-            let outcome = self.read_with(move |inner| {
-                Some(inner.load(&key, Some, |place| {
-                    let bytes = place.head + u64::from(place.length);
-                    inner.device.note(
-                        "read past the page cache",
-                        inner.device.media.forget(place.at, bytes.next_multiple_of(PAGE)),
-                    );
-                    inner.read_whole(place)
-                }))
-            });
-            match outcome.await {
-                // At most 1 MiB.
-                Some(Outcome::Found(chunk)) => Verdict::Sound { bytes: chunk.data().len() as u32 },
-                Some(Outcome::Bad) => Verdict::Rotten,
-                Some(Outcome::Absent) | None => Verdict::Absent,
-            }
-        }
-        .boxed()
+        self.verify_key(*key).boxed()
     }
 
     fn health(&self) -> Health {
         self.inner.device.health()
-    }
-}
-
-impl ExtentStore {
-    /// Looks for a read, which counts for eviction.
-    fn look(&self, key: &ChunkKey) -> Look {
-        if self.inner.device.online() {
-            self.inner.state.lock().look(key, true)
-        } else {
-            Look::Absent
-        }
     }
 }
 

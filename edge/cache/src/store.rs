@@ -248,13 +248,16 @@ pub struct Health {
 ///
 /// Methods with a body are what a store does that has no better way.
 pub trait ChunkStore: Send + Sync + fmt::Debug + 'static {
-    /// `None` for a chunk that is not there, or that was and did not verify (counted).
+    /// `None` for a chunk that is not there, or that was and did not verify (counted) or could
+    /// not be read: the store gives up such a place itself. Also where the device is too busy
+    /// to take the read; [`ChunkStore::holds`] tells that from a chunk that is gone.
     fn read<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Chunk>>;
     /// Never blocks.
     fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission;
     /// Afterwards the chunk is not found any more, pinned or not.
     fn remove(&self, key: &ChunkKey);
-    /// Whether the chunk is probably there; never a false no for what was flushed.
+    /// Whether the chunk is probably there; never a false no for what was flushed. A store may
+    /// mistake another chunk for it.
     fn contains(&self, key: &ChunkKey) -> bool;
     /// Counters now.
     fn stats(&self) -> StoreStats;
@@ -262,6 +265,13 @@ pub trait ChunkStore: Send + Sync + fmt::Debug + 'static {
     fn flush(&self) -> BoxFuture<'_, ()>;
     /// Flushes and releases the device.
     fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Whether this very chunk is there, as what lies in front of it on the device says; its
+    /// data is not read. `None` where that cannot be told now: the device is busy, slow, or
+    /// going. Changes no eviction order.
+    fn holds<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<bool>> {
+        async move { Some(self.contains(key)) }.boxed()
+    }
 
     /// Exactly the bytes `part` of a chunk (offsets within it), verified. `None` as for
     /// [`ChunkStore::read`], and where the chunk is shorter than `part` or `part` is empty.

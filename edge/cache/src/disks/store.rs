@@ -35,9 +35,11 @@ impl Inner {
         members.filter_map(|(index, member)| Some((index, member, member.live()?)))
     }
 
-    /// A call to the best disk that has the chunk. `None` where none has it, or the disk does
-    /// not give it. It runs to its end or to the deadline also when nobody waits any more:
-    /// how a disk does is learned from those who gave up, too.
+    /// A call to the disks that seem to have the chunk, the best first, until one gives
+    /// something. It runs to its end or to the deadline also when nobody waits any more: how a
+    /// disk does is learned from those who gave up, too. Nothing is removed here: what is late
+    /// is sound, what only looked like the chunk is another's, and a place that cannot be read
+    /// was given up by its store.
     async fn of_holder<T: Send + 'static>(
         self: &Arc<Self>,
         key: &ChunkKey,
@@ -45,27 +47,43 @@ impl Inner {
         + Send
         + Sync
         + 'static,
-    ) -> Option<T> {
-        let mut ranked = self.ranked(key).into_iter();
-        let (index, live) = ranked.find(|(_, live)| live.store.contains(key))?;
+    ) -> Result<T, Missed> {
+        let mut holders = self.ranked(key);
+        holders.retain(|(_, live)| live.store.contains(key));
+        if holders.is_empty() {
+            return Err(Missed::Absent);
+        }
         let (inner, key) = (Arc::clone(self), *key);
         let called = self.handle.spawn(async move {
-            let found = inner.members[index].call(true, call(&*live.store, &key)).await.flatten();
-            if found.is_none() {
-                // Not there after all, rotten, or a call that failed. A place that cannot be
-                // read would fail each reader anew; the next fill writes the chunk elsewhere.
-                live.store.remove(&key);
+            for (index, live) in holders {
+                let called = inner.members[index].call(true, call(&*live.store, &key)).await;
+                if let Some(Some(found)) = called {
+                    return Ok(found);
+                }
+                // Perhaps a call that failed.
                 inner.nudge.notify_one();
+                if called.is_none() {
+                    return Err(Missed::Late);
+                }
             }
-            found
+            Err(Missed::Absent)
         });
-        called.await.ok().flatten()
+        // An error is a runtime that ends.
+        called.await.unwrap_or(Err(Missed::Late))
     }
+}
+
+/// Why no disk gave anything.
+enum Missed {
+    /// None of them has it, or can read it.
+    Absent,
+    /// The call took too long, or its disk went offline meanwhile.
+    Late,
 }
 
 impl ChunkStore for Disks {
     fn read<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Chunk>> {
-        self.inner.of_holder(key, |store, key| store.read(key)).boxed()
+        self.inner.of_holder(key, |store, key| store.read(key)).map(Result::ok).boxed()
     }
 
     fn read_part<'a>(
@@ -73,7 +91,8 @@ impl ChunkStore for Disks {
         key: &'a ChunkKey,
         part: Range<u32>,
     ) -> BoxFuture<'a, Option<Bytes>> {
-        self.inner.of_holder(key, move |store, key| store.read_part(key, part.clone())).boxed()
+        let read = self.inner.of_holder(key, move |store, key| store.read_part(key, part.clone()));
+        read.map(Result::ok).boxed()
     }
 
     fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission {
@@ -103,6 +122,19 @@ impl ChunkStore for Disks {
 
     fn contains(&self, key: &ChunkKey) -> bool {
         self.inner.online().any(|(_, _, live)| live.store.contains(key))
+    }
+
+    fn holds<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<bool>> {
+        let held = self.inner.of_holder(key, |store, key| {
+            // Where one disk has another chunk, the next may have this one.
+            store.holds(key).map(|held| (held != Some(false)).then_some(held)).boxed()
+        });
+        let held = held.map(|held| match held {
+            Ok(held) => held,
+            Err(Missed::Absent) => Some(false),
+            Err(Missed::Late) => None,
+        });
+        held.boxed()
     }
 
     fn stats(&self) -> StoreStats {
@@ -222,7 +254,10 @@ impl ChunkStore for Disks {
     fn verify<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Verdict> {
         let verdict = self
             .inner
-            .of_holder(key, |store, key| async move { Some(store.verify(key).await) }.boxed());
+            .of_holder(key, |store, key| {
+                let verdict = store.verify(key);
+                verdict.map(|verdict| Some(verdict).filter(|v| *v != Verdict::Absent)).boxed()
+            });
         verdict.map(|verdict| verdict.unwrap_or(Verdict::Absent)).boxed()
     }
 }

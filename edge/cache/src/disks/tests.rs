@@ -205,7 +205,7 @@ async fn nobody_waits_longer_than_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_slow_read_is_a_miss() {
+async fn one_slow_read_is_a_miss_and_takes_nothing() {
     let world = World::new(1);
     let disks = world.open().await;
     fill(&disks);
@@ -213,8 +213,10 @@ async fn one_slow_read_is_a_miss() {
     assert!(disks.read(&key(0)).await.is_none());
     pass(1000).await;
     assert_eq!((states(&disks), disks.views()[0].overdue), (vec!["online"], 1));
+    assert_eq!(disks.holds(&key(1)).await, None, "nobody knows while it does not answer");
     world.disks[0].set(Device::Works);
-    assert_eq!(read_all(&disks).await, CHUNKS - 1);
+    assert_eq!(read_all(&disks).await, CHUNKS, "what was late is sound");
+    assert_eq!(disks.holds(&key(1)).await, Some(true));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,9 +3,10 @@
 use std::{ops::Range, sync::atomic::Ordering};
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::{
-    Inner,
+    ExtentStore, Inner,
     geometry::{PAGE, Slot, head_bytes},
     manifest::Change,
     media::Way,
@@ -14,11 +15,74 @@ use super::{
 };
 use crate::{
     chunk::{Chunk, ChunkKey, GRAIN, crc32c},
-    store::Listed,
+    store::{Listed, Verdict},
 };
 
 /// Times a read starts again because its chunk was written anew meanwhile.
 const TRIES: u32 = 3;
+
+impl ExtentStore {
+    /// Where a chunk is; nowhere on a device that is gone. A read counts for eviction.
+    pub(super) fn look(&self, key: &ChunkKey, read: bool) -> Look {
+        if self.inner.device.online() {
+            self.inner.state.lock().look(key, read)
+        } else {
+            Look::Absent
+        }
+    }
+
+    /// Runs a read on the disk's threads; `None` when it was not taken or the store closed.
+    pub(super) async fn read_with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Inner) -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        let (answer, asked) = oneshot::channel();
+        let inner = self.inner.clone();
+        let taken = self.readers.run(move || {
+            // Nobody waits any more: spare the disk.
+            if !answer.is_closed() {
+                let _ = answer.send(read(&inner));
+            }
+        });
+        if taken { asked.await.ok()? } else { None }
+    }
+
+    /// See [`ChunkStore::holds`](crate::ChunkStore::holds).
+    pub(super) async fn holds_key(&self, key: ChunkKey) -> Option<bool> {
+        match self.look(&key, false) {
+            Look::Waiting(_) => Some(true),
+            // Of a device that is gone nothing is known.
+            Look::Absent => self.inner.device.online().then_some(false),
+            Look::At(..) => {
+                self.read_with(move |inner| {
+                    let held = inner.load(&key, |_| Some(()), |place| inner.read_head(place));
+                    Some(held.found().is_some())
+                })
+                .await
+            }
+        }
+    }
+
+    /// See [`ChunkStore::verify`](crate::ChunkStore::verify).
+    pub(super) async fn verify_key(&self, key: ChunkKey) -> Verdict {
+        let outcome = self.read_with(move |inner| {
+            Some(inner.load(&key, Some, |place| {
+                let bytes = place.head + u64::from(place.length);
+                inner.device.note(
+                    "read past the page cache",
+                    inner.device.media.forget(place.at, bytes.next_multiple_of(PAGE)),
+                );
+                inner.read_whole(place)
+            }))
+        });
+        match outcome.await {
+            // At most 1 MiB.
+            Some(Outcome::Found(chunk)) => Verdict::Sound { bytes: chunk.data().len() as u32 },
+            Some(Outcome::Bad) => Verdict::Rotten,
+            Some(Outcome::Absent) | None => Verdict::Absent,
+        }
+    }
+}
 
 impl Inner {
     /// Finds a chunk and reads it, again where it was written anew meanwhile.
@@ -78,6 +142,14 @@ impl Inner {
             return Reading::Rotten;
         }
         Chunk::verified(data, head.sums).map_or(Reading::Rotten, Reading::Good)
+    }
+
+    /// Whether it is this chunk's place; the data is left where it is.
+    fn read_head(&self, place: &Place) -> Reading<()> {
+        match self.bytes(place.at, head_bytes(place.length), place.way) {
+            Some(head) => self.head(place, &head).map_or_else(|other| other, |_| Reading::Good(())),
+            None => Reading::Failed,
+        }
     }
 
     pub(super) fn read_grains(&self, place: &Place, part: &Range<u32>) -> Reading<Bytes> {

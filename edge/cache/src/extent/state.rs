@@ -139,9 +139,18 @@ impl State {
             // Its place in `order` is skipped later.
             self.bytes -= gone.chunk.data().len() as u64;
         }
-        if let Some((slot, entry)) = self.space.find(fingerprint(key)) {
+        if let Some((slot, entry)) = self.space.find(fingerprint(key))
+            && !(entry.is_pinned() && !self.is_pinned(key))
+        {
             self.condemn(slot, entry);
         }
+    }
+
+    /// Whether the chunk is pinned when it is there. What is pinned in its place while it is
+    /// not is another of the same fingerprint.
+    fn is_pinned(&self, key: &ChunkKey) -> bool {
+        let pinned = self.pins.get(&(key.object, key.generation));
+        pinned.is_some_and(|chunks| chunks.contains(&key.index))
     }
 
     /// Takes a chunk out that was found there. False when another is there by now.
@@ -275,8 +284,7 @@ impl State {
         if let Some((slot, _)) = slot {
             if wanted && written {
                 let length = chunk.data().len() as u32;
-                let pinned = self.pins.get(&(key.object, key.generation));
-                let pinned = pinned.is_some_and(|chunks| chunks.contains(&key.index))
+                let pinned = self.is_pinned(&key)
                     && self.space.counts().pinned + self.space.class(slot).slot_bytes()
                         <= self.pinned_max;
                 self.space.publish(slot, fingerprint(&key), length, pinned);

@@ -347,6 +347,31 @@ async fn the_folder_of_the_tier_before_is_taken_over() {
     assert_eq!(old.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+/// RAM knows 32 bits of a key: what is asked for and not there may look like what is.
+#[tokio::test]
+async fn a_chunk_of_the_same_fingerprint_is_left_alone() {
+    let mut known = std::collections::HashMap::new();
+    let (one, other) = (0..2_000_000)
+        .find_map(|index| Some((known.insert(record::fingerprint(&key(index)), index)?, index)))
+        .expect("of as many keys two look alike");
+    let directory = TempDir::new().unwrap();
+    let store = ExtentStore::open(config(directory.path())).unwrap();
+    assert_eq!(store.offer(key(one), chunk(one)), Admission::Accepted);
+    assert_eq!(store.holds(&key(one)).await, Some(true), "while it waits to be written");
+    store.flush().await;
+    assert!(matches!(store.pin(&ObjectId(1), 1, one..one + 1), Pinning::Pinned { chunks: 1 }));
+    assert!(store.contains(&key(other)), "it looks like the one");
+    assert_eq!(store.holds(&key(one)).await, Some(true));
+    assert_eq!(store.holds(&key(other)).await, Some(false));
+    assert!(store.read(&key(other)).await.is_none());
+    store.remove(&key(other));
+    store.flush().await;
+    assert!(holds(&store, one).await, "pinned, and nobody removed it");
+    store.remove(&key(one));
+    assert_eq!(store.holds(&key(one)).await, Some(false));
+    assert!(!holds(&store, one).await, "pinned or not");
+}
+
 #[tokio::test]
 async fn the_manifest_stays_within_its_bounds() {
     let directory = TempDir::new().unwrap();

@@ -186,6 +186,8 @@ impl ChunkStore for Store {
             let mut at = self.disk.at.lock();
             if matches!(at.device, Device::Fails(_) | Device::BadSectors) {
                 at.errors += 1;
+                // Not again and again.
+                at.chunks.remove(key);
                 return None;
             }
             at.chunks.get(key).cloned()
@@ -213,6 +215,14 @@ impl ChunkStore for Store {
 
     fn contains(&self, key: &ChunkKey) -> bool {
         self.disk.at.lock().chunks.contains_key(key)
+    }
+
+    fn holds<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<bool>> {
+        async move {
+            self.disk.hang(true).await;
+            Some(self.contains(key))
+        }
+        .boxed()
     }
 
     fn stats(&self) -> StoreStats {
