@@ -40,12 +40,12 @@ pub(super) async fn begin(node: &Arc<Node>, body: RequestBody) -> Result<WarmJob
         return Err(failure.why("the node has no disk: a pin keeps an object on the disks"));
     }
     let now = node.clock.unix_seconds();
-    let job = node.warms.begin(request, node.disks.is_some(), now).ok_or_else(|| {
+    let (job, urls) = node.warms.begin(request, node.disks.is_some(), now).ok_or_else(|| {
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, "four jobs warm this cache already")
             .why("more would only share the same line")
             .next("cachectl cache warm --jobs")
     })?;
-    tokio::spawn(walk::walk(Arc::clone(node), Arc::clone(&job)));
+    tokio::spawn(walk::walk(Arc::clone(node), Arc::clone(&job), urls));
     Ok(job.now())
 }
 

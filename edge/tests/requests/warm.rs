@@ -256,6 +256,28 @@ async fn a_cancelled_job_asks_for_nothing_more() {
     assert_eq!(sorted(&library).len(), asked);
 }
 
+/// Tasks that waited through a reload are under its rules: of what is gone nothing more is asked.
+#[tokio::test(start_paused = true)]
+async fn what_waits_goes_by_the_configuration_of_now() {
+    let (world, library) = film();
+    let body = format!(r#"{{"urls":["{BASE}master.m3u8"],"rate_bits":80000}}"#);
+    let (_, job) = world.admin(Method::POST, "/v1/cache/warm", &body).await;
+    let before = world.node.services.load_full();
+    let old = Arc::downgrade(before.find("cdn.example", "/vod/").unwrap());
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    let asked = sorted(&library).len();
+    let keys = service("keys", "/keys/", Preset::Media, Arc::clone(&library) as _);
+    world.node.services.store(Arc::new(Services::new(vec![keys])));
+    drop(before);
+    let job = world.job(job["job"].as_u64().unwrap()).await;
+    // What was on its way came to its end.
+    let more = sorted(&library).len() - asked;
+    assert!(asked < 12 && more <= 1, "{asked} {more}");
+    assert_eq!(counts(&job)[2], 13 - (asked + more) as u64, "{job}");
+    assert!(job["failures"][0]["why"].as_str().unwrap().contains("no service"), "{job}");
+    assert!(old.upgrade().is_none(), "nothing holds the service of before");
+}
+
 #[tokio::test(start_paused = true)]
 async fn bad_orders_are_refused() {
     let (world, _) = film();

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use weir_edge_cache::{CHUNK_SIZE, Pin, StoredObject, chunks_of};
 use weir_edge_fill::{Answer, Ask, Found, How, Passed, Place, upstream::UpstreamError};
 use weir_edge_freshness::{PassReason, RequestControl};
-use weir_edge_playlist::{ByteRange, Format, PLAYLIST_MAX, format_of};
+use weir_edge_playlist::{ByteRange, Format, Ladder, PLAYLIST_MAX, format_of};
 
 use super::{job::Job, pace::Pace};
 use crate::{admit::Admitted, lookup, node::Node};
@@ -30,6 +30,7 @@ pub(super) struct Fetcher {
     pub(super) node: Arc<Node>,
     pub(super) job: Arc<Job>,
     pub(super) pace: Option<Mutex<Pace>>,
+    pub(super) ladder: Ladder,
 }
 
 /// An object that is here now.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 use weir_config_admin::{WarmJob, WarmNote, WarmRequest, WarmState};
 
 /// Jobs under way at once.
@@ -18,10 +21,13 @@ const RUNNING_MAX: usize = 4;
 const KNOWN_MAX: usize = 32;
 /// Failures, and entries left out, that are named.
 const NOTES_MAX: usize = 100;
+/// Bytes of a text that is remembered.
+const NOTE_MAX: usize = 2048;
 
 /// One order.
 #[derive(Debug)]
 pub(super) struct Job {
+    /// Without its URLs, which are the walk's alone: an order may be 8 MiB of them.
     pub(super) request: WarmRequest,
     pub(super) told: Mutex<WarmJob>,
     begun: Instant,
@@ -73,12 +79,18 @@ impl Job {
 
 fn note(notes: &mut Vec<WarmNote>, url: &str, why: String) {
     if notes.len() < NOTES_MAX {
-        notes.push(WarmNote { url: weir_edge_token::redact(url).into_owned(), why });
+        let why = short(&why);
+        notes.push(WarmNote { url: short(&weir_edge_token::redact(url)), why });
     }
 }
 
+/// The beginning of a text: what ended is remembered long.
+fn short(text: &str) -> String {
+    text[..text.floor_char_boundary(NOTE_MAX)].to_owned()
+}
+
 /// The jobs of a node: those that run, and some that ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Warms {
     jobs: Mutex<VecDeque<Arc<Job>>>,
     last: AtomicU64,
@@ -86,6 +98,20 @@ pub struct Warms {
     pub objects: [AtomicU64; 4],
     /// Bytes since the start that came from upstreams.
     pub bytes: AtomicU64,
+    /// Whoever reads a playlist: one at a time, since it takes a thread for up to a second.
+    pub(super) reading: Arc<Semaphore>,
+}
+
+impl Default for Warms {
+    fn default() -> Self {
+        Self {
+            jobs: Mutex::default(),
+            last: AtomicU64::default(),
+            objects: Default::default(),
+            bytes: AtomicU64::default(),
+            reading: Arc::new(Semaphore::new(1)),
+        }
+    }
 }
 
 impl Warms {
@@ -100,17 +126,23 @@ impl Warms {
         self.objects[what].fetch_add(objects, Relaxed);
     }
 
-    /// Adds a job; none where too many run.
-    pub(super) fn begin(&self, request: WarmRequest, on_disk: bool, now: u64) -> Option<Arc<Job>> {
+    /// Adds a job, and gives it with its URLs; none where too many run.
+    pub(super) fn begin(
+        &self,
+        mut request: WarmRequest,
+        on_disk: bool,
+        now: u64,
+    ) -> Option<(Arc<Job>, Vec<String>)> {
         if self.running() >= RUNNING_MAX {
             return None;
         }
-        let first = request.urls.first().map(String::as_str).unwrap_or_default();
+        let urls = std::mem::take(&mut request.urls);
+        let first = urls.first().map(String::as_str).unwrap_or_default();
         let told = WarmJob {
             job: self.last.fetch_add(1, Relaxed) + 1,
             state: WarmState::Running,
-            url: weir_edge_token::redact(first).into_owned(),
-            urls: request.urls.len() as u64,
+            url: short(&weir_edge_token::redact(first)),
+            urls: urls.len() as u64,
             ladder: request.ladder,
             rate_bits: request.rate_bits,
             pin: request.pin,
@@ -144,7 +176,7 @@ impl Warms {
             let Some(oldest) = jobs.iter().rposition(ended) else { break };
             jobs.remove(oldest);
         }
-        Some(job)
+        Some((job, urls))
     }
 
     pub(super) fn find(&self, number: u64) -> Option<Arc<Job>> {
@@ -157,5 +189,29 @@ impl Warms {
         jobs.iter()
             .map(|job| WarmJob { failures: Vec::new(), skips: Vec::new(), ..job.now() })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_of_a_job_is_short() {
+        let long = format!("https://h/{}", "a".repeat(8 << 20));
+        let order = serde_json::json!({ "urls": [long] });
+        let request: WarmRequest = serde_json::from_value(order).unwrap();
+        let warms = Warms::default();
+        let (job, urls) = warms.begin(request, false, 0).unwrap();
+        assert_eq!(urls, [long.clone()]);
+        for _ in 0..2 * NOTES_MAX {
+            job.failed(&long, long.clone());
+            job.skipped(&long, &long);
+        }
+        job.end(WarmState::Done);
+        assert!(job.request.urls.is_empty(), "the walk has them, and it is at its end");
+        let text = serde_json::to_vec(&job.now()).unwrap();
+        assert!(text.len() < 2 * NOTES_MAX * (2 * NOTE_MAX + 100), "{} bytes", text.len());
+        assert_eq!(job.now().urls, 1);
     }
 }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use weir_config_admin::{Ladder as Told, WarmState};
 use weir_config_lifecycle::Phase;
-use weir_edge_playlist::{ByteRange, Item, Ladder, Listing, Variables, What, read};
+use weir_edge_playlist::{ByteRange, Item, Ladder, Listing, PlaylistError, Variables, What, read};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -35,6 +35,8 @@ const OBJECTS_MAX: usize = 200_000;
 const TEXT_MAX: usize = 32 << 20;
 /// Playlists in playlists: a multivariant one, its media playlists, and nothing more.
 const DEPTH_MAX: u32 = 3;
+/// Entries that are taken in before others have their turn: less than a millisecond's worth.
+const BETWEEN: usize = 256;
 /// Between two looks whether there is a place among the fills.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -43,7 +45,8 @@ const LOOK: Duration = Duration::from_millis(20);
 struct Task {
     url: String,
     range: Option<ByteRange>,
-    admitted: Admitted,
+    /// The service that must answer for it, where that is not any.
+    only: Option<Arc<str>>,
     /// Playlists above it. The first are what the order names.
     depth: u32,
     list: bool,
@@ -51,13 +54,19 @@ struct Task {
     variables: Arc<Variables>,
 }
 
-/// An object that was tried, and what it lists.
-type Tried = (Task, Result<Fetched, String>);
+/// An object that was tried.
+type Tried = (Task, Result<Brought, String>);
+
+/// One that came, and what it lists where it is a playlist.
+struct Brought {
+    fetched: Fetched,
+    /// With the service that answered for it.
+    listed: Option<(Arc<str>, Result<Listing, PlaylistError>)>,
+}
 
 /// A job under way.
 struct Walk {
     fetcher: Arc<Fetcher>,
-    ladder: Ladder,
     lists: VecDeque<Task>,
     files: VecDeque<Task>,
     /// Keys and ranges that were taken in.
@@ -67,26 +76,29 @@ struct Walk {
 }
 
 /// Does a job to its end.
-pub(super) async fn walk(node: Arc<Node>, job: Arc<Job>) {
+pub(super) async fn walk(node: Arc<Node>, job: Arc<Job>, urls: Vec<String>) {
     let pace = job.request.rate_bits.map(|rate| Pace::new(rate, Instant::now()));
     let parallel = pace.as_ref().map_or(PARALLEL, |pace| pace.parallel(PARALLEL));
-    let fetcher = Fetcher { node, job: Arc::clone(&job), pace: pace.map(Mutex::new) };
     let ladder = match job.request.ladder {
         Told::All => Ladder::All,
         Told::Top => Ladder::Top,
     };
+    let fetcher = Fetcher { node, job: Arc::clone(&job), pace: pace.map(Mutex::new), ladder };
     let mut walk = Walk {
         fetcher: Arc::new(fetcher),
-        ladder,
         lists: VecDeque::new(),
         files: VecDeque::new(),
         seen: HashSet::new(),
         text: 0,
     };
     let none = Arc::new(Variables::default());
-    for url in &job.request.urls {
-        if let Err(why) = walk.take(url, None, 0, true, &none, None) {
-            job.failed(url, why);
+    for (at, url) in urls.into_iter().enumerate() {
+        give_way(at).await;
+        if job.is_cancelled() {
+            break;
+        }
+        if let Err(why) = walk.take(&url, None, 0, true, &none, None) {
+            job.failed(&url, why);
             job.told.lock().objects += 1;
             walk.fetcher.node.warms.count(2, 1);
         }
@@ -132,7 +144,7 @@ impl Walk {
             let waits =
                 under_way.len() < parallel && !(self.lists.is_empty() && self.files.is_empty());
             tokio::select! {
-                Some((task, result)) = under_way.next() => self.settle(&task, result),
+                Some((task, result)) = under_way.next() => self.settle(&task, result).await,
                 () = sleep(LOOK), if waits => {}
                 () = job.changed.notified() => {}
             }
@@ -160,16 +172,9 @@ impl Walk {
         depth: u32,
         list: bool,
         variables: &Arc<Variables>,
-        only: Option<&str>,
+        only: Option<&Arc<str>>,
     ) -> Result<(), String> {
-        let uri: Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
-        let authority = uri.authority().ok_or("not a URL: it has no scheme or host")?;
-        let services = self.fetcher.node.services.load();
-        let admitted = admit::admit_url(&services, authority.as_str(), &uri)
-            .map_err(|refusal| refusal.to_string())?;
-        if only.is_some_and(|only| *admitted.service.id != *only) {
-            return Err("a key of another service than its playlist's".into());
-        }
+        let admitted = admitted(&self.fetcher.node, url, only)?;
         let mut name = lookup::key(&admitted).into_bytes();
         name.extend(
             range.iter().flat_map(|range| [range.first, range.last]).flat_map(u64::to_le_bytes),
@@ -182,7 +187,7 @@ impl Walk {
         }
         self.text += url.len();
         let (url, variables) = (url.to_owned(), Arc::clone(variables));
-        let task = Task { url, range, admitted, depth, list, variables };
+        let task = Task { url, range, only: only.cloned(), depth, list, variables };
         if list {
             self.lists.push_back(task);
         } else {
@@ -192,11 +197,11 @@ impl Walk {
         Ok(())
     }
 
-    fn settle(&mut self, task: &Task, result: Result<Fetched, String>) {
+    async fn settle(&mut self, task: &Task, result: Result<Brought, String>) {
         let job = Arc::clone(self.job());
         let counts = &self.fetcher.node.warms;
-        let fetched = match result {
-            Ok(fetched) => fetched,
+        let Brought { fetched, listed } = match result {
+            Ok(brought) => brought,
             Err(why) => {
                 counts.count(2, 1);
                 return job.failed(&task.url, why);
@@ -209,10 +214,7 @@ impl Walk {
             told.had_bytes += fetched.had_bytes;
             told.pinned += u64::from(fetched.pinned);
         }
-        let listed = fetched
-            .playlist
-            .map(|(format, body)| read(format, &body, &task.url, self.ladder, &task.variables));
-        if let Some(Err(error)) = &listed {
+        if let Some((_, Err(error))) = &listed {
             counts.count(2, 1);
             return job.failed(&task.url, format!("its playlist: {error}"));
         }
@@ -222,12 +224,12 @@ impl Walk {
             told.fetched += u64::from(fetched.came);
             told.had += u64::from(!fetched.came);
         }
-        if let Some(Ok(listing)) = listed {
-            self.list(task, listing);
+        if let Some((service, Ok(listing))) = listed {
+            self.list(task, &service, listing).await;
         }
     }
 
-    fn list(&mut self, task: &Task, listing: Listing) {
+    async fn list(&mut self, task: &Task, service: &Arc<str>, listing: Listing) {
         let job = Arc::clone(self.job());
         {
             let mut told = job.told.lock();
@@ -241,14 +243,17 @@ impl Walk {
         }
         let more = skipped_count - skipped.len() as u64;
         job.told.lock().skipped += more;
-        let service = Arc::clone(&task.admitted.service.id);
         let mut left = skipped_count;
-        for item in merged(items) {
+        for (at, item) in merged(items).into_iter().enumerate() {
+            give_way(at).await;
+            if job.is_cancelled() {
+                break;
+            }
             let list = item.what == What::Playlist;
             let taken = if list && task.depth >= DEPTH_MAX {
                 Err("playlists in playlists, too deep".to_owned())
             } else {
-                let only = (item.what == What::Key).then_some(&*service);
+                let only = (item.what == What::Key).then_some(service);
                 self.take(&item.url, item.range, task.depth + 1, list, &variables, only)
             };
             if let Err(why) = taken {
@@ -260,10 +265,51 @@ impl Walk {
     }
 }
 
+/// By the configuration of now: what waited may have waited through a reload, and keeps nothing
+/// of what held before it.
 async fn tried(fetcher: Arc<Fetcher>, task: Task) -> Tried {
-    let large = task.depth == 0;
-    let result = fetcher.fetch(&task.admitted, task.range, task.list, large).await;
+    let result = brought(&fetcher, &task).await;
     (task, result)
+}
+
+async fn brought(fetcher: &Arc<Fetcher>, task: &Task) -> Result<Brought, String> {
+    let admitted = admitted(&fetcher.node, &task.url, task.only.as_ref())?;
+    let large = task.depth == 0;
+    let mut fetched = fetcher.fetch(&admitted, task.range, task.list, large).await?;
+    let Some((format, body)) = fetched.playlist.take() else {
+        return Ok(Brought { fetched, listed: None });
+    };
+    let service = Arc::clone(&admitted.service.id);
+    let (url, variables) = (task.url.clone(), Arc::clone(&task.variables));
+    let ladder = fetcher.ladder;
+    // The threads of this runtime fill for clients. Who is cancelled while it waits never begins.
+    let turn = Arc::clone(&fetcher.node.warms.reading).acquire_owned().await;
+    let reading = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        read(format, &body, &url, ladder, &variables)
+    });
+    let listing = reading.await.map_err(|error| format!("its playlist was not read: {error}"))?;
+    Ok(Brought { fetched, listed: Some((service, listing)) })
+}
+
+/// Lets others have the thread, now and then.
+async fn give_way(at: usize) {
+    if at % BETWEEN == BETWEEN - 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What the services of now say of a URL.
+fn admitted(node: &Node, url: &str, only: Option<&Arc<str>>) -> Result<Admitted, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
+    let authority = uri.authority().ok_or("not a URL: it has no scheme or host")?;
+    let services = node.services.load();
+    let admitted = admit::admit_url(&services, authority.as_str(), &uri)
+        .map_err(|refusal| refusal.to_string())?;
+    if only.is_some_and(|only| *admitted.service.id != **only) {
+        return Err("a key of another service than its playlist's".into());
+    }
+    Ok(admitted)
 }
 
 /// Ranges of one file that follow each other as one: its segments are asked for together.
