@@ -72,11 +72,13 @@ impl Served {
             }
         }
         for line in &self.lines {
-            if !matches!(line.status, 200 | 206) {
+            // 499 is one that was cancelled before its head.
+            let broken = line.status == 499 || !line.whole;
+            if !matches!(line.status, 200 | 206 | 499) {
                 found.push(format!("{} was answered {}", line.path, line.status));
-            } else if !line.whole && cancelled > 0 {
+            } else if broken && cancelled > 0 {
                 cancelled -= 1;
-            } else if !line.whole {
+            } else if broken {
                 found.push(format!("{} was broken off", line.path));
             }
         }
