@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tokio::{sync::Semaphore, time::Instant};
 use weir_edge_fill::{
-    guard::{Circuit, Guard},
+    guard::{Circuit, Guard, Sort},
     upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
 
@@ -82,7 +82,8 @@ impl Observed {
         mut request: UpstreamRequest,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let started = Instant::now();
-        let leave = self.guard.ask(started.into_std(), failures > 0);
+        let sort = if request.body.is_some() { Sort::Upload } else { Sort::Plain };
+        let leave = self.guard.ask(started.into_std(), sort, failures > 0);
         let leave = leave.inspect_err(|error| self.tally.withheld(error))?;
         // An adapter tells of a body that it could not send; why, only the body knows.
         let broke = Arc::new(OnceLock::new());
@@ -242,7 +243,7 @@ mod tests {
         assert_eq!((down.0.load(Relaxed), observed.circuit()), (20, Circuit::Open));
         assert_eq!(observed.tally.requests.load(Relaxed), 20);
         assert_eq!(observed.tally.withheld.get(), 80);
-        assert!(matches!(ask().await, Err(UpstreamError::Refused { .. })));
+        assert!(matches!(ask().await, Err(UpstreamError::Withheld { .. })));
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         assert!(matches!(ask().await, Err(UpstreamError::Connect { .. })));
     }

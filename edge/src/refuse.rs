@@ -90,7 +90,9 @@ impl Refusal {
             Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             // RFC 9111 §5.2.2.2 [must-revalidate.status]: 504, unless another fits better.
             Self::Upstream(UpstreamError::Silent { .. }) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Upstream(UpstreamError::Refused { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(UpstreamError::Refused { .. } | UpstreamError::Withheld { .. }) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Upstream(UpstreamError::Status { status, .. }) => *status,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
         }
@@ -117,8 +119,36 @@ impl Refusal {
             | Self::Upstream(UpstreamError::Refused { .. } | UpstreamError::Status { .. }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
+            Self::Upstream(UpstreamError::Withheld { after, .. }) => {
+                // RFC 9110 §10.2.3: whole seconds; earlier would be in vain.
+                let seconds = after.as_millis().div_ceil(1000).max(1);
+                let value = seconds.to_string().parse().expect("digits are a value");
+                headers.insert(header::RETRY_AFTER, value);
+            }
             _ => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn when_to_come_again() {
+        let check = |after: Duration, expected: &str| {
+            let (upstream, reason) = ("web".into(), "its circuit is open".into());
+            let refusal = Refusal::from(UpstreamError::Withheld { upstream, reason, after });
+            let response = refusal.response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], expected, "{after:?}");
+        };
+        check(Duration::ZERO, "1");
+        check(Duration::from_millis(1000), "1");
+        check(Duration::from_millis(7001), "8");
+        check(Duration::from_secs(30), "30");
     }
 }

@@ -14,7 +14,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-pub use breaker::{Breaker, Call, Circuit, Rules, Verdict};
+pub use breaker::{Breaker, Call, Circuit, Rules, Sort, Verdict};
 pub use budget::Budget;
 
 use crate::upstream::{UpstreamError, UpstreamResponse};
@@ -33,6 +33,7 @@ pub struct Guard {
 #[derive(Debug)]
 pub struct Leave {
     guard: Arc<Guard>,
+    sort: Sort,
     began: Instant,
     told: bool,
 }
@@ -59,25 +60,32 @@ impl Guard {
     /// Whether a request may go out. `again`: the same was asked before and failed.
     ///
     /// # Errors
-    /// [`UpstreamError::Refused`], which says why.
-    pub fn ask(self: &Arc<Self>, now: Instant, again: bool) -> Result<Leave, UpstreamError> {
-        let refused = |reason: String| {
-            Err(UpstreamError::Refused { upstream: self.upstream.clone(), reason })
+    /// [`UpstreamError::Withheld`], which says why.
+    pub fn ask(
+        self: &Arc<Self>,
+        now: Instant,
+        sort: Sort,
+        again: bool,
+    ) -> Result<Leave, UpstreamError> {
+        let withheld = |reason: String, after: Duration| {
+            Err(UpstreamError::Withheld { upstream: self.upstream.clone(), reason, after })
         };
         if again && !self.budget.lock().spend() {
-            return refused("its budget of repeated requests is used up".into());
+            let reason = "its budget of repeated requests is used up".into();
+            return withheld(reason, Duration::from_secs(1));
         }
-        match self.breaker.lock().ask(now) {
+        match self.breaker.lock().ask(now, sort) {
             Verdict::Pass => {}
             Verdict::Refuse { after } => {
                 let seconds = after.as_secs_f64().ceil();
-                return refused(format!("its circuit is open, for {seconds} s or more"));
+                let reason = format!("its circuit is open, for {seconds} s or more");
+                return withheld(reason, after);
             }
         }
         if !again {
             self.budget.lock().earn();
         }
-        Ok(Leave { guard: Arc::clone(self), began: now, told: false })
+        Ok(Leave { guard: Arc::clone(self), sort, began: now, told: false })
     }
 }
 
@@ -87,9 +95,14 @@ impl Leave {
         let took = now.saturating_duration_since(self.began);
         let call = match result {
             Ok(response) if in_trouble(response.status) => Call::Bad,
-            Ok(_) => Call::Answered { took },
+            Ok(_) => Call::Answered {
+                took: if self.sort == Sort::Plain { took } else { Duration::ZERO },
+            },
             // A client's own fault says nothing of the upstream.
             Err(UpstreamError::ClientBody { .. }) => Call::Nothing,
+            Err(UpstreamError::Connect { .. }) => Call::Bad,
+            // What ends an upload may well be its client.
+            Err(_) if self.sort == Sort::Upload => Call::Nothing,
             Err(_) => Call::Bad,
         };
         self.end(now, call);
@@ -97,7 +110,7 @@ impl Leave {
 
     fn end(&mut self, now: Instant, call: Call) {
         self.told = true;
-        self.guard.breaker.lock().told(now, call);
+        self.guard.breaker.lock().told(self.began, now, call);
     }
 }
 
@@ -105,17 +118,15 @@ impl Drop for Leave {
     fn drop(&mut self) {
         if !self.told {
             // It began in the past and ends by now: how long it took says nothing more.
-            self.end(self.began, Call::Bad);
+            let call = if self.sort == Sort::Plain { Call::Bad } else { Call::Nothing };
+            self.end(self.began, call);
         }
     }
 }
 
-/// Answers of a server that cannot, or of one in front of it that cannot reach it.
+/// Answers of one in front of a server that cannot reach it, or of one that has too much to do.
+/// Not 500, 501 and the like: they say that this request found a fault, and clients choose what
+/// they request. One bad path must not cost an upstream all others.
 fn in_trouble(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
-}
-
-/// How long an answer may take to begin before it counts as bad, of the time that it has.
-pub fn slow(deadline: Duration) -> Duration {
-    deadline / 4 * 3
+    matches!(status.as_u16(), 502..=504)
 }

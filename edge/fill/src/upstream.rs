@@ -75,6 +75,9 @@ pub enum UpstreamError {
     Protocol { upstream: String, reason: String },
     #[error("upstream {upstream} takes no requests now: {reason}")]
     Refused { upstream: String, reason: String },
+    /// Not asked, to spare it. It may be after that time.
+    #[error("upstream {upstream} takes no requests now: {reason}")]
+    Withheld { upstream: String, reason: String, after: Duration },
     #[error("upstream {upstream} answered {status}")]
     Status { upstream: String, status: StatusCode },
     /// The body that was to be sent on; says nothing of the upstream.

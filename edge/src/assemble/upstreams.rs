@@ -6,7 +6,7 @@ use weir_config::edge::{
     Credentials, EdgeConfig, S3Upstream as S3Told, Upstream as Told, UpstreamKind,
 };
 use weir_edge_fill::{
-    guard::{self, Guard, Rules},
+    guard::{Guard, Rules},
     upstream::Upstream,
 };
 use weir_edge_http::client::{Client, ClientLimits, Deadlines};
@@ -68,7 +68,7 @@ pub(super) fn all(
                 ttfb: metrics.origin_ttfb.with_label_values(&[id]),
                 withheld: metrics.origin_withheld.with_label_values(&[id]),
             };
-            let rules = Rules::of(guard::slow(config.fill.deadline));
+            let rules = Rules::of(config.fill.deadline);
             let guard = Guard::new(id, max_fills(config, told), rules);
             Ok(Arc::new(Observed::new(upstream, kind, guard, metrics)))
         })

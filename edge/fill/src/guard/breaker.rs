@@ -2,7 +2,7 @@
 //!
 //! *Closed*: everything passes, and how calls end is counted. Too many bad ones in the window
 //! open it. *Open*: nothing passes for a while, twice as long each time in a row. *Half-open*:
-//! one call at a time is let through; a bad one opens it again. *Recovering*: a rate is let
+//! one call at a time is let through as a trial; a bad one opens it again. *Recovering*: a rate is let
 //! through that grows to little more than what the upstream had when it was well, because all
 //! who missed it meanwhile come at once.
 
@@ -22,6 +22,8 @@ pub struct Rules {
     pub ratio: f64,
     /// An answer whose head took longer is bad.
     pub slow: Duration,
+    /// For how long one trial keeps others out.
+    pub trial: Duration,
     /// How long it stays open at first, and at most.
     pub rest: (Duration, Duration),
     /// Good calls, one after the other, after which it recovers.
@@ -31,13 +33,14 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The usual ones, for an upstream whose slow answers take so long.
-    pub fn of(slow: Duration) -> Self {
+    /// The usual ones, for an upstream whose answers must have begun by `deadline`.
+    pub fn of(deadline: Duration) -> Self {
         Self {
             window: Duration::from_secs(10),
             least: 20,
             ratio: 0.5,
-            slow,
+            slow: deadline / 4 * 3,
+            trial: deadline,
             rest: (Duration::from_secs(1), Duration::from_secs(30)),
             trials: 3,
             ramp: Duration::from_secs(10),
@@ -53,6 +56,15 @@ pub enum Verdict {
     Refuse {
         after: Duration,
     },
+}
+
+/// What a call depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// On the upstream alone.
+    Plain,
+    /// Its client sends a body, and decides how long that takes: nobody waits for its end.
+    Upload,
 }
 
 /// How a call ended.
@@ -100,9 +112,22 @@ const SOON: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 enum State {
     Closed,
-    Open { until: Instant },
-    HalfOpen { under_way: bool, good: u32 },
-    Recovering { since: Instant, at: Instant, tokens: f64 },
+    Open {
+        until: Instant,
+    },
+    HalfOpen {
+        since: Instant,
+        /// When the trial under way began.
+        trial: Option<Instant>,
+        /// When the last upload passed.
+        upload: Option<Instant>,
+        good: u32,
+    },
+    Recovering {
+        since: Instant,
+        at: Instant,
+        tokens: f64,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +139,7 @@ struct Part {
 }
 
 /// The state machine of one upstream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Breaker {
     rules: Rules,
     state: State,
@@ -132,15 +157,25 @@ impl Breaker {
     }
 
     /// Whether a call may go out now.
-    pub fn ask(&mut self, now: Instant) -> Verdict {
+    pub fn ask(&mut self, now: Instant, sort: Sort) -> Verdict {
+        let trial_for = self.rules.trial;
         self.turn(now);
         let verdict = match &mut self.state {
             State::Closed => Verdict::Pass,
             State::Open { until } => Verdict::Refuse { after: until.duration_since(now) },
-            State::HalfOpen { under_way: true, .. } => Verdict::Refuse { after: SOON },
-            State::HalfOpen { under_way, .. } => {
-                *under_way = true;
-                Verdict::Pass
+            State::HalfOpen { trial, upload, .. } => {
+                // An upload keeps nobody out, and few pass: where nothing else is asked for, they
+                // are how it closes.
+                let (place, alone_for) = match sort {
+                    Sort::Plain => (trial, trial_for),
+                    Sort::Upload => (upload, SOON),
+                };
+                if place.is_some_and(|began| now < began + alone_for) {
+                    Verdict::Refuse { after: SOON }
+                } else {
+                    *place = Some(now);
+                    Verdict::Pass
+                }
             }
             State::Recovering { since, at, tokens } => {
                 let done = (now - *since).as_secs_f64() / self.rules.ramp.as_secs_f64();
@@ -164,15 +199,15 @@ impl Breaker {
         verdict
     }
 
-    /// How a call ended that went out.
-    pub fn told(&mut self, now: Instant, call: Call) {
+    /// How a call ended that went out at `began`.
+    pub fn told(&mut self, began: Instant, now: Instant, call: Call) {
         self.turn(now);
         let bad = match call {
             Call::Answered { took } => took > self.rules.slow,
             Call::Bad => true,
             Call::Nothing => {
-                if let State::HalfOpen { under_way, .. } = &mut self.state {
-                    *under_way = false;
+                if let State::HalfOpen { trial, .. } = &mut self.state {
+                    trial.take_if(|trial| *trial == began);
                 }
                 return;
             }
@@ -189,10 +224,12 @@ impl Breaker {
                 }
             }
             // Calls of before it opened tell nothing new.
-            State::Open { .. } | State::HalfOpen { under_way: false, .. } => {}
+            State::Open { .. } => {}
+            State::HalfOpen { since, .. } if began < *since => {}
             State::HalfOpen { .. } if bad => self.open(now),
-            State::HalfOpen { under_way, good } => {
-                (*under_way, *good) = (false, *good + 1);
+            State::HalfOpen { trial, good, .. } => {
+                trial.take_if(|trial| *trial == began);
+                *good += 1;
                 if *good >= self.rules.trials {
                     self.parts.clear();
                     self.state = State::Recovering { since: now, at: now, tokens: 1.0 };
@@ -216,7 +253,7 @@ impl Breaker {
     fn turn(&mut self, now: Instant) {
         match self.state {
             State::Open { until } if until <= now => {
-                self.state = State::HalfOpen { under_way: false, good: 0 };
+                self.state = State::HalfOpen { since: until, trial: None, upload: None, good: 0 };
             }
             State::Recovering { since, .. } if since + self.rules.ramp <= now => {
                 self.state = State::Closed;

@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, future::BoxFuture, join};
+use futures::{FutureExt, StreamExt, future::BoxFuture, join};
+use http::{HeaderMap, StatusCode};
 use tokio::sync::Semaphore;
 use weir_benches_content::Content;
 use weir_edge_fill::{
     Ask,
-    guard::{Breaker, Budget, Call, Circuit, Guard, Rules, Verdict},
+    guard::{Breaker, Budget, Call, Circuit, Guard, Rules, Sort, Verdict},
     upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
 
@@ -23,7 +24,7 @@ const GOOD: Call = Call::Answered { took: Duration::from_millis(10) };
 const SLOW: Call = Call::Answered { took: Duration::from_millis(900) };
 
 fn breaker() -> Breaker {
-    Breaker::new(Rules::of(Duration::from_millis(500)))
+    Breaker::new(Rules::of(Duration::from_millis(800)))
 }
 
 fn at(start: Instant, millis: u64) -> Instant {
@@ -34,9 +35,9 @@ fn at(start: Instant, millis: u64) -> Instant {
 fn calls(breaker: &mut Breaker, start: Instant, from: u64, count: u64, call: Call) -> u64 {
     let mut passed = 0;
     for now in (0..count).map(|n| at(start, from + 10 * n)) {
-        if breaker.ask(now) == Verdict::Pass {
+        if breaker.ask(now, Sort::Plain) == Verdict::Pass {
             passed += 1;
-            breaker.told(now, call);
+            breaker.told(now, now, call);
         }
     }
     passed
@@ -70,35 +71,35 @@ fn how_it_closes() {
     let (mut breaker, start) = (breaker(), Instant::now());
     assert_eq!(calls(&mut breaker, start, 0, 30, Call::Bad), 20, "it opens at the twentieth");
     let refused = Verdict::Refuse { after: Duration::from_millis(690) };
-    assert_eq!(breaker.ask(at(start, 500)), refused);
+    assert_eq!(breaker.ask(at(start, 500), Sort::Plain), refused);
     // One at a time once it has rested.
     let half = at(start, 1200);
     assert_eq!(breaker.circuit(half), Circuit::HalfOpen);
-    assert_eq!(breaker.ask(half), Verdict::Pass);
-    assert!(matches!(breaker.ask(half), Verdict::Refuse { .. }));
+    assert_eq!(breaker.ask(half, Sort::Plain), Verdict::Pass);
+    assert!(matches!(breaker.ask(half, Sort::Plain), Verdict::Refuse { .. }));
     // A bad one opens it for twice as long, up to its most.
-    breaker.told(half, Call::Bad);
-    assert_eq!(breaker.ask(half), Verdict::Refuse { after: Duration::from_secs(2) });
+    breaker.told(half, half, Call::Bad);
+    assert_eq!(breaker.ask(half, Sort::Plain), Verdict::Refuse { after: Duration::from_secs(2) });
     let mut now = 3200;
     for rest in [4, 8, 16, 30, 30] {
-        assert_eq!(breaker.ask(at(start, now)), Verdict::Pass, "at {now} ms");
-        breaker.told(at(start, now), Call::Bad);
+        assert_eq!(breaker.ask(at(start, now), Sort::Plain), Verdict::Pass, "at {now} ms");
+        breaker.told(at(start, now), at(start, now), Call::Bad);
         let refused = Verdict::Refuse { after: Duration::from_secs(rest) };
-        assert_eq!(breaker.ask(at(start, now)), refused);
+        assert_eq!(breaker.ask(at(start, now), Sort::Plain), refused);
         now += rest * 1000;
     }
     // What says nothing makes room for the next trial; three good ones in a row, and it recovers.
     for call in [Call::Nothing, GOOD, GOOD, GOOD] {
         assert_eq!(breaker.circuit(at(start, now)), Circuit::HalfOpen);
-        assert_eq!(breaker.ask(at(start, now)), Verdict::Pass);
-        breaker.told(at(start, now), call);
+        assert_eq!(breaker.ask(at(start, now), Sort::Plain), Verdict::Pass);
+        breaker.told(at(start, now), at(start, now), call);
     }
     assert_eq!(breaker.circuit(at(start, now)), Circuit::Recovering);
     assert_eq!(breaker.circuit(at(start, now + 10_000)), Circuit::Closed);
     // From the beginning.
     calls(&mut breaker, start, now + 10_000, 20, Call::Bad);
     let refused = Verdict::Refuse { after: Duration::from_secs(1) };
-    assert_eq!(breaker.ask(at(start, now + 10_190)), refused);
+    assert_eq!(breaker.ask(at(start, now + 10_190), Sort::Plain), refused);
 }
 
 /// However many come at once, what recovers gets little more than it had when it was well.
@@ -114,8 +115,8 @@ fn a_recovering_upstream_is_not_stormed() {
             let demand = if milli < 60_000 { steady } else { steady * 10 };
             let due = |milli: u64| milli * demand / 1000;
             for _ in due(milli)..due(milli + 1) {
-                if breaker.ask(now) == Verdict::Pass {
-                    breaker.told(now, if down { Call::Bad } else { GOOD });
+                if breaker.ask(now, Sort::Plain) == Verdict::Pass {
+                    breaker.told(now, now, if down { Call::Bad } else { GOOD });
                     passed.push((milli, breaker.circuit(now)));
                 }
             }
@@ -148,15 +149,80 @@ fn repeats_are_a_share_of_what_is_asked() {
     assert_eq!(spend(&mut budget, 100), 20, "and no more is ever saved");
 }
 
+/// Whoever uploads decides how long that takes. He cannot open a circuit by it, nor hold one shut.
+#[test]
+fn uploads_keep_nobody_out() {
+    let response = |status: StatusCode| {
+        let (headers, body) = (HeaderMap::new(), futures::stream::empty().boxed());
+        Ok(UpstreamResponse { status, headers, content_length: None, body })
+    };
+    let check = |sort: Sort, seconds: u64, status: u16, expected: Circuit| {
+        let guard = Guard::new("web", 1, Rules::of(Duration::from_secs(2)));
+        let began = Instant::now();
+        let now = began + Duration::from_secs(seconds);
+        let status = StatusCode::from_u16(status).unwrap();
+        for leave in (0..40).map(|_| guard.ask(began, sort, false).unwrap()).collect::<Vec<_>>() {
+            leave.told(now, &response(status));
+        }
+        assert_eq!(guard.circuit(now), expected, "{sort:?}, {seconds} s, {status}");
+    };
+    check(Sort::Plain, 1, 200, Circuit::Closed);
+    check(Sort::Plain, 2, 200, Circuit::Open);
+    check(Sort::Upload, 60, 200, Circuit::Closed);
+    check(Sort::Upload, 1, 503, Circuit::Open);
+    // What one path answers says nothing of the others.
+    check(Sort::Plain, 0, 500, Circuit::Closed);
+    check(Sort::Plain, 0, 501, Circuit::Closed);
+    check(Sort::Plain, 0, 502, Circuit::Open);
+    check(Sort::Plain, 0, 503, Circuit::Open);
+    check(Sort::Plain, 0, 504, Circuit::Open);
+    check(Sort::Plain, 0, 505, Circuit::Closed);
+
+    let start = Instant::now();
+    let half_open = || {
+        let mut breaker = breaker();
+        calls(&mut breaker, start, 0, 20, Call::Bad);
+        assert_eq!(breaker.circuit(at(start, 2000)), Circuit::HalfOpen);
+        breaker
+    };
+    // An upload that never ends is beside the trial, and one a second may be.
+    let mut breaker = half_open();
+    let half = at(start, 2000);
+    assert_eq!(breaker.ask(half, Sort::Upload), Verdict::Pass);
+    assert!(matches!(breaker.ask(half, Sort::Upload), Verdict::Refuse { .. }));
+    for _ in 0..3 {
+        assert_eq!(breaker.ask(half, Sort::Plain), Verdict::Pass);
+        breaker.told(half, half, GOOD);
+    }
+    assert_eq!(breaker.circuit(half), Circuit::Recovering);
+    // A trial without end makes room for the next one after the deadline.
+    let mut breaker = half_open();
+    assert_eq!(breaker.ask(half, Sort::Plain), Verdict::Pass);
+    let refused = Verdict::Refuse { after: Duration::from_secs(1) };
+    assert_eq!(breaker.ask(at(start, 2799), Sort::Plain), refused);
+    assert_eq!(breaker.ask(at(start, 2800), Sort::Plain), Verdict::Pass);
+    // How one ends that began before the circuit opened is nothing new.
+    breaker.told(at(start, 100), at(start, 2900), Call::Bad);
+    assert_eq!(breaker.circuit(at(start, 2900)), Circuit::HalfOpen);
+    // Where nothing but uploads comes, they close it.
+    let mut breaker = half_open();
+    for second in 2..5 {
+        let now = at(start, second * 1000);
+        assert_eq!(breaker.ask(now, Sort::Upload), Verdict::Pass);
+        breaker.told(now, now, GOOD);
+    }
+    assert_eq!(breaker.circuit(at(start, 5000)), Circuit::Recovering);
+}
+
 /// A call whose end nobody waited for is a bad one.
 #[test]
 fn what_is_given_up_counts() {
     let guard = Guard::new("web", 1, Rules::of(Duration::from_secs(1)));
     let now = Instant::now();
     for _ in 0..20 {
-        drop(guard.ask(now, false).unwrap());
+        drop(guard.ask(now, Sort::Plain, false).unwrap());
     }
-    let error = guard.ask(now, false).unwrap_err().to_string();
+    let error = guard.ask(now, Sort::Plain, false).unwrap_err().to_string();
     assert_eq!(error, "upstream web takes no requests now: its circuit is open, for 1 s or more");
 }
 
