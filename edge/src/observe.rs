@@ -11,7 +11,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tokio::{sync::Semaphore, time::Instant};
 use weir_edge_fill::{
     guard::{Circuit, Guard, Sort},
-    upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
+    upstream::{Filling, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
 
 /// Counters of one upstream since start.
@@ -78,12 +78,12 @@ impl Observed {
 
     async fn ask(
         &self,
-        failures: u32,
+        again: bool,
         mut request: UpstreamRequest,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let started = Instant::now();
         let sort = if request.body.is_some() { Sort::Upload } else { Sort::Plain };
-        let leave = self.guard.ask(started.into_std(), sort, failures > 0);
+        let leave = self.guard.ask(started.into_std(), sort, again);
         let leave = leave.inspect_err(|error| self.tally.withheld(error))?;
         // An adapter tells of a body that it could not send; why, only the body knows.
         let broke = Arc::new(OnceLock::new());
@@ -169,15 +169,15 @@ impl Upstream for Observed {
         &self,
         request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
-        self.ask(0, request).boxed()
+        self.ask(false, request).boxed()
     }
 
-    fn send_after(
+    fn fill(
         &self,
-        failures: u32,
+        filling: Filling,
         request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
-        self.ask(failures, request).boxed()
+        self.ask(filling.failures > 0 && !filling.earned, request).boxed()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     refill::rest_of,
     resume::{resuming, watched},
     table::{BodyFill, Head, Resolved, Resolving},
-    upstream::{Phase, UpstreamError, UpstreamResponse},
+    upstream::{Filling, Phase, UpstreamError, UpstreamResponse},
     variant,
 };
 
@@ -75,7 +75,7 @@ async fn ask_head(
     loop {
         let request_millis = engine.clock.unix_millis();
         let request = ask.request(sent.headers(ask, stale));
-        let response = within(ask, Phase::Headers, ask.upstream.send(request)).await??;
+        let response = within(ask, Phase::Headers, ask.upstream.fill(Filling::default(), request)).await??;
         let response_millis = engine.clock.unix_millis();
         let times = (request_millis, response_millis);
         let generation = || engine.cache.next_generation();

@@ -4,11 +4,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use http::{Method, StatusCode};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
-use crate::upstream::{Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
+use crate::upstream::{Filling, Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 
 /// Upstreams of one service, best first. At least one.
 #[derive(Debug)]
@@ -24,10 +27,10 @@ impl Failover {
         (!upstreams.is_empty()).then_some(Self { id, upstreams })
     }
 
-    /// Asks the upstreams in turn, from the one after `failures` that failed in mid-body.
+    /// Asks the upstreams in turn, from the one after those that failed in mid-body.
     async fn ask(
         &self,
-        failures: u32,
+        mut filling: Option<Filling>,
         request: UpstreamRequest,
     ) -> Result<UpstreamResponse, UpstreamError> {
         if !repeatable(&request) {
@@ -35,17 +38,20 @@ impl Failover {
         }
         let due = Instant::now() + request.deadline;
         let count = self.upstreams.len();
-        let first = failures as usize % count;
-        let mut failed = failures;
+        let first = filling.map_or(0, |filling| filling.failures) as usize % count;
+        let mut soonest = None;
         let mut left = u32::try_from(count).unwrap_or(u32::MAX);
-        for upstream in self.upstreams.iter().cycle().skip(first).take(count - 1) {
+        for index in (first..first + count - 1).map(|index| index % count) {
+            let upstream = &self.upstreams[index];
             // Each gets its share of what is left, so that one that says nothing does not use
             // up the time of all.
             let share = due.saturating_duration_since(Instant::now()) / left;
             left -= 1;
+            let until = Instant::now() + share;
             // The first of a body that broke off is a repeat, the others are asked anew.
-            let sent = upstream.send_after(std::mem::take(&mut failed), again(&request, share));
-            let answer = tokio::time::timeout(share, sent).await.unwrap_or_else(|_| {
+            let which = filling.as_mut().map(std::mem::take);
+            let sent = self.one(index, which, until, again(&request, share));
+            let answer = timeout_at(until, sent).await.unwrap_or_else(|_| {
                 Err(UpstreamError::Silent {
                     upstream: upstream.id().into(),
                     phase: Phase::Headers,
@@ -59,13 +65,46 @@ impl Failover {
                 }
                 Err(error) if error.retryable() => {
                     tracing::warn!(upstream = upstream.id(), %error, "next upstream");
+                    soonest = sooner(soonest, error);
                 }
                 Err(error) => return Err(error),
             }
         }
         let deadline = due.saturating_duration_since(Instant::now());
-        let last = &self.upstreams[(first + count - 1) % count];
-        last.send_after(failed, UpstreamRequest { deadline, ..request }).await
+        let request = UpstreamRequest { deadline, ..request };
+        match self.one((first + count - 1) % count, filling, due, request).await {
+            Err(error @ UpstreamError::Withheld { .. }) => {
+                Err(sooner(soonest, error).expect("it is one"))
+            }
+            answer => answer,
+        }
+    }
+
+    /// Asks one of them. A fill holds a place of the first for as long as it runs; bytes from
+    /// another one hold a place there too.
+    async fn one(
+        &self,
+        index: usize,
+        filling: Option<Filling>,
+        until: Instant,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let upstream = &self.upstreams[index];
+        let Some(filling) = filling else { return upstream.send(request).await };
+        let slots = if index == 0 { None } else { upstream.slots() };
+        let Some(slots) = slots else { return upstream.fill(filling, request).await };
+        let Ok(Ok(place)) = timeout_at(until, slots.acquire_owned()).await else {
+            return Err(UpstreamError::NoSlot);
+        };
+        let deadline = until.saturating_duration_since(Instant::now());
+        let request = UpstreamRequest { deadline, ..request };
+        let mut response = upstream.fill(filling, request).await?;
+        let held = move |piece| {
+            let _until_its_end = &place;
+            piece
+        };
+        response.body = response.body.map(held).boxed();
+        Ok(response)
     }
 }
 
@@ -74,7 +113,7 @@ impl Upstream for Failover {
         &self.id
     }
 
-    /// Those of the first, which brings what it can.
+    /// Those of the first, which brings what it can. Another one's are taken when it is asked.
     fn slots(&self) -> Option<Arc<Semaphore>> {
         self.upstreams.first()?.slots()
     }
@@ -83,15 +122,24 @@ impl Upstream for Failover {
         &self,
         request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
-        self.ask(0, request).boxed()
+        self.ask(None, request).boxed()
     }
 
-    fn send_after(
+    fn fill(
         &self,
-        failures: u32,
+        filling: Filling,
         request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
-        self.ask(failures, request).boxed()
+        self.ask(Some(filling), request).boxed()
+    }
+}
+
+/// Of those that are spared, the one that may be asked first.
+fn sooner(one: Option<UpstreamError>, other: UpstreamError) -> Option<UpstreamError> {
+    let UpstreamError::Withheld { after, .. } = &other else { return one };
+    match &one {
+        Some(UpstreamError::Withheld { after: first, .. }) if first <= after => one,
+        _ => Some(other),
     }
 }
 

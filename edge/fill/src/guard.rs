@@ -70,9 +70,10 @@ impl Guard {
         let withheld = |reason: String, after: Duration| {
             Err(UpstreamError::Withheld { upstream: self.upstream.clone(), reason, after })
         };
-        if again && !self.budget.lock().spend() {
+        let mut budget = self.budget.lock();
+        if again && !budget.suffices(now) {
             let reason = "its budget of repeated requests is used up".into();
-            return withheld(reason, Duration::from_secs(1));
+            return withheld(reason, Budget::EVERY);
         }
         match self.breaker.lock().ask(now, sort) {
             Verdict::Pass => {}
@@ -82,9 +83,12 @@ impl Guard {
                 return withheld(reason, after);
             }
         }
-        if !again {
-            self.budget.lock().earn();
+        if again {
+            budget.spend(now);
+        } else {
+            budget.earn();
         }
+        drop(budget);
         Ok(Leave { guard: Arc::clone(self), sort, began: now, told: false })
     }
 }

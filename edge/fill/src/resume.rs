@@ -11,12 +11,19 @@ use tokio::time::Instant;
 
 use crate::{
     combine::Whole,
-    upstream::{DownBody, Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
+    upstream::{
+        DownBody, Filling, Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse,
+    },
 };
 
 /// Before a broken body is asked for again: a server that just closed its connections is
 /// often back at once, and followers are waiting.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Between two looks whether an upstream may be asked again.
+const LOOK: Duration = Duration::from_millis(250);
+/// Bytes of a body that are worth a request: it may be asked for again out of its own.
+const WORTH: u64 = 16 << 10;
 
 /// What it takes to ask for the rest of a body.
 pub(crate) struct Resumable {
@@ -44,6 +51,10 @@ struct Resuming {
     body: Option<DownBody>,
     rest: Resumable,
     over: bool,
+    /// Where the last one that was asked for began.
+    from: u64,
+    /// Since when the upstream may not be asked.
+    withheld: Option<Instant>,
 }
 
 /// Pieces of `body`, continued over at most `rest.attempts_left` further requests. With no
@@ -52,7 +63,8 @@ pub(crate) fn resuming(
     body: Option<DownBody>,
     rest: Resumable,
 ) -> BoxStream<'static, Result<Bytes, UpstreamError>> {
-    let state = Resuming { body, rest, over: false };
+    let from = rest.at;
+    let state = Resuming { body, rest, over: false, from, withheld: None };
     futures::stream::unfold(state, |mut state| async move {
         let item = state.next().await?;
         Some((item, state))
@@ -68,12 +80,21 @@ impl Resuming {
         loop {
             let step = match &mut self.body {
                 Some(body) => body.next().await.transpose(),
-                None => match self.rest.ask_in_time().await {
-                    Ok(body) => {
-                        self.body = Some(body);
+                None => match self.rest.ask_in_time(self.rest.at - self.from >= WORTH).await {
+                    Err(UpstreamError::Withheld { after, .. }) if self.may_wait(after) => {
+                        tokio::time::sleep(after.clamp(PAUSE, LOOK)).await;
                         continue;
                     }
-                    Err(error) => Err(error),
+                    asked => {
+                        (self.from, self.withheld) = (self.rest.at, None);
+                        match asked {
+                            Ok(body) => {
+                                self.body = Some(body);
+                                continue;
+                            }
+                            Err(error) => Err(error),
+                        }
+                    }
                 },
             };
             let error = match step {
@@ -89,7 +110,8 @@ impl Resuming {
                 Ok(None) => self.rest.short(),
                 Err(error) => error,
             };
-            if self.rest.attempts_left == 0 || !error.retryable() {
+            let waited = matches!(error, UpstreamError::Withheld { .. });
+            if waited || self.rest.attempts_left == 0 || !error.retryable() {
                 self.over = true;
                 return Some(Err(error));
             }
@@ -99,6 +121,15 @@ impl Resuming {
             tokio::time::sleep(PAUSE).await;
             self.body = None;
         }
+    }
+}
+
+impl Resuming {
+    /// Whether an upstream that may not be asked may be within the deadline. What was not sent is
+    /// no attempt.
+    fn may_wait(&mut self, after: Duration) -> bool {
+        let since = *self.withheld.get_or_insert_with(Instant::now);
+        since.elapsed() + after.max(PAUSE) <= self.rest.deadline
     }
 }
 
@@ -154,16 +185,16 @@ impl Watched {
 }
 
 impl Resumable {
-    async fn ask_in_time(&self) -> Result<DownBody, UpstreamError> {
+    async fn ask_in_time(&self, earned: bool) -> Result<DownBody, UpstreamError> {
         let (phase, after) = (Phase::Headers, self.deadline);
         let upstream = || self.upstream.id().to_owned();
-        let body = tokio::time::timeout(after, self.ask()).await.unwrap_or_else(|_| {
+        let body = tokio::time::timeout(after, self.ask(earned)).await.unwrap_or_else(|_| {
             Err(UpstreamError::Silent { upstream: upstream(), phase, after })
         })?;
         Ok(watched(body, upstream(), after))
     }
 
-    async fn ask(&self) -> Result<DownBody, UpstreamError> {
+    async fn ask(&self, earned: bool) -> Result<DownBody, UpstreamError> {
         let mut headers = self.headers.clone();
         let range = format!("bytes={}-{}", self.at, self.end - 1);
         headers.insert(header::RANGE, range.parse().expect("digits are a header value"));
@@ -171,8 +202,8 @@ impl Resumable {
         let begun = self.whole.begin();
         let response = self
             .upstream
-            .send_after(
-                self.failures,
+            .fill(
+                Filling { failures: self.failures, earned },
                 UpstreamRequest {
                     method: Method::GET,
                     path_and_query: self.path_and_query.clone(),

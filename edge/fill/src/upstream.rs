@@ -48,6 +48,16 @@ impl fmt::Debug for UpstreamResponse {
     }
 }
 
+/// What is asked for a fill.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filling {
+    /// How often its body broke off so far, or never came.
+    pub failures: u32,
+    /// What came before it broke off was worth as much as a request: such a repeat adds little
+    /// to the load, and is no part of what an upstream's repeats are bounded by.
+    pub earned: bool,
+}
+
 /// Where an upstream let a request hang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -127,14 +137,14 @@ pub trait Upstream: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// The same for the rest of a body that broke off `failures` times so far: where there
-    /// are several upstreams, another one is asked first.
-    fn send_after(
+    /// The same for a fill, which holds one of the [`Upstream::slots`]. Where there are several
+    /// upstreams and its body broke off, another one is asked first.
+    fn fill(
         &self,
-        failures: u32,
+        filling: Filling,
         request: UpstreamRequest,
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
-        let _one_upstream = failures;
+        let _one_upstream = filling;
         self.send(request)
     }
 }

@@ -11,12 +11,12 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::Semaphore;
 use weir_benches_content::Content;
 use weir_edge_fill::{
-    Ask,
+    Ask, Failover,
     guard::{Breaker, Budget, Call, Circuit, Guard, Rules, Sort, Verdict},
-    upstream::{Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
+    upstream::{Filling, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
 
-use crate::script::{MIB, Origin, Step, World, good, whole};
+use crate::script::{MIB, Origin, Step, World, good, truncated, whole};
 
 static SHORT: Content = Content { object: 6, version: 1, size: MIB / 2 };
 
@@ -139,7 +139,9 @@ fn a_recovering_upstream_is_not_stormed() {
 #[test]
 fn repeats_are_a_share_of_what_is_asked() {
     let mut budget = Budget::default();
-    let spend = |budget: &mut Budget, times: usize| (0..times).filter(|_| budget.spend()).count();
+    let now = Instant::now();
+    let spend =
+        |budget: &mut Budget, times: usize| (0..times).filter(|_| budget.spend(now)).count();
     assert_eq!(spend(&mut budget, 100), 20, "what is saved up at the start");
     (0..4).for_each(|_| budget.earn());
     assert_eq!(spend(&mut budget, 1), 0);
@@ -147,6 +149,11 @@ fn repeats_are_a_share_of_what_is_asked() {
     assert_eq!(spend(&mut budget, 2), 1);
     (0..10_000).for_each(|_| budget.earn());
     assert_eq!(spend(&mut budget, 100), 20, "and no more is ever saved");
+    let later = |millis: u64| now + Duration::from_millis(millis);
+    assert!(!budget.spend(later(99)));
+    assert!(budget.spend(later(100)) && !budget.spend(later(100)), "ten a second are free");
+    let day = later(86_400_000);
+    assert_eq!((0..100).filter(|_| budget.spend(day)).count(), 20, "and are saved no further");
 }
 
 /// Whoever uploads decides how long that takes. He cannot open a circuit by it, nor hold one shut.
@@ -315,4 +322,117 @@ async fn a_body_has_a_least_rate() {
         }
         assert_eq!(world.engine.slots_free(), 64);
     }
+}
+
+/// An origin whose guard is asked first.
+#[derive(Debug)]
+struct Guarded {
+    origin: Arc<Origin>,
+    guard: Arc<Guard>,
+}
+
+impl Guarded {
+    async fn ask(
+        &self,
+        again: bool,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let now = || tokio::time::Instant::now().into_std();
+        let leave = self.guard.ask(now(), Sort::Plain, again)?;
+        let result = self.origin.send(request).await;
+        leave.told(now(), &result);
+        result
+    }
+}
+
+impl Upstream for Guarded {
+    fn id(&self) -> &str {
+        "guarded"
+    }
+
+    fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+        self.ask(false, request).boxed()
+    }
+
+    fn fill(
+        &self,
+        filling: Filling,
+        request: UpstreamRequest,
+    ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
+        self.ask(filling.failures > 0 && !filling.earned, request).boxed()
+    }
+}
+
+/// A connection dies with many bodies on it, and its server is back at once: more of them than
+/// there are repeats saved up are brought to their end, those that had brought much at once and
+/// the others one after the other.
+#[tokio::test(start_paused = true)]
+async fn bodies_that_break_off_together_all_go_on() {
+    for (bodies, first_bytes, within_millis) in [(60, 64 << 10, 500), (36, 1 << 10, 2500)] {
+        let origin = Origin::new(move |_, seen| {
+            let mut reply = good(&SHORT, seen);
+            if seen.range.is_none() {
+                let piece = SHORT.all().slice(..first_bytes);
+                let second = Duration::from_secs(1);
+                reply.steps = vec![Step::Send(piece), Step::Wait(second), Step::Fail(truncated(0))];
+            }
+            Ok(reply)
+        });
+        let world = World::new(origin);
+        let guard = Guard::new("guarded", 64, Rules::of(Duration::from_secs(2)));
+        let guarded = Arc::new(Guarded { origin: Arc::clone(&world.origin), guard });
+        let begun = tokio::time::Instant::now();
+        let all = (0..bodies).map(|n| {
+            let upstream = Arc::clone(&guarded) as _;
+            let ask = Ask { upstream, ..world.ask(&format!("/body/{n}")) };
+            let world = &world;
+            async move { world.read_right(&ask, &SHORT).await }
+        });
+        futures::future::join_all(all).await;
+        let took = begun.elapsed();
+        assert!(took < Duration::from_millis(1000 + within_millis), "{bodies}: {took:?}");
+        assert_eq!(world.origin.requests(), 2 * bodies);
+    }
+}
+
+/// What another upstream brings holds its places, not only those of the first that is down.
+#[tokio::test(start_paused = true)]
+async fn the_second_upstream_has_its_own_places() {
+    let gone = || UpstreamError::Connect { upstream: "first".into(), reason: "refused".into() };
+    let first = Origin::new(move |_, _| Err(gone()));
+    let second = Origin::new(|_, _| {
+        let mut reply = whole(&SHORT);
+        reply.steps.insert(0, Step::Wait(Duration::from_secs(1)));
+        Ok(reply)
+    });
+    let bounded = |origin: &Arc<Origin>, places: usize| {
+        let slots = Arc::new(Semaphore::new(places));
+        Arc::new(Bounded { origin: Arc::clone(origin), slots })
+    };
+    let world = World::new(Arc::clone(&second));
+    let (one, two) = (bounded(&first, 48), bounded(&second, 8));
+    let both = Arc::new(Failover::new(vec![one as _, Arc::clone(&two) as _]).unwrap());
+    let all = futures::future::join_all((0..48).map(|n| {
+        let ask = Ask { upstream: Arc::clone(&both) as _, ..world.ask(&format!("/{n}")) };
+        let world = &world;
+        async move { world.read(&ask).await.1 }
+    }));
+    let watch = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!((first.requests(), second.requests()), (48, 8));
+        // Who takes no place passes.
+        let ask = Ask { upstream: Arc::clone(&both) as _, ..world.ask("/alone") };
+        let passed = world.engine.pass_by(&ask, http::Method::GET, None, None).await;
+        assert!(passed.is_ok());
+        tokio::time::sleep(Duration::from_millis(1000)).await;
+        assert_eq!(second.requests(), 17, "8, who passed, and 8 after them");
+    };
+    let (ends, ()) = join!(all, watch);
+    let brought = ends.iter().filter(|end| end.is_ok()).count();
+    assert!((8..=24).contains(&brought), "{brought}");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((two.slots.available_permits(), world.engine.slots_free()), (8, 64));
 }
