@@ -195,7 +195,8 @@ impl Node {
         if let Some(stale) = stale.filter(|_| self.upstream.confirms) {
             let confirmed =
                 StoredObject { lifetime_millis: 1, epoch: ticket.epoch(), ..(*stale).clone() };
-            let (object, _) = guard::put(&self.ledger, &self.held, confirmed);
+            let same = |now: &StoredObject| now.generation == stale.generation;
+            let (object, _) = guard::replace(&self.ledger, &self.held, confirmed, same);
             self.fills.resolved(id, resolving, Head::Object(resolved(&object, None, Some(1))));
             return;
         }

@@ -176,6 +176,22 @@ impl Cache {
         object
     }
 
+    /// Brings an object up to date where `same` holds for what lies there, at that moment, and
+    /// it was not purged since its ticket: what was removed or replaced between a look and this
+    /// stays so. Gives the object as it is, or would be, stored. `same` must not come back here,
+    /// and holds for objects of the same generation only.
+    pub fn replace_object(
+        &self,
+        object: StoredObject,
+        same: impl FnOnce(&StoredObject) -> bool,
+    ) -> Arc<StoredObject> {
+        let (object, replaced) = guard::replace(&self.ledger, &*self.table, object, same);
+        if replaced {
+            self.mark(&object.id);
+        }
+        object
+    }
+
     /// Removes the object of this id. Its chunks become unreachable and leave RAM; on disk
     /// they stay until their place is needed.
     pub fn remove_object(&self, id: &ObjectId) -> Option<Arc<StoredObject>> {

@@ -76,6 +76,24 @@ pub(crate) fn put<T: Objects>(
     }
 }
 
+/// The same where `same` holds for what lies there at that moment; else nothing changes.
+pub(crate) fn replace<T: Objects>(
+    ledger: &Ledger,
+    table: &T,
+    object: StoredObject,
+    same: impl FnOnce(&StoredObject) -> bool,
+) -> (Arc<StoredObject>, bool) {
+    let object = Arc::new(object);
+    let replaced = ledger.admit(&Subject::from(&*object), |standing, epoch| {
+        let object = match standing {
+            Standing::Stale { since_millis } => Arc::new(object.stale(since_millis, epoch)),
+            _ => Arc::clone(&object),
+        };
+        (Arc::clone(&object), table.replace_if(object, same))
+    });
+    replaced.unwrap_or((object, false))
+}
+
 /// Does to an object of the table what was ordered, if it is still this one.
 pub(crate) fn settle<T: Objects>(
     ledger: &Ledger,
