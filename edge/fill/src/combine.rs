@@ -1,7 +1,7 @@
 //! What is stored is brought up to date by each part that is joined to it (RFC 9111 §3.4): the
 //! rest of a body that broke off, and chunks that were missing.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use weir_edge_cache::{StoredObject, Ticket};
@@ -45,7 +45,6 @@ impl Whole {
         response: &UpstreamResponse,
     ) -> Result<(), UpstreamError> {
         let Self { engine, ask, fill } = self;
-        let times = (request_millis, engine.clock.unix_millis());
         let stored = engine.cache.object(&ask.id, &ask.key);
         // A response of another generation is not what this part completes, and one that was
         // asked for later knows better.
@@ -54,12 +53,11 @@ impl Whole {
         }) else {
             return Ok(());
         };
+        let times = (request_millis, engine.clock.unix_millis());
         match joined(ask, request, &stored, &response.headers, times) {
             Joining::Updated(mut object) => {
                 object.epoch = ticket.epoch();
-                if !fill.purged.load(Ordering::SeqCst) {
-                    engine.cache.put_object(*object);
-                }
+                engine.cache.replace_object(*object, still(&stored, request_millis));
                 Ok(())
             }
             // What is here already was right to keep, and its rest may not join it: who asks
@@ -69,6 +67,20 @@ impl Whole {
                 reason: format!("a part that may not be kept ({reason}), of what might be"),
             }),
         }
+    }
+}
+
+/// What brings `looked` up to date may take its place while that lies there, or a state of it
+/// that was asked for no later: who purged or replaced it meanwhile knows better. Not by time
+/// alone, since clocks are set back.
+pub(crate) fn still(
+    looked: &StoredObject,
+    request_millis: u64,
+) -> impl FnOnce(&StoredObject) -> bool {
+    let (generation, asked) = (looked.generation, looked.request_millis);
+    move |now| {
+        let no_later = now.request_millis == asked || now.request_millis <= request_millis;
+        now.generation == generation && no_later
     }
 }
 

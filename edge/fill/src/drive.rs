@@ -10,6 +10,7 @@ use weir_edge_cache::{CHUNK_SIZE, StoredObject, Ticket};
 use crate::{
     ask::Ask,
     body::{Ending, Opened, broken_off},
+    combine::still,
     engine::{Engine, late},
     judge::{self, HeadMeans, Meaning, Sent, Stored},
     refill::rest_of,
@@ -79,7 +80,7 @@ async fn ask_head(
         let response_millis = engine.clock.unix_millis();
         let times = (request_millis, response_millis);
         let generation = || engine.cache.next_generation();
-        if let Some(head) = updated_by_head(engine, ask, &response, times, &ticket) {
+        if let Some(head) = updated_by_head(engine, ask, &response, request_millis, &ticket) {
             return Ok((head, None));
         }
         match judge::meaning(ask, &sent, stale, &response, times, generation) {
@@ -92,11 +93,7 @@ async fn ask_head(
                 let epoch = ticket.epoch();
                 let updated = judge::updated(ask, stale, &response.headers, times);
                 let updated = StoredObject { epoch, ..updated };
-                let object = if resolving.purged.load(Ordering::SeqCst) {
-                    Arc::new(updated)
-                } else {
-                    engine.cache.put_object(updated)
-                };
+                let object = engine.cache.replace_object(updated, still(stale, request_millis));
                 if resolving.purged.load(Ordering::SeqCst) {
                     let chunks = object.chunks();
                     engine.cache.discard_generation(&ask.id, object.generation, chunks);
@@ -184,21 +181,23 @@ fn updated_by_head(
     engine: &Engine,
     ask: &Ask,
     response: &UpstreamResponse,
-    times: (u64, u64),
+    request_millis: u64,
     ticket: &Ticket,
 ) -> Option<Head> {
     let get = ask.get()?;
     let placed = variant::place(engine, &get)?;
-    match judge::head_means(&placed.ask, &*placed.stored?, response, times) {
+    let stored = placed.stored?;
+    let times = (request_millis, engine.clock.unix_millis());
+    match judge::head_means(&placed.ask, &stored, response, times) {
         HeadMeans::Updated(mut object) => {
             object.epoch = ticket.epoch();
-            let object = engine.cache.put_object(*object);
+            let object = engine.cache.replace_object(*object, still(&stored, request_millis));
             let (size, upstream_status) = (Some(object.size), response.status.as_u16());
             Some(Head::Object(Resolved { object, size, body: None, upstream_status }))
         }
         HeadMeans::Outdated(mut object) => {
             object.epoch = ticket.epoch();
-            engine.cache.put_object(*object);
+            engine.cache.replace_object(*object, still(&stored, request_millis));
             None
         }
         HeadMeans::Nothing => None,

@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt, future::BoxFuture};
 use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
 use weir_benches_content::{Checker, Content, Expected};
-use weir_config_lifecycle::clock::ManualClock;
+use weir_config_lifecycle::{Clock, clock::ManualClock};
 use weir_edge_cache::{Cache, CacheConfig, ObjectId};
 use weir_edge_fill::{
     Answer, Ask, Engine, Facet, Found, Place, Policy,
@@ -201,11 +201,21 @@ impl World {
     }
 
     pub(crate) fn with_memory(origin: Arc<Origin>, memory_bytes: u64) -> Self {
+        Self::with(origin, memory_bytes, 64, |clock| clock)
+    }
+
+    /// With so many fills at once, whose clock is what `tell` makes of ours.
+    pub(crate) fn with(
+        origin: Arc<Origin>,
+        memory_bytes: u64,
+        slots: usize,
+        tell: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>,
+    ) -> Self {
         let config = CacheConfig { memory_bytes, state: None, metadata_objects_max: 10_000 };
         let cache = Arc::new(Cache::open_at(&config, None, 1_700_000_000_000_000_000).unwrap());
         let clock = Arc::new(ManualClock::at(1_700_000_000_000));
         let runtime = tokio::runtime::Handle::current();
-        let engine = Engine::new(cache, Arc::clone(&clock) as _, runtime, 64);
+        let engine = Engine::new(cache, tell(Arc::clone(&clock) as _), runtime, slots);
         Self { engine, clock, origin }
     }
 
