@@ -299,3 +299,28 @@ fn a_new_certificate_is_counted_once() {
     let result = edge.reload();
     assert_eq!((&result["outcome"], &result["new_certificates"]), (&json!("unchanged"), &json!(0)));
 }
+
+/// The files that name them say the same as before.
+#[test]
+fn a_secret_that_changed_is_said_and_not_shown() {
+    let edge = Edge::start(origin("one"));
+    let credentials = |secret: &str| format!("access_key = \"edge\"\nsecret_key = \"{secret}\"\n");
+    edge.write("s3.toml", &credentials("hunter1-0123456789"));
+    let file = edge.folder.path().join("s3.toml");
+    edge.write(
+        "conf.d/20-more.toml",
+        &format!(
+            "[[upstream]]\nid = \"store\"\nkind = \"s3\"\nendpoint = \"http://127.0.0.1:9\"\n\
+             bucket = \"vod\"\ncredentials = {{ file = {file:?} }}\n"
+        ),
+    );
+    let result = edge.reload();
+    assert_eq!(result["outcome"], "applied", "{result}");
+    assert_eq!(edge.reload()["outcome"], "unchanged");
+    edge.write("s3.toml", &credentials("hunter2-0123456789"));
+    let result = edge.reload();
+    assert_eq!(result["outcome"], "applied", "{result}");
+    assert_eq!(keys(&result["applied"]), ["upstream[store].credentials"]);
+    assert!(!result.to_string().contains("hunter"), "{result}");
+    assert_eq!(edge.reload()["outcome"], "unchanged");
+}
