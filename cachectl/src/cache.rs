@@ -3,6 +3,7 @@
 mod explain;
 mod get;
 mod ls;
+mod named;
 mod pin;
 mod purge;
 mod verify;

@@ -94,6 +94,12 @@ impl Client {
         if response.status >= 400 {
             return Err(match serde_json::from_slice::<ErrorBody>(&response.body) {
                 Ok(body) => Failure::answered(response.status, body),
+                // RFC 9110 §15.5.15, RFC 6585 §5
+                Err(_) if matches!(response.status, 414 | 431) => {
+                    Failure::new(Code::Usage, "the request is too long for the server")
+                        .why(format!("it answered with status {}", response.status))
+                        .next("a shorter URL, or fewer and shorter headers")
+                }
                 Err(_) => self.puzzled(format!("status {} without a reason", response.status)),
             });
         }

@@ -16,7 +16,7 @@ use crate::{
     Answer, World,
     client::Client,
     failure::{Code, Failure},
-    print::{counted, plain, table},
+    print::{counted, harmless, plain, table},
 };
 
 #[derive(Debug, Subcommand)]
@@ -155,7 +155,8 @@ fn check(file: &Path, server: Option<Which>) -> Answer {
             let said = entries.iter().filter(|entry| entry.origin != weir_config::Origin::Default);
             let keys = counted(said.count() as u64, "key");
             let name = server.as_str();
-            let human = format!("{} is sound: {keys} of an {name}\n", file.display());
+            let human =
+                format!("{} is sound: {keys} of an {name}\n", plain(&file.display().to_string()));
             let data = json!({ "sound": true, "server": name, "mistakes": [] });
             let note = "certificates and keys were not looked into; \
                         weir-edge --config FILE --check does, as does `cachectl config check` of \
@@ -181,7 +182,7 @@ fn check(file: &Path, server: Option<Which>) -> Answer {
                 })
                 .collect();
             let data = json!({ "sound": false, "server": server.as_str(), "mistakes": mistakes });
-            Answer::new(format!("{report}\n"), &data).code(Code::Unhealthy)
+            Answer::new(format!("{}\n", harmless(&report.to_string())), &data).code(Code::Unhealthy)
         }
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde_json::{Value, json};
 use weir_config_admin::ErrorBody;
 
+use crate::print::harmless;
+
 /// Exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -79,12 +81,14 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "error: {}", self.what)?;
+        let line = |text: &str| harmless(text).replace('\n', "\\n");
+        writeln!(out, "error: {}", line(&self.what))?;
         if let Some(why) = &self.why {
-            writeln!(out, "  why:  {why}")?;
+            // It may be a report of several lines.
+            writeln!(out, "  why:  {}", harmless(why))?;
         }
         if let Some(next) = &self.next {
-            writeln!(out, "  next: {next}")?;
+            writeln!(out, "  next: {}", line(next))?;
         }
         Ok(())
     }

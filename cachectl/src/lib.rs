@@ -110,7 +110,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> u
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             let out: &mut dyn Write = if asked { world.stdout } else { world.stderr };
             // Nobody reads any more when this fails.
-            let _ = write!(out, "{error}");
+            let _ = write!(out, "{}", print::harmless(&error.to_string()));
             return if asked { Code::Ok as u8 } else { Code::Usage as u8 };
         }
     };

@@ -19,7 +19,16 @@ pub(crate) fn json(out: &mut dyn Write, data: &Value) -> io::Result<()> {
     if let Value::Object(fields) = data {
         object.extend(fields.clone());
     }
-    writeln!(out, "{}", Value::Object(object))?;
+    // JSON escapes what is below a blank; the other control characters can only be in strings.
+    let mut text = Value::Object(object).to_string();
+    if text.contains(char::is_control) {
+        let code = |c: char| match c.is_control() {
+            true => format!("\\u{:04x}", u32::from(c)),
+            false => c.to_string(),
+        };
+        text = text.chars().map(code).collect();
+    }
+    writeln!(out, "{text}")?;
     out.flush()
 }
 
@@ -85,4 +94,15 @@ pub(crate) fn table(indent: &str, rows: &[Vec<String>]) -> String {
 /// What a server says may be what a client said: it must not write to the terminal.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// What an argument or a server wrote into an error, so that it does not write to the terminal:
+/// lines stay lines.
+pub(crate) fn harmless(text: &str) -> String {
+    let escape = |c: char| match c {
+        '\n' => "\n".to_owned(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }

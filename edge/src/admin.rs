@@ -65,9 +65,9 @@ impl Handler for Admin {
                     .map_or_else(Failure::answer, |job| json(StatusCode::OK, &job))
             }
             (&Method::GET, api::CACHE_OBJECTS) => answer(objects::list(&self.node, &query).await),
-            (&Method::GET, api::CACHE_OBJECT) => answer(objects::object(&self.node, &query)),
+            (&Method::GET, api::CACHE_OBJECT) => answer(objects::object(&self.node, &query).await),
             (&Method::GET, api::CACHE_BODY) => {
-                objects::body(&self.node, &query).unwrap_or_else(Failure::answer)
+                objects::body(&self.node, &query).await.unwrap_or_else(Failure::answer)
             }
             (&Method::POST, api::CACHE_OBJECT_VERIFY | api::CACHE_PINS | api::CACHE_SCRUB) => {
                 let body = match cache::body(request.into_body()).await {

@@ -8,6 +8,7 @@ use weir_config_admin::{
 };
 use weir_edge_token::redact;
 
+use super::named;
 use crate::{
     Answer,
     client::Client,
@@ -30,6 +31,7 @@ pub(crate) struct ExplainUrl {
 }
 
 pub(crate) fn explain(client: &Client, asked: &ExplainUrl) -> Result<Answer, Failure> {
+    named::url(&asked.url)?;
     let encoded =
         |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     let mut path = format!("{CACHE_EXPLAIN}?url={}", encoded(&asked.url));

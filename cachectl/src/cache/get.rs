@@ -9,7 +9,10 @@ use weir_config_admin::{
 };
 use weir_edge_token::redact;
 
-use super::ls::{held, name, pinned};
+use super::{
+    ls::{held, name, pinned},
+    named,
+};
 use crate::{
     Answer, World,
     cli::Get,
@@ -41,7 +44,8 @@ pub(crate) fn get(
     json: bool,
     world: &mut World<'_>,
 ) -> Result<Answer, Failure> {
-    let mut query = match get.name.starts_with("http://") || get.name.starts_with("https://") {
+    named::url_or_key(&get.name)?;
+    let mut query = match named::is_url(&get.name) {
         true => format!("?url={}", encoded(&get.name)),
         false => format!("?key={}", encoded(&get.name)),
     };

@@ -4,6 +4,7 @@ use std::io;
 
 use weir_config_admin::{CACHE_OBJECTS, ObjectPage, ObjectRow, Pin};
 
+use super::named;
 use crate::{
     Answer, World,
     cli::{Ls, Order},
@@ -31,6 +32,7 @@ pub(crate) fn ls(
     };
     let mut query = format!("?sort={}", order.as_str());
     if let Some(prefix) = &ls.prefix {
+        named::beginning(prefix)?;
         query.push_str(&format!("&prefix={}", encoded(prefix)));
     }
     if ls.pinned {
@@ -124,7 +126,10 @@ fn line(row: &ObjectRow, now: u64) -> Vec<String> {
         Err(_) => format!("stale {}", span(row.ttl_s.unsigned_abs())),
     };
     let read = match row.read_unix_s {
-        Some(at) => format!("{}, {} ago", counted(row.reads, "read"), span(now.saturating_sub(at))),
+        Some(at) => {
+            let reads = counted(row.reads.unwrap_or_default(), "read");
+            format!("{reads}, {} ago", span(now.saturating_sub(at)))
+        }
         None => "never read".to_owned(),
     };
     vec![
@@ -143,12 +148,12 @@ pub(super) fn held(row: &ObjectRow) -> String {
         return "selects".to_owned();
     }
     let Some(chunks) = &row.chunks else { return "not looked for".to_owned() };
-    match (chunks.total, chunks.ram, chunks.disk) {
-        (0, ..) => "no body".to_owned(),
-        (total, ram, _) if ram >= total => "RAM".to_owned(),
-        (total, ram, disk) if ram + disk >= total => "disk".to_owned(),
-        (_, 0, 0) => "not held".to_owned(),
-        (total, ram, disk) => format!("{} of {} chunks", count(ram + disk), count(total)),
+    match (chunks.total, chunks.anywhere()) {
+        (0, _) => "no body".to_owned(),
+        (total, _) if chunks.ram >= total => "RAM".to_owned(),
+        (total, held) if held >= total => "disk".to_owned(),
+        (_, 0) => "not held".to_owned(),
+        (total, held) => format!("{} of {} chunks", count(held), count(total)),
     }
 }
 

@@ -4,7 +4,7 @@ use weir_config_admin::{CACHE_PINS, PinRequest, PinResult};
 use weir_config_units::Duration;
 use weir_edge_token::redact;
 
-use super::ls::loading;
+use super::{ls::loading, named};
 use crate::{
     Answer, World,
     cli::{PinArgs, Selection},
@@ -49,6 +49,9 @@ fn change(
     world: &mut World<'_>,
 ) -> Result<Answer, Failure> {
     let Selection { url, prefix, tag, service, dry_run, yes } = selection;
+    url.as_deref().map_or(Ok(()), named::url)?;
+    prefix.as_deref().map_or(Ok(()), named::url)?;
+    tag.as_deref().map_or(Ok(()), named::tag)?;
     let shown = [
         url.as_deref().map(|url| redact(url).into_owned()),
         prefix.as_deref().map(|prefix| format!("{}…", redact(prefix))),

@@ -3,6 +3,7 @@
 use weir_config_admin::{CACHE_PURGE, CACHE_PURGES, PurgeRequest, PurgeResult, Purges};
 use weir_edge_token::redact;
 
+use super::named;
 use crate::{
     Answer, World,
     cli::{PurgeCommand, PurgeFlags},
@@ -21,16 +22,19 @@ pub(crate) fn purge(
     let (flags, what) = match command {
         PurgeCommand::Ls => return list(client),
         PurgeCommand::Url { url, flags } => {
+            named::url(&url)?;
             let shown = plain(&redact(&url));
             request.url = Some(url);
             (flags, shown)
         }
         PurgeCommand::Prefix { prefix, flags } => {
+            named::url(&prefix)?;
             let shown = format!("{}…", plain(&redact(&prefix)));
             request.prefix = Some(prefix);
             (flags, shown)
         }
         PurgeCommand::Tag { tag, flags } => {
+            named::tag(&tag)?;
             let shown = format!("tag {}", plain(&tag));
             request.tag = Some(tag);
             (flags, shown)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use weir_config_admin::SCRUB_RATE_LEAST;
 use weir_config_units::{BitRate, ByteSize};
 
 #[derive(Debug, Args)]
@@ -119,7 +120,12 @@ fn rate(text: &str) -> Result<Rate, String> {
         Ok(bits) => bits.as_u64() / 8,
         Err(error) => text.parse::<ByteSize>().map_err(|_| error.to_string())?.as_u64(),
     };
-    if bytes == 0 { Err("it is less than a byte a second".into()) } else { Ok(Rate(bytes)) }
+    match bytes {
+        0..SCRUB_RATE_LEAST => {
+            Err("below 1 MiB a second a terabyte takes more than twelve days".into())
+        }
+        _ => Ok(Rate(bytes)),
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +137,10 @@ mod tests {
         let check = |text, expected| assert_eq!(rate(text).ok(), expected, "{text}");
         check("800Mbit", Some(Rate(100_000_000)));
         check("100MiB", Some(Rate(100 << 20)));
+        check("1MiB", Some(Rate(1 << 20)));
+        check("1023KiB", None);
+        check("5B", None);
+        check("8Mbit", None);
         check("0Mbit", None);
         check("fast", None);
     }

@@ -69,12 +69,13 @@ pub(super) fn rollback(
     if dry_run || yes {
         return Ok(told(&ask(dry_run)?));
     }
+    // First, whoever is there: what cannot be gone back to needs no confirmation.
+    let preview = ask(true)?;
     let Some(person) = world.ask.as_deref_mut() else {
         return Err(Failure::new(Code::Usage, "nobody is there to confirm it")
             .why("stdin or stderr is no terminal")
             .next("see what would change with --dry-run, then run it with --yes"));
     };
-    let preview = ask(true)?;
     if preview.refused.is_some() {
         return Ok(told(&preview));
     }

@@ -419,3 +419,22 @@ fn an_endless_answer() {
     assert_eq!(left.code, 1);
     assert!(left.stderr.contains("more than 4 MiB"), "{}", left.stderr);
 }
+
+#[test]
+fn what_is_too_long_is_usage() {
+    let url = format!("https://h/{}", "a".repeat(70_000));
+    let left = crate::world::cachectl(&["cache", "explain", &url], None);
+    expect_test::expect![[r#"
+        --- stderr
+        error: URL too long
+          why:  it has 70 010 bytes as it is sent; a server takes no request beyond 30720
+        --- exit 2
+    "#]]
+    .assert_eq(&left.shown());
+    for status in [414, 431] {
+        let server = Server::answering(vec![http(status, "")]);
+        let left = server.cachectl(&["cache", "explain", "https://h/a"], None);
+        assert_eq!(left.code, 2, "{}", left.shown());
+        assert!(left.stderr.starts_with("error: the request is too long for the server\n"));
+    }
+}

@@ -223,11 +223,22 @@ fn a_rollback_is_confirmed() {
     let look = "POST /v1/config/rollback HTTP/1.1 {\"revision\":5,\"dry_run\":true}";
     let go = "POST /v1/config/rollback HTTP/1.1 {\"revision\":5,\"dry_run\":false}";
     let args = &["config", "rollback", "5"];
+    let absent = r#"{"error":"there is no revision 5","why":"the last twenty are kept"}"#;
+    let server = Server::answering(vec![http(404, absent)]);
+    let left = server.cachectl(args, Some("y"));
+    expect![[r#"
+        --- stderr
+        error: there is no revision 5
+          why:  the last twenty are kept
+        --- exit 3
+    "#]]
+    .assert_eq(&left.shown());
+    assert_eq!(server.asked(), [look], "before anybody is asked to confirm it");
     check(
-        &[],
+        &[result("applied", true)],
         args,
         None,
-        &[],
+        &[look],
         &expect![[r#"
         --- stderr
         error: nobody is there to confirm it

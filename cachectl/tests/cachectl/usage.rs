@@ -67,6 +67,33 @@ fn help() {
     );
 }
 
+/// Whoever wrote an argument for somebody else does not get at their terminal.
+#[test]
+fn control_bytes_are_escaped() {
+    check(
+        &["cache", "get", "a\u{1b}[31mred\n\u{9b}2J"],
+        &expect![[r#"
+            --- stderr
+            error: not a URL or a cache key: a\u{1b}[31mred\n\u{9b}2J
+              next: a URL looks like https://host/path, a key like SERVICE|host|/path (cachectl cache ls)
+            --- exit 2
+        "#]],
+    );
+    for args in [
+        &["cache", "explain", "\u{1b}[31mred"][..],
+        &["cache", "explain", "https://h/a", "-H", "\u{1b}[31mred"],
+        &["cache", "\u{1b}[31mred"],
+        &["--\u{1b}[31mred"],
+        &["status", "--socket", "/none/\u{1b}[31mred\u{7f}", "--json"],
+        &["status", "--socket", "/none/\u{1b}[31mred\u{7f}"],
+        &["config", "check", "/none/\u{1b}[31mred"],
+    ] {
+        let left = cachectl(args, None);
+        let all = format!("{}{}", left.stdout, left.stderr);
+        assert!(left.code != 0 && !all.contains(['\u{1b}', '\u{7f}']), "{all:?}");
+    }
+}
+
 #[test]
 fn versions() {
     check(

@@ -124,6 +124,16 @@ pub struct ChunkCount {
     pub ram: u64,
     /// Chunks on disk.
     pub disk: u64,
+    /// Chunks in either; of an older server nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<u64>,
+}
+
+impl ChunkCount {
+    /// Chunks that are somewhere, as far as the server said.
+    pub fn anywhere(&self) -> u64 {
+        self.held.unwrap_or_else(|| (self.ram + self.disk).min(self.total))
+    }
 }
 
 #[cfg(test)]

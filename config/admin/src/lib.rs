@@ -52,9 +52,11 @@ pub use doctor::{Check, Doctor, Finding};
 pub use explain::{ChunkRun, Decided, Explain, ExplainVariant, Verified};
 pub use objects::{
     ChunkCopy, ChunkState, Damage, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
-    ObjectVerify, Pin, PinRequest, PinResult, ScrubRequest, ScrubStep,
+    ObjectVerify, Pin, PinRequest, PinResult, SCRUB_RATE_LEAST, ScrubRequest, ScrubStep,
 };
-pub use purge::{PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges};
+pub use purge::{
+    PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges, TAG_BYTES_MAX, tag_fault,
+};
 pub use status::{CacheSummary, Protocol, Reason, State, Status, Upstream, UpstreamState, Verdict};
 pub use warm::{Ladder, WarmCancel, WarmJob, WarmJobs, WarmNote, WarmRequest, WarmState};
 

@@ -44,8 +44,9 @@ pub struct ObjectRow {
     pub age_s: u64,
     /// Seconds for which it is still fresh; negative when stale.
     pub ttl_s: i64,
-    /// Reads since the start of the process.
-    pub reads: u64,
+    /// Reads since the start of the process; only a listing counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<u64>,
     /// When it was last read, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_unix_s: Option<u64>,
@@ -206,6 +207,9 @@ pub struct PinResult {
     pub pinned_limit: u64,
 }
 
+/// Slower than this, bytes a second, a terabyte takes more than twelve days.
+pub const SCRUB_RATE_LEAST: u64 = 1 << 20;
+
 /// Body of `POST /v1/cache/scrub`: one step of a scrub of one disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -215,7 +219,7 @@ pub struct ScrubRequest {
     /// 0, or the `next` of the step before.
     #[serde(default)]
     pub cursor: u64,
-    /// Bytes a second that may be read.
+    /// Bytes a second that may be read, [`SCRUB_RATE_LEAST`] at least.
     pub rate: u64,
 }
 

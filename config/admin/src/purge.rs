@@ -2,6 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Longest tag, bytes: longer ones of a response are not taken.
+pub const TAG_BYTES_MAX: usize = 1024;
+
+/// Why no object can have this tag.
+pub fn tag_fault(tag: &str) -> Option<String> {
+    let tag = tag.trim();
+    if tag.is_empty() {
+        return Some("it is empty".into());
+    }
+    if tag.len() > TAG_BYTES_MAX {
+        return Some(format!("it has {} bytes, of at most {TAG_BYTES_MAX}", tag.len()));
+    }
+    tag.chars().any(char::is_control).then(|| "it has control characters".into())
+}
+
 /// Body of `POST /v1/cache/purge`. Exactly one of `url`, `prefix`, `tag`, `service` and `all`
 /// says what.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -85,11 +85,11 @@ pub struct WarmJob {
     pub objects: u64,
     /// Objects among these that were fetched, wholly or in part.
     pub fetched: u64,
-    /// Bytes that came from upstreams.
+    /// Bytes that came from upstreams for it.
     pub fetched_bytes: u64,
-    /// Objects that were here and fresh already.
+    /// Objects that were here and fresh already, or on their way for others.
     pub had: u64,
-    /// Bytes that were here already.
+    /// Bytes of these.
     pub had_bytes: u64,
     /// Objects that could not be fetched.
     pub failed: u64,

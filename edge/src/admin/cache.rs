@@ -77,11 +77,20 @@ impl Asked {
         };
         let uri: Uri =
             url.parse().map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
+        absolute(&uri).map_err(|why| bad(why.into()))?;
         let authority = uri.authority().ok_or_else(|| bad("it has no host".into()))?;
         let services = node.services.load();
         let admitted = admit::admit_url(&services, authority.as_str(), &uri)
             .map_err(|refusal| Failure::new(StatusCode::NOT_FOUND, refusal.to_string()))?;
         Ok(Self { key: lookup::key(&admitted) })
+    }
+}
+
+/// A URL that could be a client's; `x` alone would be read as a host.
+pub(super) fn absolute(uri: &Uri) -> Result<(), &'static str> {
+    match uri.scheme_str() {
+        Some("https" | "http") => Ok(()),
+        _ => Err("it must begin with https:// or http:// and a host"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the next request for a URL would meet, and what decided that.
 
 mod decided;
-mod places;
+pub(super) mod places;
 mod state;
 
 use std::sync::Arc;
@@ -49,39 +49,13 @@ pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
         .and_then(|(_, order)| order)
         .as_ref()
         .map(super::purge::shown);
+    asked.stored(node, &id, &told, &mut found);
+    // What is held is told all the same.
     if asked.control.no_store {
         found.verdict = CacheVerdict::Bypass;
         found.why = "the request says no-store: it goes to the upstream, and nothing of the \
                      answer is kept"
             .into();
-        return Ok(found);
-    }
-    let stored = cache.object(&id, &asked.key);
-    let stored = match stored {
-        Some(record) if variant::is_record(&record) => {
-            let Some(chosen) = asked.variants(node, &record, &mut found) else { return Ok(found) };
-            Some(chosen)
-        }
-        stored => stored,
-    };
-    match stored {
-        Some(object) => asked.of(node, &object, &told, &mut found),
-        None => {
-            if let Some(reason) = node.engine.is_passed(&id) {
-                found.verdict = CacheVerdict::Bypass;
-                let why = reason.map_or("it is too large", |reason| reason.as_str());
-                found.why = format!(
-                    "the last answer could not be shared ({why}): for ten seconds each request \
-                     goes to the upstream by itself"
-                );
-            } else {
-                found.why = match &found.purge {
-                    Some(_) => "what was stored is purged: the next request asks the upstream",
-                    None => "nothing is stored under this key: the next request asks the upstream",
-                }
-                .into();
-            }
-        }
     }
     Ok(found)
 }
@@ -111,6 +85,7 @@ fn asked(node: &Node, query: &str) -> Result<Asked, Failure> {
     let shown = weir_edge_token::redact(&url).into_owned();
     let no_url = |why: String| bad(format!("not a URL: {shown}")).why(why);
     let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| no_url(error.to_string()))?;
+    super::cache::absolute(&uri).map_err(|why| no_url(why.into()))?;
     let authority = uri.authority().ok_or_else(|| no_url("it has no host".into()))?;
     let services = node.services.load();
     let admitted = admit::admit_url(&services, authority.as_str(), &uri)
@@ -121,6 +96,39 @@ fn asked(node: &Node, query: &str) -> Result<Asked, Failure> {
 }
 
 impl Asked {
+    /// What is stored under the key, and what comes of it.
+    fn stored(&self, node: &Node, id: &ObjectId, told: &Told, found: &mut Explain) {
+        let stored = node.engine.cache().object(id, &self.key);
+        let stored = match stored {
+            Some(record) if variant::is_record(&record) => {
+                let Some(chosen) = self.variants(node, &record, found) else { return };
+                Some(chosen)
+            }
+            stored => stored,
+        };
+        match stored {
+            Some(object) => self.of(node, &object, told, found),
+            None => {
+                if let Some(reason) = node.engine.is_passed(id) {
+                    found.verdict = CacheVerdict::Bypass;
+                    let why = reason.map_or("it is too large", |reason| reason.as_str());
+                    found.why = format!(
+                        "the last answer could not be shared ({why}): for ten seconds each request \
+                         goes to the upstream by itself"
+                    );
+                } else {
+                    found.why = match &found.purge {
+                        Some(_) => "what was stored is purged: the next request asks the upstream",
+                        None => {
+                            "nothing is stored under this key: the next request asks the upstream"
+                        }
+                    }
+                    .into();
+                }
+            }
+        }
+    }
+
     /// Everything but what is stored.
     fn nothing(&self, told: &Told) -> Explain {
         let service = &self.admitted.service;

@@ -6,12 +6,11 @@ use futures::stream;
 use http::{HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 use weir_config_admin::{
-    ChunkCopy, ChunkCount, ChunkState, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
-    ObjectVerify, Pin,
+    ChunkCopy, ChunkState, ObjectPage, ObjectRow, ObjectShown, ObjectVerified, ObjectVerify, Pin,
 };
 use weir_edge_cache::{
     CHUNK_SIZE, Cursor, Filter, ObjectId, PAGE_MAX, Row, Selector, Sort, StoredObject,
-    Tier as CacheTier, VARIANT_MARK, Verdict, primary_key,
+    VARIANT_MARK, Verdict, primary_key,
 };
 use weir_edge_fill::variant;
 use weir_edge_http::{BodyError, Response, ResponseBody};
@@ -66,6 +65,12 @@ pub(super) async fn list(node: &Arc<Node>, query: &str) -> Result<ObjectPage, Fa
 /// The beginnings of keys that are meant by the beginning of a URL, or of a key.
 fn beginnings(node: &Node, prefix: &str) -> Result<Vec<Box<str>>, Failure> {
     if !prefix.starts_with("http://") && !prefix.starts_with("https://") {
+        if !prefix.contains('|') {
+            let shown = weir_edge_token::redact(prefix);
+            let what = format!("not the beginning of a URL or of a cache key: {shown}");
+            return Err(Failure::new(StatusCode::BAD_REQUEST, what)
+                .why("a URL begins with https:// or http:// and a host, a key with `SERVICE|`"));
+        }
         return Ok(vec![prefix.into()]);
     }
     let selectors = super::purge::prefixes(node, prefix)?;
@@ -84,7 +89,7 @@ fn row(node: &Node, found: &Row, looks: &mut u32) -> ObjectRow {
     let ttl = signed(weir_edge_fill::lifetime_millis(object) / 1000) - signed(age);
     let chunks = looks.checked_sub(object.chunks()).map(|left| {
         *looks = left;
-        places(node, object)
+        super::explain::places::places(node, object).0
     });
     ObjectRow {
         key: primary_key(&object.key).to_owned(),
@@ -96,24 +101,11 @@ fn row(node: &Node, found: &Row, looks: &mut u32) -> ObjectRow {
         size: object.size,
         age_s: age,
         ttl_s: ttl,
-        reads: found.reads,
+        reads: Some(found.reads),
         read_unix_s: found.read_seconds,
         pin: found.pin.map(|pin| Pin { until_unix_s: pin.until_seconds() }),
         chunks,
     }
-}
-
-/// Where the chunks of an object are.
-fn places(node: &Node, object: &StoredObject) -> ChunkCount {
-    let mut count = ChunkCount { total: object.chunks().into(), ..ChunkCount::default() };
-    for index in 0..object.chunks() {
-        match node.engine.cache().has_chunk(&object.chunk_key(index)) {
-            Some(CacheTier::Ram) => count.ram += 1,
-            Some(CacheTier::Disk) => count.disk += 1,
-            None => {}
-        }
-    }
-    count
 }
 
 /// What selects a variant, behind the key of its URL and the number of their record.
@@ -123,20 +115,20 @@ fn variant_of(key: &str) -> Option<String> {
 }
 
 /// One object.
-pub(super) fn object(node: &Node, query: &str) -> Result<ObjectShown, Failure> {
-    let object = find(node, query)?;
+pub(super) async fn object(node: &Node, query: &str) -> Result<ObjectShown, Failure> {
+    let object = find(node, query).await?;
     let pin = node.engine.cache().pin_of(&object.id);
     let found = Row { object: Arc::clone(&object), reads: 0, read_seconds: None, pin };
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
     let headers = object.headers();
     Ok(ObjectShown {
-        row: row(node, &found, &mut u32::MAX.clone()),
+        row: ObjectRow { reads: None, ..row(node, &found, &mut u32::MAX.clone()) },
         generation: object.generation,
         headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
     })
 }
 
-fn find(node: &Node, query: &str) -> Result<Arc<StoredObject>, Failure> {
+async fn find(node: &Node, query: &str) -> Result<Arc<StoredObject>, Failure> {
     let (url, key) = (value(query, "url")?, value(query, "key")?);
     let (key, shown) = match (url, key) {
         (Some(url), None) => (Asked::of(node, &url)?.key, weir_edge_token::redact(&url).into()),
@@ -158,7 +150,12 @@ fn find(node: &Node, query: &str) -> Result<Arc<StoredObject>, Failure> {
     }
     let prefixes = vec![format!("{key}{VARIANT_MARK}").into()];
     let filter = Filter { prefixes, pinned: false };
-    let rows = cache.list(&filter, Sort::Key, None, PAGE_MAX).rows;
+    let cache = Arc::clone(cache);
+    // It looks at every object there is, and the threads here fill for clients.
+    let listed = move || cache.list(&filter, Sort::Key, None, PAGE_MAX).rows;
+    let rows = tokio::task::spawn_blocking(listed).await;
+    let stopping = |_| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping");
+    let rows = rows.map_err(stopping)?;
     let named = |row: &Row| (variant_of(&row.object.key).unwrap_or_default(), row.object.clone());
     let variants: Vec<_> = rows.iter().map(named).collect();
     let wanted = value(query, "variant")?;
@@ -175,8 +172,8 @@ fn find(node: &Node, query: &str) -> Result<Arc<StoredObject>, Failure> {
 }
 
 /// The stored bytes of an object or of a part of it, each chunk checked before it leaves.
-pub(super) fn body(node: &Arc<Node>, query: &str) -> Result<Response, Failure> {
-    let object = find(node, query)?;
+pub(super) async fn body(node: &Arc<Node>, query: &str) -> Result<Response, Failure> {
+    let object = find(node, query).await?;
     let number = |name: &str| -> Result<Option<u64>, Failure> {
         let bad = |_| {
             let what = format!("the query key `{name}` is no number");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
-use weir_config_admin::{PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges};
+use weir_config_admin::{PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges, tag_fault};
 use weir_edge_cache::{Counted, Mode, Order, PurgeError, Selector, purge::ORDERS_MAX};
 
 use super::{Failure, cache::Asked};
@@ -171,10 +171,14 @@ pub(super) fn selectors(node: &Node, target: PurgeTarget<'_>) -> Result<Vec<Sele
     Ok(match target {
         PurgeTarget::Url(url) => vec![Selector::Key(Asked::of(node, url)?.key.into())],
         PurgeTarget::Prefix(prefix) => prefixes(node, prefix)?,
-        PurgeTarget::Tag(tag) if tag.trim().is_empty() => {
-            return Err(Failure::new(StatusCode::BAD_REQUEST, "the tag is empty"));
-        }
-        PurgeTarget::Tag(tag) => vec![Selector::Tag(tag.trim().into())],
+        PurgeTarget::Tag(tag) => match tag_fault(tag) {
+            Some(why) => {
+                return Err(
+                    Failure::new(StatusCode::BAD_REQUEST, "no object has such a tag").why(why)
+                );
+            }
+            None => vec![Selector::Tag(tag.trim().into())],
+        },
         PurgeTarget::Service(id) => {
             let services = node.services.load();
             if !services.all().iter().any(|service| &*service.id == id) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::{Instant, sleep_until};
-use weir_config_admin::{Damage, ScrubRequest, ScrubStep};
+use weir_config_admin::{Damage, SCRUB_RATE_LEAST, ScrubRequest, ScrubStep};
 use weir_edge_cache::{ChunkKey, disks::DiskState, primary_key};
 
 use super::Failure;
@@ -30,8 +30,10 @@ pub(super) async fn scrub(node: &Node, body: &[u8]) -> Result<ScrubStep, Failure
         return Err(Failure::new(StatusCode::NOT_FOUND, "this node has no disks")
             .why("there is no [[cache.disk]] in its configuration: it caches in RAM only"));
     };
-    if request.rate == 0 {
-        return Err(Failure::new(StatusCode::BAD_REQUEST, "a rate of 0 reads nothing"));
+    if request.rate < SCRUB_RATE_LEAST {
+        let what = format!("{} B a second are too slow", request.rate);
+        return Err(Failure::new(StatusCode::BAD_REQUEST, what)
+            .why("below 1 MiB a second a terabyte takes more than twelve days"));
     }
     let index = super::disks::one(disks, &request.disk)?;
     let _turn = node.upkeep.turn.lock().await;

@@ -6,10 +6,14 @@ use std::{
     hash::BuildHasher,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::FutureExt;
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 use weir_config::edge::EdgeConfig;
 use weir_config_lifecycle::Clock;
 use weir_edge_cache::{
@@ -21,6 +25,10 @@ use crate::judge::chain;
 
 /// RAM for each chunk on disk, where they are whole ones; smaller ones are more.
 const INDEX_BYTES: u64 = 16;
+/// A process that was killed keeps its locks until the kernel has taken its memory back.
+const WAIT: Duration = Duration::from_secs(2);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Opens all of them; nothing where there are none. `buffers` are for all together.
 pub(super) async fn disks(
@@ -45,15 +53,38 @@ pub(super) async fn disks(
         let folder = Folder::new(disk.path.clone(), beside.clone(), opener, fills.clone());
         (Arc::new(folder) as Arc<dyn Drive>, disk.size.as_u64())
     });
-    let drives = drives.collect();
-    let config = DisksConfig {
-        node: config.node.name.clone(),
-        register: Some(register),
-        rule: Rule::default(),
-        clock: Arc::clone(clock),
-        draw: Box::new(drawn),
+    let drives: Vec<_> = drives.collect();
+    let open = || {
+        let config = DisksConfig {
+            node: config.node.name.clone(),
+            register: Some(register.clone()),
+            rule: Rule::default(),
+            clock: Arc::clone(clock),
+            draw: Box::new(drawn),
+        };
+        Disks::open(config, drives.clone(), fills.clone())
     };
-    Ok(Some(Arc::new(Disks::open(config, drives, fills.clone()).await?)))
+    let is_used = |error: &DisksError| matches!(error, DisksError::InUse { .. });
+    Ok(Some(Arc::new(patiently(open, is_used).await?)))
+}
+
+/// Opens what another process may just be letting go of.
+async fn patiently<T, E: std::fmt::Display>(
+    open: impl AsyncFn() -> Result<T, E>,
+    is_used: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let began = Instant::now();
+    loop {
+        match open().await {
+            Err(error) if is_used(&error) && began.elapsed() < WAIT => {
+                if began.elapsed() < LOOK {
+                    tracing::warn!("{error}. Waiting for it for {} s", WAIT.as_secs());
+                }
+                sleep(LOOK).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// What is odd about the disks of a configuration, though no mistake.
@@ -104,4 +135,29 @@ fn opener(node: &str, size_bytes: u64, buffer_bytes: u64, fills: Handle) -> Arc<
 /// Each `RandomState` has its own keys, from the system's random source.
 fn drawn() -> u64 {
     RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use super::*;
+
+    /// What is in use for so many looks is opened then, or not, and after so long.
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_is_waited_for_a_short_while() {
+        let check = async |looks: u32, error, expected: Result<u32, &'static str>, millis| {
+            let (began, tried) = (Instant::now(), AtomicU32::new(0));
+            let open = async || match tried.fetch_add(1, Relaxed) {
+                nth if nth < looks => Err(error),
+                nth => Ok(nth),
+            };
+            assert_eq!(patiently(open, |error| *error == "in use").await, expected, "{looks}");
+            assert_eq!(began.elapsed().as_millis(), millis, "{looks}");
+        };
+        check(0, "in use", Ok(0), 0).await;
+        check(3, "in use", Ok(3), 300).await;
+        check(u32::MAX, "in use", Err("in use"), 2000).await;
+        check(3, "damaged", Err("damaged"), 0).await;
+    }
 }

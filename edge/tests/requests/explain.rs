@@ -82,6 +82,10 @@ async fn what_the_request_says() {
     };
     check("cache-control: no-cache", "stale", "wants a fresher answer").await;
     check("cache-control: no-store", "bypass", "no-store").await;
+    let held = world.explained("/page", &["cache-control: no-store"]).await;
+    assert_eq!((&held["tier"], &held["chunks"]["ram"]), (&"memory".into(), &1.into()), "{held}");
+    let (status, _) = world.admin(Method::GET, "/v1/cache/explain?url=x", "").await;
+    assert_eq!(status, 400, "no URL");
     check("cache-control: max-age=5", "hit", "fresh").await;
     // A media service does not let its clients reach through the cache.
     world.get("/open/a", &[]).await;

@@ -44,9 +44,9 @@ async fn listings_are_asked_by_url_key_and_order() {
     assert_eq!(keys(&world, "?sort=reads&limit=1").await, [b]);
     let row = &page["objects"][0];
     assert_eq!(row["size"], BODY.len());
-    assert_eq!(row["chunks"], json!({"total": 1, "ram": 1, "disk": 0}));
+    assert_eq!(row["chunks"], json!({"total": 1, "ram": 1, "disk": 0, "held": 1}));
     assert!(row["ttl_s"].as_i64().unwrap() > 0, "{row}");
-    for query in ["?sort=colour", "?limit=x", "?cursor=x", "?prefix=%zz"] {
+    for query in ["?sort=colour", "?limit=x", "?cursor=x", "?prefix=%zz", "?prefix=nothing"] {
         let (status, why) = world.admin(Method::GET, &format!("{OBJECTS}{query}"), "").await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {why}");
     }
@@ -58,6 +58,9 @@ async fn stored_bytes_and_parts_of_them() {
     let url = "url=http%3A%2F%2Fcdn.example%3A8443%2Fopen%2Fa";
     let (status, shown) = world.admin(Method::GET, &format!("/v1/cache/object?{url}"), "").await;
     assert_eq!((status, &shown["key"]), (StatusCode::OK, &json!("open||/open/a")));
+    assert!(shown.get("reads").is_none(), "nobody counted: {shown}");
+    let (_, explained) = world.admin(Method::GET, &format!("/v1/cache/explain?{url}"), "").await;
+    assert_eq!(shown["chunks"], explained["chunks"]);
     let generation = shown["generation"].as_u64().unwrap();
     let body = async |query: &str| {
         let answer = world.admin_answer(Method::GET, &format!("/v1/cache/body?{query}"), "").await;
@@ -73,6 +76,8 @@ async fn stored_bytes_and_parts_of_them() {
         (format!("{url}&to=1000"), StatusCode::BAD_REQUEST),
         (format!("{url}&key=a"), StatusCode::BAD_REQUEST),
         (String::new(), StatusCode::BAD_REQUEST),
+        ("url=x".to_owned(), StatusCode::BAD_REQUEST),
+        ("url=ftp%3A%2F%2Fx%2Fy".to_owned(), StatusCode::BAD_REQUEST),
         ("key=open%7C%7C%2Fnone".to_owned(), StatusCode::NOT_FOUND),
     ] {
         assert_eq!(body(&query).await.0, status, "{query}");
@@ -101,4 +106,17 @@ async fn a_node_without_disks_pins_and_scrubs_nothing() {
     assert_eq!(scrub.0, StatusCode::NOT_FOUND);
     let (status, _) = world.admin(Method::POST, OBJECTS, "").await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+/// Which variants there are takes a look at every object of the cache: never on this thread.
+#[tokio::test]
+async fn variants_are_looked_for_beside_the_threads_that_fill() {
+    let world = World::new();
+    world.get("/page", &[("x-answer-vary", "x-a"), ("x-a", "1")]).await;
+    let url = "/v1/cache/object?url=http%3A%2F%2Fcdn.example%3A8443%2Fpage";
+    let mut asked = std::pin::pin!(world.admin(Method::GET, url, ""));
+    assert!(futures::poll!(asked.as_mut()).is_pending(), "it was listed at once");
+    let (status, answer) = asked.await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    assert!(answer.to_string().contains("has 1 variants"), "{answer}");
 }

@@ -171,3 +171,16 @@ async fn tags_are_passed_on_by_proxies_only() {
         assert!(purged["sample"].to_string().contains(path), "{path}: {purged}");
     }
 }
+
+#[tokio::test]
+async fn what_no_object_can_have_spends_no_epoch() {
+    let world = filled().await;
+    for tag in ["", " ", "a\u{7}b", &"a".repeat(1025)] {
+        let body = json!({"tag": tag, "dry_run": false}).to_string();
+        let (status, why) = world.purge(&body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{tag:?}: {why}");
+    }
+    assert_eq!(held(&world, PATHS).await, [true; 4]);
+    let (_, purges) = world.admin(Method::GET, "/v1/cache/purges", "").await;
+    assert_eq!(purges["epoch"], 0);
+}

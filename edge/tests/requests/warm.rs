@@ -60,6 +60,7 @@ impl Upstream for Library {
             "odd.m3u8" => ("text/plain", Bytes::from(ODD)),
             "ranges.m3u8" => ("audio/mpegurl", Bytes::from(RANGES)),
             "loop.m3u8" => ("audio/mpegurl", Bytes::from(LOOP)),
+            "huge.m3u8" => ("application/vnd.apple.mpegurl", huge()),
             "broken.m3u8" => ("audio/mpegurl", Bytes::from("#EXTM3U\n#EXT-X-MAP:X\n")),
             _ => ("video/mp4", Bytes::from(vec![7; SEGMENT])),
         };
@@ -81,13 +82,24 @@ impl Upstream for Library {
             }
             None => (StatusCode::OK, whole),
         };
+        let slow = name == "slow.m4s";
         async move {
+            if slow {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
             let content_length = Some(body.len() as u64);
             let body = futures::stream::iter([Ok(body)]).boxed();
             Ok(UpstreamResponse { status, headers, content_length, body })
         }
         .boxed()
     }
+}
+
+/// More than is read of a playlist.
+fn huge() -> Bytes {
+    let line = "#EXTINF:4,\nhigh/1.m4s\n";
+    let lines = line.repeat(weir_edge_playlist::PLAYLIST_MAX / line.len() + 1);
+    Bytes::from(format!("#EXTM3U\n{lines}"))
 }
 
 fn film() -> (World, Arc<Library>) {
@@ -300,4 +312,35 @@ async fn bad_orders_are_refused() {
         assert_eq!(world.admin(Method::POST, WARM, &slow).await.0, StatusCode::OK);
     }
     check(Method::POST, WARM, &slow, 503, "four jobs").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_playlist_that_is_too_long_failed() {
+    let (world, library) = film();
+    let job = world.warmed("huge.m3u8", "").await;
+    assert_eq!(counts(&job), [0, 0, 1, 0], "{job}");
+    let why = job["failures"][0]["why"].as_str().unwrap();
+    assert_eq!(why, "its playlist: it is longer than 8388608 bytes");
+    assert!(
+        !sorted(&library).iter().any(|asked| asked.contains("1.m4s")),
+        "{:?}",
+        sorted(&library)
+    );
+}
+
+/// What came once is told once.
+#[tokio::test(start_paused = true)]
+async fn jobs_that_meet_on_one_object() {
+    let (world, library) = film();
+    let (one, two, three) = tokio::join!(
+        world.warmed("slow.m4s", ""),
+        world.warmed("slow.m4s", ""),
+        world.warmed("slow.m4s", ""),
+    );
+    assert_eq!(sorted(&library).len(), 1, "{:?}", sorted(&library));
+    let sum = |name: &str| {
+        [&one, &two, &three].iter().map(|job| job[name].as_u64().unwrap()).sum::<u64>()
+    };
+    let sums = ["fetched", "had", "fetched_bytes", "had_bytes"].map(sum);
+    assert_eq!(sums, [1, 2, SEGMENT as u64, 2 * SEGMENT as u64], "{one} {two} {three}");
 }

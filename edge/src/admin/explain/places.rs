@@ -19,7 +19,7 @@ fn place(node: &Node, object: &StoredObject, index: u32) -> (bool, Vec<usize>) {
 
 /// How many chunks are where, and what that is together. What is beyond the first 65,536 counts
 /// as not held.
-pub(super) fn places(node: &Node, object: &StoredObject) -> (ChunkCount, Tier) {
+pub(in crate::admin) fn places(node: &Node, object: &StoredObject) -> (ChunkCount, Tier) {
     let total = u64::from(object.chunks());
     let (mut ram, mut disk, mut any) = (0, 0, 0);
     for index in 0..object.chunks().min(LOOKS) {
@@ -34,7 +34,7 @@ pub(super) fn places(node: &Node, object: &StoredObject) -> (ChunkCount, Tier) {
         0 => Tier::None,
         _ => Tier::Partial,
     };
-    (ChunkCount { total, ram, disk }, tier)
+    (ChunkCount { total, ram, disk, held: Some(any) }, tier)
 }
 
 /// Chunks one after the other that are in the same places.

@@ -45,6 +45,15 @@ pub(super) struct Fetched {
     pub(super) playlist: Option<(Format, Vec<u8>)>,
 }
 
+impl Fetched {
+    fn is_others(&mut self, others: bool) {
+        if others {
+            self.had_bytes += std::mem::take(&mut self.fetched_bytes);
+            self.came = false;
+        }
+    }
+}
+
 impl Fetcher {
     /// Brings an object, or a range of it. With `list` it is looked whether it is a playlist;
     /// one that may be `large` is asked for in parts from the beginning where there is a pace.
@@ -102,6 +111,8 @@ impl Fetcher {
             found.how,
             How::Hit | How::Revalidated | How::StaleOnError | How::StaleWhileRevalidate
         );
+        // What somebody else had begun to fetch came once, and is told as theirs.
+        let others = matches!(found.how, How::Collapsed { .. });
         let Some(size) = found.size() else {
             // Until it ends nobody knows where.
             let mut body = Vec::new();
@@ -112,6 +123,7 @@ impl Fetcher {
                 None => 0,
             };
             fetched.came = true;
+            fetched.is_others(others);
             fetched.pinned = self.pin(found.object());
             fetched.playlist = playlist(found.object(), body);
             return Ok((fetched, missing));
@@ -143,10 +155,14 @@ impl Fetcher {
             fetched.fetched_bytes = fetched.fetched_bytes.max(length);
         }
         fetched.came = !stayed || fetched.fetched_bytes > 0;
+        fetched.is_others(others);
         fetched.pinned = self.pin(object);
-        if list && size <= PLAYLIST_MAX as u64 && self.may_be_playlist(ask, found, size).await? {
+        if list && self.may_be_playlist(ask, found, size).await? {
             let mut body = Vec::new();
-            self.drain(ask, found, None, &mut Keep::whole(&mut body, true)).await?;
+            // One that is too long is found so by one byte more.
+            let most = PLAYLIST_MAX as u64 + 1;
+            let part = (size > most).then_some(0..most);
+            self.drain(ask, found, part, &mut Keep::whole(&mut body, true)).await?;
             fetched.playlist = playlist(object, body);
         }
         Ok((fetched, left))
