@@ -81,6 +81,8 @@ pub fn workers(config: &EdgeConfig) -> usize {
 #[derive(Debug, Clone, Copy)]
 pub struct Kept<'k> {
     pub config: &'k EdgeConfig,
+    /// Fills that may be under way: what the process started with, whatever its files say by now.
+    pub fills: usize,
     pub upstreams: &'k [Arc<Observed>],
 }
 

@@ -71,6 +71,20 @@ impl Observed {
         Self { upstream, kind, tally: Arc::new(tally), guard }
     }
 
+    /// What is asked before it is.
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+
+    /// The same with its connections and counts, behind `guard`.
+    pub fn under(self: &Arc<Self>, guard: Arc<Guard>) -> Arc<Self> {
+        if Arc::ptr_eq(&guard, &self.guard) {
+            return Arc::clone(self);
+        }
+        let (upstream, tally) = (Arc::clone(&self.upstream), Arc::clone(&self.tally));
+        Arc::new(Self { upstream, kind: self.kind, tally, guard })
+    }
+
     /// How its circuit stands.
     pub fn circuit(&self) -> Circuit {
         self.guard.circuit(Instant::now().into_std())

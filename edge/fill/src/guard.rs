@@ -25,6 +25,7 @@ pub struct Guard {
     upstream: String,
     breaker: Mutex<Breaker>,
     budget: Mutex<Budget>,
+    fills: usize,
     slots: Arc<Semaphore>,
 }
 
@@ -44,7 +45,24 @@ impl Guard {
         let upstream = upstream.into();
         let (breaker, budget) = (Breaker::new(rules), Budget::default());
         let slots = Arc::new(Semaphore::new(fills));
-        Arc::new(Self { upstream, breaker: Mutex::new(breaker), budget: Mutex::new(budget), slots })
+        let (breaker, budget) = (Mutex::new(breaker), Mutex::new(budget));
+        Arc::new(Self { upstream, breaker, budget, fills, slots })
+    }
+
+    /// The same with what it learned, for as many fills and under other rules. Whatever goes on
+    /// at the one that was, this one does not hear of it.
+    pub fn under(self: &Arc<Self>, fills: usize, rules: &Rules) -> Arc<Self> {
+        let breaker = self.breaker.lock();
+        if (fills, rules) == (self.fills, breaker.rules()) {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            upstream: self.upstream.clone(),
+            breaker: Mutex::new(breaker.clone().under(rules.clone())),
+            budget: Mutex::new(self.budget.lock().clone()),
+            fills,
+            slots: Arc::new(Semaphore::new(fills)),
+        })
     }
 
     /// One permit for each fill that may be under way.

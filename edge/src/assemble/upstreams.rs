@@ -37,12 +37,22 @@ pub(super) fn all(
     client: &Client,
     kept: Option<&Kept<'_>>,
 ) -> Result<Vec<Arc<Observed>>, StartError> {
+    let fills = kept.map_or_else(|| usize::from(config.fill.concurrency.get()), |kept| kept.fills);
+    let rules = Rules::of(config.fill.deadline);
     config
         .upstreams
         .iter()
         .map(|told| {
-            if let Some(same) = kept.and_then(|kept| same(kept, config, told)) {
-                return Ok(same);
+            let fills = max_fills(config, told, fills);
+            let same = kept.and_then(|kept| same(kept, told));
+            // Where it is the same server, what was learned of it holds.
+            let guard = match &same {
+                Some(same) => same.guard().under(fills, &rules),
+                None => Guard::new(told.id.as_str(), fills, rules.clone()),
+            };
+            let deadline = kept.map(|kept| kept.config.fill.deadline);
+            if let Some(same) = same.filter(|_| deadline == Some(config.fill.deadline)) {
+                return Ok(same.under(guard));
             }
             let id = told.id.as_str();
             let refused = |reason: String| StartError::Upstream { id: id.to_owned(), reason };
@@ -68,28 +78,23 @@ pub(super) fn all(
                 ttfb: metrics.origin_ttfb.with_label_values(&[id]),
                 withheld: metrics.origin_withheld.with_label_values(&[id]),
             };
-            let rules = Rules::of(config.fill.deadline);
-            let guard = Guard::new(id, max_fills(config, told), rules);
             Ok(Arc::new(Observed::new(upstream, kind, guard, metrics)))
         })
         .collect()
 }
 
 /// Where nothing is said, one of several upstreams leaves a quarter of the fills to the others.
-fn max_fills(config: &EdgeConfig, told: &Told) -> usize {
-    let all = usize::from(config.fill.concurrency.get());
+fn max_fills(config: &EdgeConfig, told: &Told, all: usize) -> usize {
     let several = config.upstreams.len() > 1;
     let usual = if several { (all * 3 / 4).max(1) } else { all };
     told.max_fills.map_or(usual, |own| usize::from(own.get()))
 }
 
-/// The upstream that runs, where it would come out the same.
-fn same(kept: &Kept<'_>, config: &EdgeConfig, told: &Told) -> Option<Arc<Observed>> {
-    let as_before = kept.config.upstream(&told.id) == Some(told)
-        && kept.config.fill.deadline == config.fill.deadline
-        && max_fills(kept.config, told) == max_fills(config, told);
+/// The upstream that runs, where the same server is told of in the same way.
+fn same<'k>(kept: &Kept<'k>, told: &Told) -> Option<&'k Arc<Observed>> {
+    let before = kept.config.upstream(&told.id)?;
     let found = kept.upstreams.iter().find(|upstream| upstream.id() == told.id);
-    found.filter(|_| as_before).map(Arc::clone)
+    found.filter(|_| before.kind == told.kind)
 }
 
 fn s3_config(told: &S3Told, deadline: Duration) -> S3Config {
@@ -108,5 +113,56 @@ fn s3_config(told: &S3Told, deadline: Duration) -> S3Config {
             },
         },
         deadlines: Deadlines { connect: CONNECT.min(deadline), ..Deadlines::all(deadline) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+    use weir_config_telemetry::Metrics as Registry;
+    use weir_edge_fill::guard::{Circuit, Sort};
+
+    use super::*;
+
+    fn config(concurrency: u16, deadline: &str, upstreams: &str) -> EdgeConfig {
+        let text = format!(
+            "[node]\nname = \"e1\"\n[listen]\nhttp = [\"127.0.0.1:0\"]\n[admin]\nsocket = \"a\"\n\
+             [cache]\nmemory = \"512 MiB\"\n\
+             [fill]\nconcurrency = {concurrency}\ndeadline = \"{deadline}\"\n\
+             [[service]]\nid = \"site\"\npreset = \"proxy\"\nupstreams = [\"web\"]\n{upstreams}"
+        );
+        EdgeConfig::parse("edge.toml", &text).unwrap()
+    }
+
+    fn web(port: u16, more: &str) -> String {
+        let id = "[[upstream]]\nid = \"web\"\nkind = \"http\"\n";
+        format!("{id}url = \"http://127.0.0.1:{port}\"\n{more}\n")
+    }
+
+    /// What a reload makes of an upstream whose circuit is open: how the circuit stands, and how
+    /// many fills it may have.
+    #[tokio::test]
+    async fn what_a_reload_keeps() {
+        let (metrics, pool) = (Metrics::new(Registry::new()), pool().unwrap());
+        let before = config(8, "2 s", &web(9, ""));
+        let check = |what: &str, now: EdgeConfig, circuit: Circuit, fills: usize| {
+            let running = all(&before, &metrics, &pool, None).unwrap();
+            for _ in 0..20 {
+                let asked = Instant::now().into_std();
+                drop(running[0].guard().ask(asked, Sort::Plain, false).unwrap());
+            }
+            let kept = Kept { config: &before, fills: 8, upstreams: &running };
+            let upstreams = all(&now, &metrics, &pool, Some(&kept)).unwrap();
+            assert_eq!(upstreams[0].circuit(), circuit, "{what}");
+            assert_eq!(upstreams[0].guard().slots().available_permits(), fills, "{what}");
+            assert_eq!(running[0].circuit(), Circuit::Open, "{what}");
+        };
+        let other = "[[upstream]]\nid = \"b\"\nkind = \"http\"\nurl = \"http://127.0.0.1:8\"\n";
+        check("nothing new", config(8, "2 s", &web(9, "")), Circuit::Open, 8);
+        check("fills that wait for a restart", config(64, "2 s", &web(9, "")), Circuit::Open, 8);
+        check("fills of its own", config(8, "2 s", &web(9, "max_fills = 3")), Circuit::Open, 3);
+        check("one more", config(8, "2 s", &(web(9, "") + other)), Circuit::Open, 6);
+        check("a deadline", config(8, "4 s", &web(9, "")), Circuit::Open, 8);
+        check("another server", config(8, "2 s", &web(7, "")), Circuit::Closed, 8);
     }
 }

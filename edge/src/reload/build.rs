@@ -31,7 +31,8 @@ impl Built {
         config: &EdgeConfig,
     ) -> Result<Self, ReloadError> {
         let before = node.upstreams.load();
-        let keep = assemble::Kept { config: &running.config, upstreams: &before };
+        let fills = running.fills;
+        let keep = assemble::Kept { config: &running.config, fills, upstreams: &before };
         let pool = &parts.pool;
         let (upstreams, services) = assemble::served(config, &node.metrics, pool, Some(&keep))
             .map_err(ReloadError::Build)?;

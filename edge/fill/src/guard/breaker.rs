@@ -156,6 +156,17 @@ impl Breaker {
         Self { rules, state: State::Closed, parts: VecDeque::new(), steady: 0.0, rest }
     }
 
+    /// What it goes by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// As it stands, by other rules from now on.
+    #[must_use]
+    pub fn under(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
     /// Whether a call may go out now.
     pub fn ask(&mut self, now: Instant, sort: Sort) -> Verdict {
         let trial_for = self.rules.trial;
