@@ -30,7 +30,8 @@ pub(crate) const KEYS: &[Key] = &[
         value: "1 to 65535",
         default: "three quarters of `fill.concurrency`, all of it for the only upstream",
         about: "Fills that may have their bytes from here at once, so that one that is slow leaves \
-                room to others. A service counts at the first of its upstreams.",
+                room to others. A fill counts at the first upstream of its service, and also at \
+                the one that brings its bytes.",
     },
     Key {
         path: "upstream[].url",
