@@ -3,6 +3,7 @@
 
 mod build;
 mod difference;
+mod hidden;
 mod history;
 
 use std::{
@@ -29,6 +30,7 @@ use crate::{
 
 use build::Built;
 use difference::{Difference, difference};
+use hidden::Hidden;
 use history::History;
 
 /// Who asked for it.
@@ -115,6 +117,7 @@ struct Running {
     history: History,
     /// The content of each chain that is served.
     chains: HashMap<PathBuf, Vec<u8>>,
+    hidden: Hidden,
 }
 
 /// What is shown of it, without waiting for a reload that is under way.
@@ -132,11 +135,12 @@ impl Reloader {
         let revision = history.record(&texts, &Cause::Start, &[], now_millis);
         let chains = build::chains(&config);
         let fills = usize::from(config.fill.concurrency.get());
+        let hidden = Hidden::of(&config);
         let summary =
             ConfigSummary { revision, since_unix_ms: now_millis, ..ConfigSummary::default() };
         Arc::new(Self {
             parts,
-            running: Mutex::new(Running { config, fills, history, chains }),
+            running: Mutex::new(Running { config, fills, history, chains, hidden }),
             view: RwLock::new(View { summary, entries }),
             wake: Notify::new(),
         })
@@ -296,7 +300,9 @@ impl Reloader {
         let node = self.parts.node.upgrade().ok_or(ReloadError::Gone)?;
         let loaded = EdgeConfig::of(texts?, &Contents { now: None })?;
         let before = self.view.read().entries.clone();
-        let Difference { applied, restart, entries } = difference(&before, loaded.entries);
+        let Difference { mut applied, restart, entries } = difference(&before, loaded.entries);
+        let hidden = Hidden::of(&loaded.config);
+        applied.extend(hidden.changes(&running.hidden, &applied, &entries));
         let built = Built::new(&self.parts, &node, running, &loaded.config)?;
         let mut result = self.blank(dry_run);
         let same = applied.is_empty() && built.new_certificates() == 0;
@@ -322,6 +328,7 @@ impl Reloader {
         let revision = running.history.record(&loaded.texts, cause, &changed, now);
         running.config = loaded.config;
         running.chains = chains;
+        running.hidden = hidden;
         let mut view = self.view.write();
         let since = match revision == view.summary.revision {
             true => view.summary.since_unix_ms,
