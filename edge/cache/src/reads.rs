@@ -86,6 +86,16 @@ impl Cache {
         bytes.map(chunk::counted)
     }
 
+    /// Whether this very chunk is in RAM or on a disk, where [`Cache::has_chunk`] may take
+    /// another for it. `None` where its disk cannot tell now.
+    pub async fn holds(&self, key: &ChunkKey) -> Option<bool> {
+        match &self.store {
+            _ if self.ram.contains(key) => Some(true),
+            Some(store) => store.holds(key).await,
+            None => Some(false),
+        }
+    }
+
     fn count_read(&self, found: bool) {
         let counter = if found { &self.disk_hits } else { &self.disk_misses };
         counter.fetch_add(1, Ordering::Relaxed);

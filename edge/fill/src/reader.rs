@@ -196,10 +196,15 @@ impl Reader {
             if self.engine.cache.has_chunk(&key) == Some(weir_edge_cache::Tier::Ram) {
                 continue;
             }
-            // A disk that takes longer than this is slower than asking again.
+            // A disk that takes longer than half is slower than asking again, where one can.
+            let (whole, can) = (self.ask.policy.deadline, refill::can_refill(&self.resolved));
             let read = self.on_disk(&key, offset);
-            if let Ok(Some(bytes)) = timeout(self.ask.policy.deadline / 2, read).await {
+            let read = timeout(if can { whole / 2 } else { whole }, read).await;
+            if let Ok(Some(bytes)) = read {
                 return self.slice(&bytes, 0, Tier::Disk).map(Some);
+            }
+            if !can && (read.is_err() || !self.is_gone(&key).await) {
+                return Err(refill::late(&self.ask));
             }
             let (fill, remains) =
                 refill::refill(&self.engine, &self.ask, &self.resolved, index, self.end, near)?;
@@ -220,6 +225,13 @@ impl Reader {
         // At most a chunk's size, which fits.
         let within = |end: u64| end.saturating_sub(first).min(CHUNK_SIZE as u64) as u32;
         cache.disk_part(key, offset as u32..within(end), within(size)).await
+    }
+
+    /// Whether a chunk that a read did not bring is not there, and not only late or more than
+    /// the disk takes now.
+    async fn is_gone(&self, key: &ChunkKey) -> bool {
+        let held = self.engine.cache.holds(key);
+        matches!(timeout(self.ask.policy.deadline / 2, held).await, Ok(Some(false)))
     }
 
     /// The fill that brings chunk `index`: our own first, which a purge takes out of the

@@ -23,6 +23,15 @@ pub(crate) fn can_refill(resolved: &Resolved) -> bool {
     resolved.size.is_some() && judge::strong_etag(&resolved.object.headers()).is_some()
 }
 
+/// A chunk that is on a disk, which does not give it in time, of an object of which nothing can
+/// be asked for again: this reader fails, and the object stays.
+pub(crate) fn late(ask: &Ask) -> UpstreamError {
+    UpstreamError::Refused {
+        upstream: ask.upstream.id().into(),
+        reason: "a chunk on disk is late and no strong validator vouches for another".into(),
+    }
+}
+
 /// Starts, or joins, the fill of chunk `index` of an object whose head is known. It goes to
 /// the end of what the reader wants, or to the next chunk that is already here. With `near`
 /// it overtakes a fill that is still far away. Whoever started it holds on to what it brings for

@@ -1,6 +1,8 @@
 //! Scripts of what goes wrong between two requests: who must not wait, who must not be
 //! answered with another's answer, and what must survive.
 
+mod late;
+
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::join_all};
