@@ -76,7 +76,8 @@ async fn ask_head(
     loop {
         let request_millis = engine.clock.unix_millis();
         let request = ask.request(sent.headers(ask, stale));
-        let response = within(ask, Phase::Headers, ask.upstream.fill(Filling::default(), request)).await??;
+        let asked = ask.upstream.fill(Filling::default(), request);
+        let response = within(ask, Phase::Headers, asked).await??;
         let response_millis = engine.clock.unix_millis();
         let times = (request_millis, response_millis);
         let generation = || engine.cache.next_generation();
