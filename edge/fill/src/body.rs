@@ -8,7 +8,7 @@ use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject, Ticket};
 
 use crate::{
     ask::Ask,
-    drive::Slot,
+    drive::{Slot, is_short},
     engine::Engine,
     judge,
     table::BodyFill,
@@ -29,6 +29,9 @@ impl Drop for Ending {
     fn drop(&mut self) {
         // The first end counts: after a regular one this changes nothing.
         self.fill.progress.end(Err(broken_off(&self.ask)));
+        if let Some(lag) = &self.fill.lag {
+            lag.break_off();
+        }
         self.engine.table.finished(self.ask.id, &self.fill);
     }
 }
@@ -56,7 +59,8 @@ impl Opened {
         let Ending { engine, ask, fill } = &ending;
         let start = u64::from(fill.first) * CHUNK_SIZE as u64;
         let result = pour(engine, ask, fill, body, start, end).await;
-        drop(permit);
+        // Who waits for slow readers keeps the place: else there were no bound to their number.
+        let permit = fill.lag.is_some().then_some(permit);
         match &result {
             Ok(end) => {
                 if let Some((mut object, _ticket)) = late_object
@@ -77,7 +81,19 @@ impl Opened {
             }
         }
         fill.progress.end(result);
+        let Some(lag) = &fill.lag else { return };
+        engine.table.finished(ask.id, fill);
+        fill.progress.let_go();
+        if lag.end(|| is_short(engine, ask)).await {
+            left_behind(engine, ask);
+        }
+        drop(permit);
     }
+}
+
+fn left_behind(engine: &Engine, ask: &Ask) {
+    engine.counters.left_behind.fetch_add(1, Ordering::Relaxed);
+    tracing::info!(key = %ask.key, "a slow reader is no longer waited for");
 }
 
 /// Forgets what a failed fill brought where its bytes are in doubt: `true` when they are.
@@ -115,9 +131,9 @@ pub(crate) async fn pour(
             engine.cache.insert_kept(key, chunk.clone());
         }
         // Elsewhere the fill keeps it, and waits for who has not read it.
-        if !kept.unwrap_or(false) && lag.hold(index, chunk).await {
-            engine.counters.left_behind.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(key = %ask.key, index, "a slow reader is no longer waited for");
+        let short = || is_short(engine, ask);
+        if !kept.unwrap_or(false) && lag.hold(index, chunk, short).await {
+            left_behind(engine, ask);
         }
     };
     let mut at = start;

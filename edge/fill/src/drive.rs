@@ -1,7 +1,10 @@
 //! Drives fills: asks upstream what an object is now, publishes the head, and has the body
 //! poured.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use http::{HeaderMap, header};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
@@ -169,11 +172,32 @@ pub(crate) async fn slot(engine: &Engine, ask: &Ask) -> Result<Slot, UpstreamErr
         let all = Arc::clone(&engine.slots).acquire_owned().await?;
         Ok::<_, AcquireError>(Slot { _own: own, _all: all })
     };
+    engine.waiting.fetch_add(1, Ordering::Relaxed);
+    let _waits = Waits(&engine.waiting);
     match tokio::time::timeout(ask.policy.deadline, both).await {
         Ok(Ok(slot)) => Ok(slot),
         Ok(Err(_)) => Err(late(ask)),
         Err(_) => Err(UpstreamError::NoSlot),
     }
+}
+
+/// One that waits for a place, until it has it or gives up.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether others wait for the place of a fill for this ask.
+pub(crate) fn is_short(engine: &Engine, ask: &Ask) -> bool {
+    let none_left = || {
+        let own = ask.upstream.slots();
+        let own = own.is_some_and(|slots| slots.available_permits() == 0);
+        own || engine.slots.available_permits() == 0
+    };
+    engine.waiting.load(Ordering::Relaxed) > 0 && none_left()
 }
 
 /// RFC 9111 §4.3.5: the stored answer to GET, where this one to HEAD updates it. Where it tells

@@ -3,7 +3,10 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize},
+    },
 };
 
 use bytes::Bytes;
@@ -62,6 +65,8 @@ pub struct Engine {
     pub(crate) table: Table,
     /// One permit for each fill under way.
     pub(crate) slots: Arc<Semaphore>,
+    /// Fills that have to wait for theirs.
+    pub(crate) waiting: AtomicUsize,
     pub(crate) counters: Counters,
     /// What fills may keep for readers that are behind.
     pub(crate) allowance: Arc<Allowance>,
@@ -85,6 +90,7 @@ impl Engine {
             runtime,
             table: Table::new(),
             slots: Arc::new(Semaphore::new(concurrency)),
+            waiting: AtomicUsize::new(0),
             counters: Counters::default(),
             allowance,
             variants: Mutex::new(()),

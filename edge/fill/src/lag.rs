@@ -4,9 +4,12 @@
 //! and without a disk its chunks lie in RAM alone, which others may need. So the fill keeps what
 //! its slowest reader has still to read, and waits for that reader when this is too much. A
 //! reader that takes too long for a chunk is no longer waited for: the others go on, and it is
-//! cut when it comes to where its chunks were.
-//! Worst-case memory: [`WINDOW`] chunks and one a fill, beside half the RAM tier for all fills
-//! together. The tier knows of what is held outside of it and has the less itself.
+//! cut when it comes to where its chunks were. The readers of a fill that has ended are waited
+//! for as well, as long as more is held than all may hold together; and nobody for long while
+//! others wait for the place of the fill.
+//! Worst-case memory: [`WINDOW`] chunks and one a fill under way, beside half the RAM tier for
+//! all readers together, however many fills they outlive. The tier knows of what is held outside
+//! of it and has the less itself.
 
 use std::{
     collections::BTreeMap,
@@ -25,17 +28,22 @@ use weir_edge_cache::Chunk;
 
 use crate::sync::Mutex;
 
-/// Chunks that a reader may be behind in any case.
+/// Chunks that a reader may be behind in any case, while the fill goes on.
 pub(crate) const WINDOW: usize = 4;
 /// How long a fill waits for one reader to read one chunk: 280 kbit/s, less than any picture
 /// needs. As long as a server waits for a client that takes nothing at all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The same while others wait for the fill's place: 32 Mbit/s. Also how often it is looked
+/// whether they do.
+const HASTE: Duration = Duration::from_millis(250);
+
 /// For so long after a fill began, a reader is expected that has still to come: those who waited
 /// for the head are on their way.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What all fills hold for slow readers beyond [`WINDOW`].
+/// What is held for slow readers: beyond [`WINDOW`] by fills that go on, and all of it by those
+/// that have ended.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     bytes: AtomicU64,
@@ -68,9 +76,17 @@ struct State {
     /// Who may still come.
     expected: Option<Place>,
     held: BTreeMap<u32, Chunk>,
+    /// The fill brings no more.
+    ended: bool,
 }
 
 impl State {
+    /// Chunks that do not count for the allowance: there are as many fills under way as there
+    /// are places, and as many that have ended as there are readers.
+    fn free(&self) -> usize {
+        if self.ended { 0 } else { WINDOW }
+    }
+
     fn places(&self) -> impl Iterator<Item = &Place> {
         self.readers.values().chain(&self.expected)
     }
@@ -102,20 +118,44 @@ impl Lag {
     }
 
     /// Keeps a finished chunk for those who have still to read it, and waits for the slowest of
-    /// them while it is too far behind. `true` where somebody was given up.
-    pub(crate) async fn hold(&self, index: u32, chunk: Chunk) -> bool {
-        let began = Instant::now();
-        let mut given_up = false;
+    /// them while it is too far behind. `short` says whether others wait for the fill's place.
+    /// `true` where somebody was given up.
+    pub(crate) async fn hold(&self, index: u32, chunk: Chunk, short: impl Fn() -> bool) -> bool {
         self.change(|state| {
             state.held.insert(index, chunk);
         });
+        self.wait(short).await
+    }
+
+    /// The fill brings no more: what its readers have still to read is kept for them as far as
+    /// that is allowed, and waited for as [`Lag::hold`] does.
+    pub(crate) async fn end(&self, short: impl Fn() -> bool) -> bool {
+        self.change(|state| state.ended = true);
+        self.wait(short).await
+    }
+
+    /// The same where nobody waits: its readers are cut.
+    pub(crate) fn break_off(&self) {
+        self.change(|state| {
+            if !std::mem::replace(&mut state.ended, true) {
+                state.readers.clear();
+                state.expected = None;
+            }
+        });
+    }
+
+    async fn wait(&self, short: impl Fn() -> bool) -> bool {
+        let began = Instant::now();
+        let mut given_up = false;
         loop {
             // Before looking, so that what comes between is not missed.
             let moved = self.moved.notified();
+            let patience = if short() { HASTE } else { PATIENCE };
             // Not what a reader had to wait for the upstream itself.
-            let late = |place: &Place| place.since.max(began) + PATIENCE;
+            let late = |place: &Place| place.since.max(began) + patience;
             let Some(due) = self.too_far_behind(late) else { return given_up };
-            if timeout_at(due, moved).await.is_err() {
+            let again = due.min(Instant::now() + HASTE);
+            if timeout_at(again, moved).await.is_err() && due <= Instant::now() {
                 self.change(|state| {
                     let now = Instant::now();
                     let before = state.readers.len();
@@ -130,7 +170,7 @@ impl Lag {
     /// When the slowest reader is no longer waited for, where one is too far behind.
     fn too_far_behind(&self, late: impl Fn(&Place) -> Instant) -> Option<Instant> {
         let state = self.state.lock();
-        if state.held.len() <= WINDOW || !self.allowance.is_used_up() {
+        if state.held.len() <= state.free() || !self.allowance.is_used_up() {
             return None;
         }
         let first = state.places().map(|place| place.index).min()?;
@@ -175,7 +215,7 @@ impl Drop for Lag {
 
 /// What counts for the allowance.
 fn weight(state: &State) -> u64 {
-    state.held.values().skip(WINDOW).map(|chunk| chunk.data().len() as u64).sum()
+    state.held.values().skip(state.free()).map(|chunk| chunk.data().len() as u64).sum()
 }
 
 /// A reader's place among those that a fill waits for.

@@ -113,6 +113,11 @@ impl Progress {
         self.wake();
     }
 
+    /// Lets go of finished chunks, which are kept elsewhere for who has still to read them.
+    pub(crate) fn let_go(&self) {
+        self.state.lock().finished.clear();
+    }
+
     pub(crate) fn wake(&self) {
         self.event.send_replace(());
     }

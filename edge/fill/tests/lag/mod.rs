@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use weir_benches_content::{Checker, Content, Expected};
 use weir_edge_fill::{Ask, upstream::UpstreamError};
 
-use crate::script::{MIB, Origin, Reply, World, whole};
+use crate::script::{MIB, Origin, Reply, World, drain, whole};
 
 /// Larger than the RAM of these scripts.
 static FILM: Content = Content { object: 5, version: 1, size: 60 * MIB + 12_345 };
@@ -127,4 +127,50 @@ async fn what_is_kept_for_slow_readers_is_bounded() {
     drop(reader);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(world.engine.under_way(), 0, "it goes on when nobody is behind");
+}
+
+/// Readers outlive their fills, in any number: what is kept for them has one bound all the same.
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_when_fills_have_ended_is_bounded() {
+    static CLIP: Content = Content { object: 6, version: 1, size: 4 * MIB };
+    const READERS: u64 = 40;
+    let origin = Origin::new(|_, _| {
+        let mut reply = whole(&CLIP);
+        reply.headers.remove(header::ETAG);
+        Ok(reply)
+    });
+    let world = World::with_memory(origin, RAM);
+    let mut readers = Vec::new();
+    for number in 0..READERS {
+        let ask = world.ask(&format!("/{number}"));
+        let found = world.found(&ask).await;
+        readers.push(world.engine.open(&ask, &found, None).await.unwrap());
+    }
+    // None of them reads on: those who are waited for have been waited for.
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.engine.slots_free(), 64);
+    let mut whole = 0;
+    for reader in readers {
+        whole += u64::from(drain(reader.into_stream()).await.1.is_ok());
+    }
+    assert!((1..=(RAM / 2 + RAM) / CLIP.size).contains(&whole), "{whole} could read on");
+    assert!(left_behind(&world) >= READERS / 2, "{}", left_behind(&world));
+}
+
+/// Slow readers do not hold the places of fills that others wait for.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_place_gets_it() {
+    let world = World::with(Origin::new(|_, _| Ok(once(true))), RAM, 2, |clock| clock);
+    let mut stuck = Vec::new();
+    for path in ["/a", "/b"] {
+        let ask = world.ask(path);
+        let found = world.found(&ask).await;
+        stuck.push(world.engine.open(&ask, &found, None).await.unwrap());
+    }
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.engine.slots_free(), 0, "both wait for their readers");
+    let begun = Instant::now();
+    read_slowly(&world, &world.ask("/c"), |_| Duration::ZERO).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(left_behind(&world) >= 1);
 }
