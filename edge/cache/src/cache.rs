@@ -166,8 +166,8 @@ impl Cache {
         self.mark(&object.id);
         if let Some(old) = displaced.replaced.filter(|old| old.generation != object.generation) {
             if let Some(store) = self.store.as_ref().filter(|_| old.pinned) {
-                store.unpin(&old.id, old.generation);
-                let _ = store.pin(&object.id, object.generation, 0..object.chunks());
+                let (old, new) = (old.generation, object.generation);
+                store.pin_instead(&object.id, old, new, 0..object.chunks());
             }
             self.forget_ram(old.id, old.generation, old.size);
         }

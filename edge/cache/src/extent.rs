@@ -50,8 +50,8 @@ use self::{
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId},
     store::{
-        Admission, ChunkStore, Health, Page, PinnedChunks, Pinning, Scrubbed, StoreOpenError,
-        StoreStats, Verdict,
+        Admission, ChunkStore, Health, Page, PinnedChunks, Pinning, PinsHeld, Scrubbed,
+        StoreOpenError, StoreStats, Verdict,
     },
 };
 
@@ -378,7 +378,8 @@ impl ChunkStore for ExtentStore {
 
     fn pin(&self, object: &ObjectId, generation: u64, chunks: Range<u32>) -> Pinning {
         if !self.inner.device.online() {
-            return Pinning::NoRoom;
+            // Going offline: no reason not to pin elsewhere.
+            return Pinning::Unsupported;
         }
         let pinning = self.inner.state.lock().pin(*object, generation, chunks);
         self.inner.wake.notify_one();
@@ -391,8 +392,16 @@ impl ChunkStore for ExtentStore {
         was
     }
 
-    fn align_pins(&self, pins: &PinnedChunks) {
-        if self.inner.device.online() && self.inner.state.lock().align(pins) {
+    fn is_pinned(&self, object: &ObjectId, generation: u64) -> bool {
+        self.inner.state.lock().has_pin(*object, generation)
+    }
+
+    fn pins(&self) -> PinsHeld {
+        self.inner.state.lock().pins().iter().map(|pin| (pin.object, pin.generation)).collect()
+    }
+
+    fn align_pins(&self, held: &PinsHeld, wanted: &PinnedChunks) {
+        if self.inner.device.online() && self.inner.state.lock().align(held, wanted) {
             self.inner.wake.notify_one();
         }
     }

@@ -36,7 +36,7 @@ pub use purge::{
 };
 pub use state::StateStats;
 pub use store::{
-    Admission, ChunkStore, Health, Listed, Page, PinnedChunks, Pinning, Scrubbed, StoreOpenError,
-    StoreStats, Verdict,
+    Admission, ChunkStore, Health, Listed, Page, PinnedChunks, Pinning, PinsHeld, Scrubbed,
+    StoreOpenError, StoreStats, Verdict,
 };
 pub use table::{BadCursor, Cursor, Filter, Listing, OBJECT_BYTES, PAGE_MAX, Pin, Row, Sort};

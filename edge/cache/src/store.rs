@@ -1,6 +1,11 @@
 //! The port behind which a disk tier keeps chunks.
 
-use std::{collections::HashMap, fmt, io, ops::Range, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt, io,
+    ops::Range,
+    path::PathBuf,
+};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -179,6 +184,9 @@ pub enum Pinning {
 /// What shall be pinned: for objects of a generation, how many chunks from the first.
 pub type PinnedChunks = HashMap<(ObjectId, u64), u32>;
 
+/// What is pinned, by object and generation.
+pub type PinsHeld = HashSet<(ObjectId, u64)>;
+
 /// What one step of a scrub looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scrubbed {
@@ -303,9 +311,25 @@ pub trait ChunkStore: Send + Sync + fmt::Debug + 'static {
         false
     }
 
-    /// Lets go of pins that are not among these, and takes those that it lacks, as far as there
-    /// is room.
-    fn align_pins(&self, _pins: &PinnedChunks) {}
+    /// Pins one generation of an object in place of another, as far as there is room.
+    fn pin_instead(&self, object: &ObjectId, old: u64, new: u64, chunks: Range<u32>) {
+        self.unpin(object, old);
+        let _ = self.pin(object, new, chunks);
+    }
+
+    /// Whether this generation of an object is pinned.
+    fn is_pinned(&self, _object: &ObjectId, _generation: u64) -> bool {
+        false
+    }
+
+    /// What is pinned now, by object and generation.
+    fn pins(&self) -> PinsHeld {
+        PinsHeld::new()
+    }
+
+    /// Lets go of pins that are `held` and not `wanted`, and takes those that are wanted and
+    /// lacking, as far as there is room. What was pinned since `held` was asked for stays.
+    fn align_pins(&self, _held: &PinsHeld, _wanted: &PinnedChunks) {}
 
     /// Reads back and checks what lies on the device from `cursor` on (0, or the `next` of the
     /// step before), about `bytes` of it, past every buffer. A chunk that is there during the

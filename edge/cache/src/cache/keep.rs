@@ -247,13 +247,16 @@ impl Cache {
             // A pin that was not read yet would be let go.
             return;
         }
+        // Before the table is asked: what is pinned from now on is in the table first, and
+        // would be a stray only because it came between.
+        let held = store.pins();
         let pins = self.table.pins();
         let pins: PinnedChunks = pins
             .iter()
             .map(|pin| ((pin.id, pin.generation), crate::chunk::chunks_of(pin.size)))
             .filter(|(_, chunks)| *chunks > 0)
             .collect();
-        store.align_pins(&pins);
+        store.align_pins(&held, &pins);
     }
 
     /// Ends the pins whose time is over.

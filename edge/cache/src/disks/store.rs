@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId},
-    store::{Admission, ChunkStore, Page, PinnedChunks, Pinning, StoreStats, Verdict},
+    store::{Admission, ChunkStore, Page, PinnedChunks, Pinning, PinsHeld, StoreStats, Verdict},
 };
 
 impl Inner {
@@ -191,13 +191,18 @@ impl ChunkStore for Disks {
     }
 
     fn pin(&self, object: &ObjectId, generation: u64, chunks: Range<u32>) -> Pinning {
+        let online: Vec<_> = self.inner.online().map(|(_, _, live)| live).collect();
+        // What was pinned stays so wherever there is room; each store says NoRoom without
+        // letting go of what it had.
+        let known = online.iter().any(|live| live.store.is_pinned(object, generation));
         let (mut sum, mut done) = (None, Vec::new());
-        for (_, _, live) in self.inner.online() {
+        for live in online {
             match live.store.pin(object, generation, chunks.clone()) {
                 Pinning::Pinned { chunks } => {
                     sum = Some(sum.unwrap_or(0) + chunks);
                     done.push(live);
                 }
+                Pinning::NoRoom if known => {}
                 Pinning::NoRoom => {
                     for live in done {
                         live.store.unpin(object, generation);
@@ -215,9 +220,23 @@ impl ChunkStore for Disks {
         online.fold(false, |any, (_, _, live)| live.store.unpin(object, generation) | any)
     }
 
-    fn align_pins(&self, pins: &PinnedChunks) {
+    fn is_pinned(&self, object: &ObjectId, generation: u64) -> bool {
+        self.inner.online().any(|(_, _, live)| live.store.is_pinned(object, generation))
+    }
+
+    fn pin_instead(&self, object: &ObjectId, old: u64, new: u64, chunks: Range<u32>) {
         for (_, _, live) in self.inner.online() {
-            live.store.align_pins(pins);
+            live.store.pin_instead(object, old, new, chunks.clone());
+        }
+    }
+
+    fn pins(&self) -> PinsHeld {
+        self.inner.online().flat_map(|(_, _, live)| live.store.pins()).collect()
+    }
+
+    fn align_pins(&self, held: &PinsHeld, wanted: &PinnedChunks) {
+        for (_, _, live) in self.inner.online() {
+            live.store.align_pins(held, wanted);
         }
     }
 
@@ -252,12 +271,10 @@ impl ChunkStore for Disks {
     }
 
     fn verify<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Verdict> {
-        let verdict = self
-            .inner
-            .of_holder(key, |store, key| {
-                let verdict = store.verify(key);
-                verdict.map(|verdict| Some(verdict).filter(|v| *v != Verdict::Absent)).boxed()
-            });
+        let verdict = self.inner.of_holder(key, |store, key| {
+            let verdict = store.verify(key);
+            verdict.map(|verdict| Some(verdict).filter(|v| *v != Verdict::Absent)).boxed()
+        });
         verdict.map(|verdict| verdict.unwrap_or(Verdict::Absent)).boxed()
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId, chunks_of},
-    store::{Admission, PinnedChunks, Pinning},
+    store::{Admission, PinnedChunks, Pinning, PinsHeld},
 };
 
 /// Chunk bytes a round writes at most, and chunks.
@@ -140,7 +140,7 @@ impl State {
             self.bytes -= gone.chunk.data().len() as u64;
         }
         if let Some((slot, entry)) = self.space.find(fingerprint(key))
-            && !(entry.is_pinned() && !self.is_pinned(key))
+            && (!entry.is_pinned() || self.is_pinned(key))
         {
             self.condemn(slot, entry);
         }
@@ -198,8 +198,9 @@ impl State {
     }
 
     /// See [`ChunkStore::align_pins`](crate::ChunkStore::align_pins). True when any changed.
-    pub(super) fn align(&mut self, wanted: &PinnedChunks) -> bool {
-        let strays = self.pins.keys().filter(|pin| !wanted.contains_key(pin));
+    pub(super) fn align(&mut self, held: &PinsHeld, wanted: &PinnedChunks) -> bool {
+        let stray = |pin: &&(ObjectId, u64)| held.contains(pin) && !wanted.contains_key(pin);
+        let strays = self.pins.keys().filter(stray);
         let strays: Vec<_> = strays.copied().collect();
         for (object, generation) in &strays {
             self.unpin(*object, *generation);
@@ -221,6 +222,10 @@ impl State {
             .map(|index| fingerprint(&ChunkKey { object, generation, index }))
             .filter_map(|fingerprint| self.space.find(fingerprint))
             .collect()
+    }
+
+    pub(super) fn has_pin(&self, object: ObjectId, generation: u64) -> bool {
+        self.pins.contains_key(&(object, generation))
     }
 
     /// Pins, for a snapshot.

@@ -217,3 +217,29 @@ async fn pins_that_a_disk_missed_are_brought_in_line() {
     assert_eq!(store.stats().pinned_bytes, pinned);
     assert!(!store.unpin(&ObjectId(7), 7), "nobody wants it");
 }
+
+/// A pin made between the look at the table and the alignment is no stray.
+#[tokio::test]
+async fn a_pin_that_comes_while_they_are_brought_in_line_stays() {
+    let place = Place::new();
+    let store = place.store("disk");
+    let (one, two) = (ObjectId(1), ObjectId(2));
+    for index in 0..40 {
+        let chunk = Chunk::seal(Bytes::from(vec![1; CHUNK_SIZE]));
+        while store.offer(ChunkKey { object: one, generation: 1, index }, chunk.clone())
+            == Admission::Busy
+        {
+            store.flush().await;
+        }
+    }
+    store.flush().await;
+    assert_eq!(store.pin(&one, 1, 0..30), Pinning::Pinned { chunks: 30 });
+    assert!(store.is_pinned(&one, 1) && !store.is_pinned(&two, 1));
+    let held = store.pins();
+    // Pinned after that was asked, and not in the table as it was then.
+    assert!(matches!(store.pin(&two, 1, 0..1), Pinning::Pinned { .. }));
+    store.align_pins(&held, &PinnedChunks::from([((one, 1), 30)]));
+    assert!(store.is_pinned(&one, 1) && store.is_pinned(&two, 1));
+    store.align_pins(&store.pins(), &PinnedChunks::from([((one, 1), 30)]));
+    assert!(store.is_pinned(&one, 1) && !store.is_pinned(&two, 1));
+}

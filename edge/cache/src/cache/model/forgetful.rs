@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::{
     chunk::{CHUNK_SIZE, Chunk, ChunkKey, ObjectId},
-    store::{Admission, ChunkStore, PinnedChunks, Pinning, StoreStats},
+    store::{Admission, ChunkStore, PinnedChunks, Pinning, PinsHeld, StoreStats},
 };
 
 /// More than so many push others out.
@@ -45,11 +45,6 @@ impl Forgetful {
         let mut held = self.0.lock();
         let key = held.nth(nth);
         key.and_then(|key| held.chunks.remove(&key));
-    }
-
-    /// What is pinned, by object and generation.
-    pub(super) fn pins(&self) -> Vec<(ObjectId, u64)> {
-        self.0.lock().pins.keys().copied().collect()
     }
 }
 
@@ -100,8 +95,13 @@ impl ChunkStore for Forgetful {
         self.0.lock().pins.remove(&(*object, generation)).is_some()
     }
 
-    fn align_pins(&self, pins: &PinnedChunks) {
-        let pins = pins.iter().map(|(object, chunks)| (*object, 0..*chunks));
-        self.0.lock().pins = pins.collect();
+    fn pins(&self) -> PinsHeld {
+        self.0.lock().pins.keys().copied().collect()
+    }
+
+    fn align_pins(&self, held: &PinsHeld, wanted: &PinnedChunks) {
+        let pins = &mut self.0.lock().pins;
+        pins.retain(|pin, _| !held.contains(pin) || wanted.contains_key(pin));
+        pins.extend(wanted.iter().map(|(object, chunks)| (*object, 0..*chunks)));
     }
 }

@@ -1,7 +1,7 @@
 //! Pins: what is pinned is never pushed out, and what the store pins is what the table pins.
 
 use super::{Outcome, World, block_on, key, known::Version};
-use crate::{cache::keep::PinError, chunk::ObjectId, table::Pin};
+use crate::{cache::keep::PinError, chunk::ObjectId, store::ChunkStore, table::Pin};
 
 impl World {
     pub(super) fn is_pinned(&self, number: u8) -> bool {
