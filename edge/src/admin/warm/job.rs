@@ -55,7 +55,7 @@ impl Job {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    pub(super) fn failed(&self, url: &str, why: String) {
+    pub(super) fn failed(&self, url: &str, why: &str) {
         let mut told = self.told.lock();
         told.failed += 1;
         note(&mut told.failures, url, why);
@@ -64,7 +64,7 @@ impl Job {
     pub(super) fn skipped(&self, url: &str, why: &str) {
         let mut told = self.told.lock();
         told.skipped += 1;
-        note(&mut told.skips, url, why.to_owned());
+        note(&mut told.skips, url, why);
     }
 
     /// As it is now.
@@ -77,9 +77,9 @@ impl Job {
     }
 }
 
-fn note(notes: &mut Vec<WarmNote>, url: &str, why: String) {
+fn note(notes: &mut Vec<WarmNote>, url: &str, why: &str) {
     if notes.len() < NOTES_MAX {
-        let why = short(&why);
+        let why = short(why);
         notes.push(WarmNote { url: short(&weir_edge_token::redact(url)), why });
     }
 }
@@ -203,9 +203,9 @@ mod tests {
         let request: WarmRequest = serde_json::from_value(order).unwrap();
         let warms = Warms::default();
         let (job, urls) = warms.begin(request, false, 0).unwrap();
-        assert_eq!(urls, [long.clone()]);
+        assert_eq!(urls, std::slice::from_ref(&long));
         for _ in 0..2 * NOTES_MAX {
-            job.failed(&long, long.clone());
+            job.failed(&long, &long);
             job.skipped(&long, &long);
         }
         job.end(WarmState::Done);

@@ -98,7 +98,7 @@ pub(super) async fn walk(node: Arc<Node>, job: Arc<Job>, urls: Vec<String>) {
             break;
         }
         if let Err(why) = walk.take(&url, None, 0, true, &none, None) {
-            job.failed(&url, why);
+            job.failed(&url, &why);
             job.told.lock().objects += 1;
             walk.fetcher.node.warms.count(2, 1);
         }
@@ -204,7 +204,7 @@ impl Walk {
             Ok(brought) => brought,
             Err(why) => {
                 counts.count(2, 1);
-                return job.failed(&task.url, why);
+                return job.failed(&task.url, &why);
             }
         };
         counts.bytes.fetch_add(fetched.fetched_bytes, std::sync::atomic::Ordering::Relaxed);
@@ -216,7 +216,7 @@ impl Walk {
         }
         if let Some((_, Err(error))) = &listed {
             counts.count(2, 1);
-            return job.failed(&task.url, format!("its playlist: {error}"));
+            return job.failed(&task.url, &format!("its playlist: {error}"));
         }
         counts.count(usize::from(!fetched.came), 1);
         {
