@@ -83,7 +83,10 @@ impl Troubles {
 
     fn told(&self, unix_millis: u64) -> Option<Trouble> {
         let ago = self.ago(unix_millis);
-        let counts = std::array::from_fn(|kind| self.seen[kind] - self.settled[kind]);
+        let counts = std::array::from_fn(|kind| {
+            // A scrub may have settled more than the last look saw.
+            self.seen[kind].saturating_sub(self.settled[kind])
+        });
         (ago <= TOLD_FOR && counts != [0; 4]).then_some(Trouble { counts, ago })
     }
 }
@@ -129,7 +132,9 @@ impl Upkeep {
             None => {
                 let Some(done) = scrubs.remove(&index) else { return };
                 drop(scrubs);
-                if done.damaged == 0 {
+                // Counts that went back are of another disk, put in its place meanwhile.
+                let same = counts(view).iter().zip(&done.counts).all(|(now, then)| now >= then);
+                if done.damaged == 0 && same {
                     self.troubles.lock().entry(index).or_default().settled = done.counts;
                 }
             }
@@ -186,6 +191,9 @@ mod tests {
         assert_eq!(told(&disk, now + hour), Some([0, 1, 0, 3]));
         disk.look([0, 1, 0, 4], now + 3 * hour);
         assert_eq!(told(&disk, now + 3 * hour), Some([0, 0, 0, 1]));
+        // A scrub that began after the last look settled what no look has seen.
+        disk.settled = [0, 2, 0, 9];
+        assert_eq!(told(&disk, now + 3 * hour), None);
         // Another disk.
         disk.look([0; 4], now + 3 * hour);
         assert_eq!(told(&disk, now + 3 * hour), None);
