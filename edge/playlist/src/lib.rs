@@ -18,7 +18,7 @@ pub const PLAYLIST_MAX: usize = 8 << 20;
 pub const ITEMS_MAX: usize = 100_000;
 /// Bytes of all URLs of one playlist: a short template makes many long ones.
 pub const TEXT_MAX: usize = 24 << 20;
-/// Bytes that are looked at to make the entries of one playlist, about a second of it: a manifest
+/// Bytes that are looked at to make the entries of one playlist, a second or two of it: a manifest
 /// that repeats itself by inheritance can ask for work without end and list nothing. A day of
 /// segments takes a hundredth of it.
 pub const WORK_MAX: usize = 512 << 20;

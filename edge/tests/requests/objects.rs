@@ -109,14 +109,29 @@ async fn a_node_without_disks_pins_and_scrubs_nothing() {
 }
 
 /// Which variants there are takes a look at every object of the cache: never on this thread.
-#[tokio::test]
-async fn variants_are_looked_for_beside_the_threads_that_fill() {
-    let world = World::new();
-    world.get("/page", &[("x-answer-vary", "x-a"), ("x-a", "1")]).await;
-    let url = "/v1/cache/object?url=http%3A%2F%2Fcdn.example%3A8443%2Fpage";
-    let mut asked = std::pin::pin!(world.admin(Method::GET, url, ""));
-    assert!(futures::poll!(asked.as_mut()).is_pending(), "it was listed at once");
-    let (status, answer) = asked.await;
-    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
-    assert!(answer.to_string().contains("has 1 variants"), "{answer}");
+#[test]
+fn variants_are_looked_for_beside_the_threads_that_fill() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let world = World::new();
+        let vary = ("x-answer-vary", "accept-encoding, x-a");
+        world.get("/page", &[vary, ("accept-encoding", "br")]).await;
+        world.get("/page", &[vary, ("accept-encoding", "gzip")]).await;
+        // The only thread for such work is taken.
+        let (free, taken) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || taken.recv().is_err());
+        let url = "/v1/cache/object?key=proxy%7C%7Chttp%3A%2F%2Fnone";
+        let (_, missing) = world.admin(Method::GET, url, "").await;
+        assert!(missing.to_string().contains("not in the cache"), "{missing}");
+        let url = "/v1/cache/object?url=http%3A%2F%2Fcdn.example%3A8443%2Fpage";
+        let mut asked = std::pin::pin!(world.admin(Method::GET, url, ""));
+        let at_once = futures::poll!(asked.as_mut());
+        assert!(at_once.is_pending(), "{at_once:?}");
+        drop(free);
+        assert!(busy.await.unwrap());
+        let (status, answer) = asked.await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert!(answer.to_string().contains("has 2 variants"), "{answer}");
+    });
 }
