@@ -23,6 +23,7 @@ fn name(error: &UpstreamError) -> String {
         UpstreamError::Status { status, .. } => format!("status {status}"),
         UpstreamError::ClientBody { .. } => "client body".into(),
         UpstreamError::NoSlot => "no slot".into(),
+        UpstreamError::Withheld { .. } => "withheld".into(),
     }
 }
 
