@@ -198,5 +198,12 @@ async fn what_ends_the_whole_connection() {
     check(vec![vec![0x01, 0x00]], Malformed::PushStream).await;
     // SETTINGS of a gigabyte on a control stream.
     check(vec![vec![0x00, 0x04, 0xbf, 0xff, 0xff, 0xff]], Malformed::TooLarge).await;
+    // RFC 9114 §6.2.1: a second control stream is that first, whatever it begins with.
+    let client = Client::new(&server, &identity).await;
+    let mut stream = client.connection.open_uni().await.unwrap();
+    stream.write_all(&[0x00, 0x07, 0x01, 0x00]).await.unwrap();
+    let closed = timeout(Duration::from_secs(10), client.connection.closed()).await.unwrap();
+    let quinn::ConnectionError::ApplicationClosed(closed) = closed else { panic!("{closed}") };
+    assert_eq!(u64::from(closed.error_code), 0x103);
     server.end().await;
 }

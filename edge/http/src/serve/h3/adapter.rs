@@ -5,7 +5,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll, ready},
 };
 
@@ -108,7 +108,12 @@ impl Quinn {
             requests: requests.boxed(),
             unidirectional: unidirectional.boxed(),
             opener: Opener::new(connection.clone()),
-            rules: Arc::new(Rules { connection: connection.clone(), counters, section_max }),
+            rules: Arc::new(Rules {
+                connection: connection.clone(),
+                counters,
+                section_max,
+                controlled: AtomicBool::new(false),
+            }),
             connection,
             accepted: accepted.clone(),
         };

@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -34,6 +37,8 @@ pub(super) struct Rules {
     pub(super) connection: quinn::Connection,
     pub(super) counters: Arc<Counters>,
     pub(super) section_max: usize,
+    /// Whether the client has opened its control stream.
+    pub(super) controlled: AtomicBool,
 }
 
 /// What is still to be looked at.
@@ -104,9 +109,15 @@ impl Recv {
                     // RFC 9114 §6.2.2: only servers push.
                     Some(PUSH_STREAM) => return Err(Malformed::PushStream),
                     Some(CONTROL_STREAM) => {
+                        let second = self.rules.controlled.swap(true, Ordering::Relaxed);
                         let mut frames = Message::control(self.rules.section_max);
-                        frames.take(rest.as_slice())?;
-                        self.watch = Watch::Control(frames);
+                        self.watch = match frames.take(rest.as_slice()) {
+                            Ok(()) => Watch::Control(frames),
+                            // h3 refuses a second one, whatever is on it; it only may not hold
+                            // more of it than fits.
+                            Err(why) if second && why != Malformed::TooLarge => Watch::Nothing,
+                            Err(why) => return Err(why),
+                        };
                     }
                     Some(_) => self.watch = Watch::Nothing,
                     None => {}
