@@ -168,7 +168,7 @@ fn pin_record(node: &Node, key: &str, pin: Pin) -> Result<(), PinError> {
     }
 }
 
-/// Bytes of an object that are nowhere.
+/// Bytes of an object that are nowhere, as far as memory tells: a preview reads no disk.
 fn lacks(node: &Node, id: &ObjectId) -> u64 {
     let cache = node.engine.cache();
     let Some(object) = cache.known_as(id) else { return 0 };

@@ -209,13 +209,16 @@ impl Cache {
         let Some(store) = &self.store else { return brought };
         for index in 0..object.chunks() {
             let key = object.chunk_key(index);
-            if store.contains(&key) {
+            let held = store.holds(&key).await;
+            if held == Some(true) {
                 continue;
             }
             let start = u64::from(index) * crate::chunk::CHUNK_SIZE as u64;
             let bytes = (object.size - start).min(crate::chunk::CHUNK_SIZE as u64);
             match self.put_down(&key).await {
                 true => brought.bytes += bytes,
+                // A disk that cannot tell now is no reason to say that it is missing.
+                false if held.is_none() => {}
                 false => {
                     brought.missing += 1;
                     brought.missing_bytes += bytes;

@@ -133,12 +133,12 @@ impl Fetcher {
             .map_or(0..size, |range| range.first.min(size)..range.last.saturating_add(1).min(size));
         let length = whole.end - whole.start;
         if stayed {
-            let missing = self.missing(object, &whole);
+            let missing = self.missing(object, &whole).await;
             fetched.had_bytes = length - missing.iter().map(|run| run.end - run.start).sum::<u64>();
         }
         let mut left = 0;
         for _ in 0..ROUNDS {
-            for run in self.missing(object, &whole) {
+            for run in self.missing(object, &whole).await {
                 for window in self.windows(run) {
                     fetched.fetched_bytes +=
                         self.drain(ask, found, Some(window), &mut Keep::Nothing).await?;
@@ -234,8 +234,9 @@ impl Fetcher {
         found
     }
 
-    /// The parts of a range that no tier has.
-    fn missing(&self, object: &StoredObject, range: &Range<u64>) -> Vec<Range<u64>> {
+    /// The parts of a range that no tier surely has: the disks are asked for the very chunks,
+    /// since what they remember of them may be true of others.
+    async fn missing(&self, object: &StoredObject, range: &Range<u64>) -> Vec<Range<u64>> {
         let chunk = CHUNK_SIZE as u64;
         let cache = self.node.engine.cache();
         let mut found: Vec<Range<u64>> = Vec::new();
@@ -243,7 +244,7 @@ impl Fetcher {
         while at < range.end {
             let index = u32::try_from(at / chunk).expect("objects are bounded when admitted");
             let end = ((at / chunk + 1) * chunk).min(range.end);
-            if cache.has_chunk(&object.chunk_key(index)).is_none() {
+            if cache.holds(&object.chunk_key(index)).await != Some(true) {
                 match found.last_mut() {
                     Some(last) if last.end == at => last.end = end,
                     _ => found.push(at..end),
@@ -258,7 +259,7 @@ impl Fetcher {
     async fn settle(&self, object: &StoredObject, range: &Range<u64>, longest: Duration) {
         let until = Instant::now() + longest;
         let last = range.end.saturating_sub(1).max(range.start)..range.end;
-        while !self.missing(object, &last).is_empty() && Instant::now() < until {
+        while !self.missing(object, &last).await.is_empty() && Instant::now() < until {
             if self.node.engine.under_way() == 0 {
                 return;
             }
@@ -290,7 +291,7 @@ impl Fetcher {
             // Of a part, the others may well be missing.
             Some(range) => {
                 let end = range.last.saturating_add(1).min(object.size);
-                let left = self.missing(object, &(range.first.min(end)..end));
+                let left = self.missing(object, &(range.first.min(end)..end)).await;
                 left.iter().map(|run| chunks_of(run.end - run.start)).sum()
             }
         }

@@ -243,3 +243,30 @@ async fn a_pin_that_comes_while_they_are_brought_in_line_stays() {
     store.align_pins(&store.pins(), &PinnedChunks::from([((one, 1), 30)]));
     assert!(store.is_pinned(&one, 1) && !store.is_pinned(&two, 1));
 }
+
+/// The disk's memory knows 32 bits of a key.
+#[tokio::test]
+async fn what_only_looks_like_a_chunk_is_missing() {
+    let place = Place::new();
+    let (cache, store) = place.open(1000);
+    for index in 0..2000 {
+        let key = ChunkKey { object: ObjectId::of("other"), generation: 1, index };
+        while store.offer(key, Chunk::seal(Bytes::from_static(b"other"))) == Admission::Busy {
+            store.flush().await;
+        }
+    }
+    store.flush().await;
+    let alike = |generation: &u64| {
+        let key = ChunkKey { object: ObjectId::of("film"), generation: *generation, index: 0 };
+        store.contains(&key)
+    };
+    let generation = (2..30_000_000).find(alike).expect("of so many one looks alike");
+    let film = cache.put_object(StoredObject {
+        epoch: cache.purge_epoch(),
+        ..object("film", generation, 10)
+    });
+    assert!(cache.has_chunk(&film.chunk_key(0)).is_some(), "it looks like one");
+    assert_eq!(cache.holds(&film.chunk_key(0)).await, Some(false));
+    let brought = cache.bring_together(&film).await;
+    assert_eq!((brought.missing, brought.missing_bytes), (1, 10));
+}
