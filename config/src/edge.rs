@@ -1,5 +1,6 @@
 //! What an edge server is told. `config/examples/edge.toml` shows every key.
 
+mod clients;
 mod decode;
 mod memory;
 mod service;
@@ -14,6 +15,7 @@ use std::{
 
 use weir_config_units::ByteSize;
 
+pub use clients::{Clients, ForwardedField};
 pub use memory::{MemoryParts, PER_OBJECT};
 pub use service::{Cors, HeaderRules, Preset, Service, TokenRule};
 pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind};
@@ -45,6 +47,8 @@ pub struct EdgeConfig {
     pub cache: Cache,
     /// `[fill]`
     pub fill: Fill,
+    /// `[clients]`
+    pub clients: Clients,
     /// `[log]`
     pub log: Log,
     /// `[shutdown]`

@@ -32,6 +32,8 @@ size = "1 GiB"
 #
 [fill]
 #
+[clients]
+#
 [log]
 #
 [shutdown]

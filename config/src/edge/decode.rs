@@ -1,5 +1,6 @@
 //! `edge.toml`, section by section.
 
+mod clients;
 mod service;
 mod upstream;
 
@@ -35,6 +36,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
     let tls = tls(root, https, judge);
     let fill = fill(root);
     let cache = cache(root, fill.as_ref());
+    let clients = clients::clients(root);
     let log = common::log(root);
     let shutdown = common::shutdown(root);
     let (upstreams, ids) = upstream::upstreams(root);
@@ -47,6 +49,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
         tls: tls?,
         cache: cache?,
         fill: fill?,
+        clients: clients?,
         log: log?,
         shutdown: shutdown?,
         upstreams: upstreams?,
