@@ -1,8 +1,10 @@
 """HTTP/3 as others speak it, against a running edge.
 
 libcurl (ngtcp2 and nghttp3, through pycurl) asks what clients ask; aioquic sends many
-requests at once, and messages that RFC 9114 calls malformed. Every check prints a line, and the
-last line counts them; what is known to be wrong counts as neither.
+requests at once, and what RFC 9114 and RFC 9204 call malformed, section by section (malformed.py).
+Every check prints a line, and the last line counts them; what is known to be wrong counts as
+neither. The line before it, JSON, says how many malformed ones were sent and refused, and how many
+of those beside them that are fine were answered.
 
     interop.py --url https://localhost:8443 --ca ca.pem --path /t/TOKEN/vod/FILM/SEGMENT \
         --missing /t/TOKEN/vod/FILM/nothing.m4s
@@ -12,23 +14,19 @@ import argparse
 import asyncio
 import hashlib
 import io
-import ssl
+import json
 import sys
 import traceback
 from urllib.parse import urlsplit
 
 import pycurl
-from aioquic.asyncio.client import connect
-from aioquic.asyncio.protocol import QuicConnectionProtocol
-from aioquic.buffer import encode_uint_var
-from aioquic.h3.connection import H3_ALPN, ErrorCode, FrameType, H3Connection
-from aioquic.h3.events import DataReceived, HeadersReceived
-from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.events import ConnectionTerminated, StreamReset
+from aioquic.h3.connection import ErrorCode
+
+import malformed
+from client import PATIENCE, connection, expect
 
 # curl/curl.h; pycurl does not name it in every build.
 HTTP_VERSION_3ONLY = 31
-PATIENCE = 10
 
 # What is wrong today, by the name of its check, and why: shown, counted as neither. A check that
 # holds after all fails the run, so that the list stays true.
@@ -59,12 +57,6 @@ class Curl:
         fields = (line.decode("latin-1").split(":", 1) for line in head if b":" in line)
         self.fields = {name.strip().lower(): value.strip() for name, value in fields}
         curl.close()
-
-
-def expect(what, got, wanted):
-    """Fails the check unless both are equal; long values are shortened."""
-    if got != wanted:
-        raise AssertionError(f"{what}: got {str(got)[:80]!r}, wanted {str(wanted)[:80]!r}")
 
 
 def curl_checks(options):
@@ -133,63 +125,6 @@ def curl_checks(options):
     ], whole
 
 
-class Client(QuicConnectionProtocol):
-    """aioquic's connection, with everything that happened kept by stream."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.h3 = H3Connection(self._quic)
-        self.status, self.body, self.reset, self.done = {}, {}, {}, {}
-        self.closed = asyncio.get_running_loop().create_future()
-
-    def quic_event_received(self, event):
-        if isinstance(event, ConnectionTerminated) and not self.closed.done():
-            self.closed.set_result(event.error_code)
-            for waiting in self.done.values():
-                if not waiting.done():
-                    waiting.set_result(None)
-        if isinstance(event, StreamReset) and event.stream_id in self.done:
-            self.reset[event.stream_id] = event.error_code
-            self._finish(event.stream_id)
-        for happened in self.h3.handle_event(event):
-            stream = getattr(happened, "stream_id", None)
-            if isinstance(happened, HeadersReceived):
-                fields = dict(happened.headers)
-                self.status.setdefault(stream, int(fields.get(b":status", b"0")))
-            if isinstance(happened, DataReceived):
-                self.body.setdefault(stream, bytearray()).extend(happened.data)
-            if getattr(happened, "stream_ended", False):
-                self._finish(stream)
-
-    def _finish(self, stream):
-        waiting = self.done.get(stream)
-        if waiting and not waiting.done():
-            waiting.set_result(None)
-
-    def stream(self):
-        stream = self._quic.get_next_available_stream_id()
-        self.done[stream] = asyncio.get_running_loop().create_future()
-        return stream
-
-    def ask(self, headers, body=None, end=True):
-        stream = self.stream()
-        self.h3.send_headers(stream, headers, end_stream=end and body is None)
-        if body is not None:
-            self.h3.send_data(stream, body, end_stream=end)
-        self.transmit()
-        return stream
-
-    def raw(self, data, end=True):
-        """Bytes of ours on a new request stream."""
-        stream = self.stream()
-        self._quic.send_stream_data(stream, data, end_stream=end)
-        self.transmit()
-        return stream
-
-    async def ended(self, stream):
-        await asyncio.wait_for(asyncio.shield(self.done[stream]), PATIENCE)
-
-
 def quic_checks(options, whole):
     url = urlsplit(options.url)
     authority = url.netloc.encode()
@@ -200,17 +135,9 @@ def quic_checks(options, whole):
             (b":authority", authority), (b":path", path.encode()),
         ]
 
-    def connection():
-        configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN)
-        configuration.load_verify_locations(options.ca)
-        configuration.verify_mode = ssl.CERT_REQUIRED
-        configuration.server_name = url.hostname
-        # The name is for the certificate; which family answers is not this check's question.
-        return connect(options.host or url.hostname, url.port, configuration=configuration, create_protocol=Client)
-
     def check(run):
         async def whole_run():
-            async with connection() as client:
+            async with connection(options, url) as client:
                 await run(client)
         return lambda: asyncio.run(asyncio.wait_for(whole_run(), 6 * PATIENCE))
 
@@ -233,103 +160,10 @@ def quic_checks(options, whole):
         client.transmit()
         await serves(client)
 
-    async def unknown_frame(client):
-        """RFC 9114 §9: frames of unknown types are ignored."""
-        encoded = client.h3._encode_headers(client._quic.get_next_available_stream_id(), good())
-        unknown = encode_uint_var(0x21 + 31 * 5) + encode_uint_var(3) + b"abc"
-        headers = encode_uint_var(FrameType.HEADERS) + encode_uint_var(len(encoded)) + encoded
-        stream = client.raw(unknown + headers)
-        await client.ended(stream)
-        expect("status", client.status.get(stream), 200)
-
-    def malformed(headers, body=None):
-        """RFC 9114 §4.1.2: a stream error, or a 4xx before it; the connection goes on."""
-        async def run(client):
-            stream = client.ask(headers, body)
-            await client.ended(stream)
-            code = client.reset.get(stream)
-            status = client.status.get(stream)
-            if code is not None:
-                if code not in (ErrorCode.H3_MESSAGE_ERROR, ErrorCode.H3_REQUEST_REJECTED):
-                    raise AssertionError(f"reset with {code:#x}, not H3_MESSAGE_ERROR")
-            elif client.closed.done():
-                raise AssertionError(f"the whole connection was closed: {client.closed.result():#x}")
-            elif status is None or not 400 <= status < 500:
-                raise AssertionError(f"was answered {status}")
-            await serves(client)
-        return run
-
-    def fatal(send, *codes):
-        """An error of the connection, with one of `codes`."""
-        async def run(client):
-            send(client)
-            code = await asyncio.wait_for(asyncio.shield(client.closed), PATIENCE)
-            if code not in codes:
-                raise AssertionError(f"closed with {code:#x}, wanted {[hex(c) for c in codes]}")
-        return run
-
-    def frame(kind, payload=b""):
-        return encode_uint_var(kind) + encode_uint_var(len(payload)) + payload
-
-    def uni(kind):
-        def send(client):
-            stream = client._quic.get_next_available_stream_id(is_unidirectional=True)
-            client._quic.send_stream_data(stream, encode_uint_var(kind) + b"\x00")
-            client.transmit()
-        return send
-
-    fields = good()
-    requests = {
-        "two :path": fields + [(b":path", b"/other")],
-        "no :path": fields[:3],
-        "empty :path": fields[:3] + [(b":path", b"")],
-        "no :method": fields[1:],
-        "no :scheme": fields[:1] + fields[2:],
-        "pseudo-header after a field": fields[:3] + [(b"accept", b"*/*"), fields[3]],
-        "unknown pseudo-header": fields + [(b":weir", b"1")],
-        ":status in a request": fields + [(b":status", b"200")],
-        "upper-case name": fields + [(b"X-Upper", b"1")],
-        "connection": fields + [(b"connection", b"close")],
-        "transfer-encoding": fields + [(b"transfer-encoding", b"chunked")],
-        "te: gzip": fields + [(b"te", b"gzip")],
-        "line break in a value": fields + [(b"x-a", b"1\r\nx-b: 2")],
-        "host beside another :authority": fields + [(b"host", b"elsewhere.example")],
-        "two content-lengths": fields + [(b"content-length", b"0"), (b"content-length", b"5")],
-        "content-length that is no number": fields + [(b"content-length", b"five")],
-    }
-    short = fields + [(b"content-length", b"10")]
     checks = [
         ("aioquic: GET", serves),
         ("aioquic: 100 streams at once", many),
         ("aioquic: a cancelled stream leaves the others alone", cancelled),
-        ("aioquic: frames of unknown type are ignored", unknown_frame),
-    ]
-    checks += [(f"aioquic: malformed: {name}", malformed(h)) for name, h in requests.items()]
-    checks += [
-        ("aioquic: malformed: body shorter than content-length", malformed(short, b"12345")),
-        ("aioquic: malformed: body longer than content-length", malformed(short, b"123456789012345")),
-        (
-            "aioquic: DATA before HEADERS",
-            fatal(lambda c: c.raw(frame(FrameType.DATA, b"x")), ErrorCode.H3_FRAME_UNEXPECTED),
-        ),
-        (
-            "aioquic: SETTINGS on a request stream",
-            fatal(lambda c: c.raw(frame(FrameType.SETTINGS)), ErrorCode.H3_FRAME_UNEXPECTED),
-        ),
-        (
-            "aioquic: a frame type of HTTP/2",
-            fatal(lambda c: c.raw(frame(0x2, b"12345")), ErrorCode.H3_FRAME_UNEXPECTED),
-        ),
-        ("aioquic: a second control stream", fatal(uni(0x0), ErrorCode.H3_STREAM_CREATION_ERROR)),
-        ("aioquic: a push stream from a client", fatal(uni(0x1), ErrorCode.H3_STREAM_CREATION_ERROR)),
-        (
-            # RFC 9204 §2.2: a field section that refers to a dynamic table that is empty.
-            "aioquic: a field section that nobody can read",
-            fatal(
-                lambda c: c.raw(frame(FrameType.HEADERS, b"\x00\x00\xbf\xff\xff\x01")),
-                ErrorCode.QPACK_DECOMPRESSION_FAILED,
-            ),
-        ),
     ]
     return [(name, check(run)) for name, run in checks]
 
@@ -344,6 +178,11 @@ def main():
     parser.add_argument("--only", help="checks whose name contains this")
     options = parser.parse_args()
     passed = failed = 0
+    summary = {
+        "kit": "h3",
+        "malformed": {"sent": 0, "refused": 0},
+        "controls": {"sent": 0, "passed": 0},
+    }
 
     def run(name, check):
         nonlocal passed, failed
@@ -371,6 +210,13 @@ def main():
         for name, check in checks + quic_checks(options, whole):
             if options.only is None or options.only in name:
                 run(name, check)
+        for row in malformed.rows(options):
+            name = f"{row.section}: {row.name}"
+            if options.only is None or options.only in name:
+                row.held = run(name, row.check) is True
+                summary[row.kind]["sent"] += 1
+                summary[row.kind]["refused" if row.kind == "malformed" else "passed"] += row.held
+    print(json.dumps(summary))
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

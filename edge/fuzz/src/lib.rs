@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "range", run: range::run, short: 400_000, longest: 200 },
     Target { name: "control", run: control::run, short: 150_000, longest: 600 },
     Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
@@ -45,6 +45,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "mpd", run: playlist::mpd, short: 30_000, longest: 3000 },
     Target { name: "fmp4", run: fmp4::run, short: 400_000, longest: 2000 },
     Target { name: "h3_message", run: h3_message::run, short: 400_000, longest: 400 },
+    Target { name: "h3_streams", run: h3_message::streams, short: 400_000, longest: 200 },
 ];
 
 /// Inputs of each target in a counted run, at least.

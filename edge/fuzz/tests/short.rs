@@ -69,6 +69,11 @@ fn h3_message() {
     check("h3_message");
 }
 
+#[test]
+fn h3_streams() {
+    check("h3_streams");
+}
+
 /// What is here is fuzzed by cargo-fuzz, too, and the other way round.
 #[test]
 fn every_target_has_its_program() {

@@ -11,7 +11,7 @@ mod error;
 mod pool;
 mod upload;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
@@ -76,6 +76,29 @@ impl Deadlines {
     }
 }
 
+/// How a request came by its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leased {
+    /// How long it waited for it, the handshake of a new one included.
+    pub waited: Duration,
+    /// Whether it was one that was kept.
+    pub reused: bool,
+}
+
+tokio::task_local! {
+    static LEASED: Cell<Option<Leased>>;
+}
+
+/// Does `work`, and tells how the last request that it sent by a [`Client`] came by its
+/// connection: what lies between the two need not hand it on.
+pub async fn leasing<T>(work: impl Future<Output = T>) -> (T, Option<Leased>) {
+    let both = async {
+        let done = work.await;
+        (done, LEASED.with(Cell::get))
+    };
+    LEASED.scope(Cell::new(None), both).await
+}
+
 /// Attempts over connections that turned out to be closed before a fresh one is opened.
 const REUSES: usize = 2;
 
@@ -111,7 +134,8 @@ impl Client {
     ) -> Result<Response<Download>, ClientError> {
         let (parts, mut upload) = request.into_parts();
         let asked = Asked::new(target, parts.method, &parts.uri, parts.headers)?;
-        let connect_due = Instant::now() + deadlines.connect;
+        let begun = Instant::now();
+        let connect_due = begun + deadlines.connect;
         let mut reuses = 0;
         loop {
             let fresh = reuses >= REUSES;
@@ -127,6 +151,9 @@ impl Client {
                 }
             };
             let reused = lease.reused;
+            // Nobody asks of most requests.
+            let _unasked = LEASED
+                .try_with(|cell| cell.set(Some(Leased { waited: begun.elapsed(), reused })));
             let repeatable = asked.is_idempotent() && upload.is_empty();
             match exchange(lease, &asked, upload, deadlines).await {
                 Ok(answer) => return Ok(answer),

@@ -3,7 +3,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{handler::Protocol, message::Malformed};
+use crate::{
+    handler::Protocol,
+    message::Malformed,
+    wire::{Fault, Flood},
+};
 
 /// One number for each protocol.
 #[derive(Debug, Default)]
@@ -96,6 +100,8 @@ pub struct Counters {
     pub body_bytes: AtomicU64,
     handshakes_failed: [AtomicU64; HandshakeFailure::ALL.len()],
     malformed: [AtomicU64; Malformed::ALL.len()],
+    faults: [AtomicU64; Fault::ALL.len()],
+    floods: [AtomicU64; Flood::ALL.len()],
 }
 
 impl Counters {
@@ -107,6 +113,24 @@ impl Counters {
     /// HTTP/3 messages refused for this reason.
     pub fn malformed_for(&self, why: Malformed) -> u64 {
         self.malformed[why as usize].load(Relaxed)
+    }
+
+    /// HTTP/1.1 and HTTP/2 connections that were not read any further for this reason.
+    pub fn faults(&self, why: Fault) -> u64 {
+        self.faults[why as usize].load(Relaxed)
+    }
+
+    /// HTTP/2 connections that sent too much of this.
+    pub fn floods(&self, of: Flood) -> u64 {
+        self.floods[of as usize].load(Relaxed)
+    }
+
+    pub(crate) fn fault(&self, why: Fault) {
+        self.faults[why as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn flood(&self, of: Flood) {
+        self.floods[of as usize].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn malformed(&self, why: Malformed) {

@@ -74,11 +74,13 @@
 pub mod body;
 pub mod client;
 pub mod counters;
+pub mod forwarded;
 pub mod handler;
 pub mod limits;
 pub mod message;
 pub mod serve;
 pub mod shutdown;
+pub mod wire;
 
 pub use body::{BodyError, RequestBody, ResponseBody};
 pub use counters::{Counters, HandshakeFailure};
@@ -87,3 +89,4 @@ pub use limits::Limits;
 pub use message::Malformed;
 pub use serve::Server;
 pub use shutdown::{Drained, Shutdown};
+pub use wire::{Fault, Flood};

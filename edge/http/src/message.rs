@@ -3,116 +3,24 @@
 //! h3 0.0.8 folds repeated and misplaced pseudo-header fields into one request, takes `:status`
 //! in it, drops trailers unread and holds a frame of any length. So the adapter below it shows
 //! every piece to a [`Message`] first, which knows the frames, their order and their field
-//! sections, and refuses what RFC 9114 calls malformed. h3 stays the one that reads the request;
+//! sections, and refuses what RFC 9114 calls malformed; a [`Control`] does the same for the control
+//! stream, and [`Instructions`] for the two of QPACK, which h3 does not read at all. h3 stays the one that reads the request;
 //! fields' values are its business, and so are targets that of `serve/request.rs`.
 //!
 //! Pure: bytes in, verdict out, the same however the bytes are cut. The payload of DATA is
 //! stepped over, not looked at. Public for the sake of `edge/fuzz`.
 
-mod huffman;
+mod control;
+pub(crate) mod huffman;
+mod instructions;
+mod malformed;
 mod qpack;
 mod section;
 
+pub use control::Control;
+pub use instructions::Instructions;
+pub use malformed::Malformed;
 pub(crate) use section::length;
-
-/// Why a message is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Malformed {
-    /// A pseudo-header field twice.
-    #[error("a pseudo-header field is repeated")]
-    PseudoRepeated,
-    /// A pseudo-header field after a field, or in trailers.
-    #[error("a pseudo-header field is out of its place")]
-    PseudoMisplaced,
-    /// `:status`, or one that nobody has defined.
-    #[error("a pseudo-header field is none of a request")]
-    PseudoUnknown,
-    /// `:method`, `:scheme` or `:path` is missing, or CONNECT has one too many.
-    #[error("the pseudo-header fields are not those of a request")]
-    PseudoMissing,
-    /// A field's name that is none, or has upper case; a value with a line break.
-    #[error("a field is not well-formed")]
-    Field,
-    /// `Connection`, `Transfer-Encoding` and their like.
-    #[error("a field belongs to a connection of HTTP/1.1")]
-    ConnectionField,
-    /// No number, two numbers, or another number than the body's.
-    #[error("content-length contradicts itself or the body")]
-    ContentLength,
-    /// A frame that would have to be held in memory and is larger than we do that for.
-    #[error("a frame is too large")]
-    TooLarge,
-    /// A frame where it may not be.
-    #[error("a frame is out of its place")]
-    FrameUnexpected,
-    /// The stream ends within a frame.
-    #[error("the stream ends within a frame")]
-    FrameCut,
-    /// A field section that QPACK cannot read without a dynamic table, which we do not offer.
-    #[error("a field section cannot be read")]
-    Qpack,
-    /// A push stream, which only servers open.
-    #[error("a client opened a push stream")]
-    PushStream,
-    /// Found above this: a value, a target, the length of a body that somebody read.
-    #[error("a request contradicts itself")]
-    Request,
-}
-
-impl Malformed {
-    /// Every reason, for whoever names the metrics.
-    pub const ALL: [Self; 13] = [
-        Self::PseudoRepeated,
-        Self::PseudoMisplaced,
-        Self::PseudoUnknown,
-        Self::PseudoMissing,
-        Self::Field,
-        Self::ConnectionField,
-        Self::ContentLength,
-        Self::TooLarge,
-        Self::FrameUnexpected,
-        Self::FrameCut,
-        Self::Qpack,
-        Self::PushStream,
-        Self::Request,
-    ];
-
-    /// As labels write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PseudoRepeated => "pseudo_repeated",
-            Self::PseudoMisplaced => "pseudo_misplaced",
-            Self::PseudoUnknown => "pseudo_unknown",
-            Self::PseudoMissing => "pseudo_missing",
-            Self::Field => "field",
-            Self::ConnectionField => "connection_field",
-            Self::ContentLength => "content_length",
-            Self::TooLarge => "too_large",
-            Self::FrameUnexpected => "frame_unexpected",
-            Self::FrameCut => "frame_cut",
-            Self::Qpack => "qpack",
-            Self::PushStream => "push_stream",
-            Self::Request => "request",
-        }
-    }
-
-    /// The code to tell the client (RFC 9114 §8.1, RFC 9204 §6).
-    pub fn code(self) -> u64 {
-        match self {
-            Self::PushStream => 0x103,
-            Self::FrameUnexpected => 0x105,
-            Self::FrameCut => 0x106,
-            Self::TooLarge => 0x107,
-            Self::Qpack => 0x200,
-            _ => 0x10e,
-        }
-    }
-
-    /// An error of the whole connection and not of one stream.
-    pub fn is_of_the_connection(self) -> bool {
-        matches!(self, Self::PushStream | Self::FrameUnexpected | Self::FrameCut | Self::Qpack)
-    }
-}
 
 /// An integer of RFC 9000 §16 that may come in pieces.
 #[derive(Debug, Default)]
@@ -168,8 +76,6 @@ enum Part {
     Head,
     Body,
     Over,
-    /// None: the control stream.
-    Control,
 }
 
 /// One request as its bytes tell it. Holds a field section that comes in pieces, at most
@@ -192,19 +98,9 @@ impl Message {
     /// `section_max`: bytes of a frame that is not DATA. h3 keeps such a frame until it is
     /// whole, whatever its length and whether or not anybody knows its type.
     pub fn new(section_max: usize) -> Self {
-        Self::at(Part::Head, section_max)
-    }
-
-    /// The frames of a client's control stream, behind its type. Their meaning is h3's; here
-    /// they are only bounded, because h3 holds each until it is whole.
-    pub fn control(frame_max: usize) -> Self {
-        Self::at(Part::Control, frame_max)
-    }
-
-    fn at(part: Part, section_max: usize) -> Self {
         Self {
             at: At::Kind,
-            part,
+            part: Part::Head,
             number: VarInt::default(),
             section: Vec::new(),
             section_max,
@@ -294,7 +190,6 @@ impl Message {
         let allowed = match kind {
             DATA => self.part == Part::Body,
             HEADERS => matches!(self.part, Part::Head | Part::Body),
-            _ if self.part == Part::Control => true,
             // CANCEL_PUSH, SETTINGS, PUSH_PROMISE, GOAWAY, MAX_PUSH_ID: of the control stream, or
             // of a server. Types of HTTP/2 (§7.2.8). And WebTransport's, which has no length and
             // which we have not offered.

@@ -10,6 +10,7 @@ mod response;
 mod service;
 mod state;
 mod streams;
+mod tap;
 mod tcp;
 
 use std::{sync::Arc, time::Duration};

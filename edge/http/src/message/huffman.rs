@@ -60,7 +60,7 @@ const fn codes() -> Codes {
 
 /// Appends what `coded` stands for. None where it is no such string: a code that is none, or
 /// padding other than at most seven ones.
-pub(super) fn decode(coded: &[u8], to: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn decode(coded: &[u8], to: &mut Vec<u8>) -> Option<()> {
     let (mut code, mut length) = (0_u32, 0);
     for byte in coded {
         for bit in (0..8).rev() {

@@ -179,14 +179,78 @@ fn what_qpack_cannot_read() {
 
 #[test]
 fn control_streams() {
-    let check = |frames: &[Vec<u8>], expected| {
-        let mut message = Message::control(SECTION_MAX);
-        assert_eq!(message.take(&frames.concat()), expected, "{frames:02x?}");
+    let settings = |pairs: &[(u64, u64)]| {
+        let numbers = pairs.iter().map(|(id, value)| [var_int(*id), var_int(*value)].concat());
+        frame(0x4, &numbers.collect::<Vec<_>>().concat())
     };
-    check(&[frame(0x4, &[]), frame(0xd, &[0]), frame(0x7, &[0]), frame(0xf0700, b"\0u=1")], Ok(()));
-    check(&[frame(DATA, b"")], Err(Malformed::FrameUnexpected));
-    check(&[frame(0x4, &[]), head(&[])], Err(Malformed::FrameUnexpected));
+    let check = |frames: &[Vec<u8>], expected| {
+        let stream = frames.concat();
+        for cut in [stream.len(), 1, 3] {
+            let mut control = Control::new(SECTION_MAX);
+            let verdict = stream.chunks(cut).try_for_each(|piece| control.take(piece));
+            assert_eq!(verdict, expected, "{frames:02x?} in pieces of {cut}");
+            assert_eq!(control.take(&[]), expected, "a verdict stays");
+        }
+    };
+    let none = || settings(&[]);
+    check(&[none(), frame(0xd, &[0]), frame(0x7, &[0]), frame(0xf0700, b"\0u=1")], Ok(()));
+    check(&[settings(&[(1, 0), (6, 70_000), (7, 0), (0x21 + 31, 5)]), frame(0x21, b"")], Ok(()));
+    // RFC 9114 §6.2.1
+    check(&[frame(DATA, b"")], Err(Malformed::MissingSettings));
+    check(&[frame(0x21, b""), none()], Err(Malformed::MissingSettings));
+    // §7.2.1, §7.2.2, §7.2.4, §7.2.5, §7.2.8
+    for kind in [DATA, HEADERS, 0x4, 0x5, 0x2, 0x6, 0x8, 0x9, 0x41] {
+        check(&[none(), frame(kind, &[0, 0])], Err(Malformed::FrameUnexpected));
+    }
+    // §7.2.4 and §7.2.4.1
+    check(&[settings(&[(6, 1), (6, 1)])], Err(Malformed::Settings));
+    for id in [0, 2, 3, 4, 5] {
+        check(&[settings(&[(id, 1)])], Err(Malformed::Settings));
+    }
+    check(&[frame(0x4, &var_int(6))], Err(Malformed::FrameLength));
+    check(&[frame(0x4, &[0x40])], Err(Malformed::FrameLength));
+    let many: Vec<_> = (0..65).map(|at| (0x100 + at, 0)).collect();
+    check(&[settings(&many)], Err(Malformed::TooLarge));
+    // §7.2.3: nothing was promised
+    check(&[none(), frame(0xd, &[9]), frame(0x3, &[1])], Err(Malformed::Id));
+    // §7.2.7 and §5.2
+    check(&[none(), frame(0xd, &[5]), frame(0xd, &[5]), frame(0xd, &[7])], Ok(()));
+    check(&[none(), frame(0xd, &[5]), frame(0xd, &[4])], Err(Malformed::Id));
+    check(&[none(), frame(0x7, &[5]), frame(0x7, &[5]), frame(0x7, &[0])], Ok(()));
+    check(&[none(), frame(0x7, &[5]), frame(0x7, &[6])], Err(Malformed::Id));
+    // §7.1
+    for kind in [0x3, 0x7, 0xd] {
+        check(&[none(), frame(kind, &[])], Err(Malformed::FrameLength));
+        check(&[none(), frame(kind, &[1, 1])], Err(Malformed::FrameLength));
+        check(&[none(), frame(kind, &[0x40])], Err(Malformed::FrameLength));
+    }
     check(&[var_int(0x4), var_int(1 << 30)], Err(Malformed::TooLarge));
+}
+
+#[test]
+fn what_qpack_streams_may_say() {
+    let check = |instructions: fn() -> Instructions, bytes: &[u8], expected, seen| {
+        for cut in [bytes.len(), 1] {
+            let mut stream = instructions();
+            let verdict = bytes.chunks(cut).try_for_each(|piece| stream.take(piece));
+            assert_eq!(verdict, expected, "{bytes:02x?} in pieces of {cut}");
+            assert_eq!((stream.take(&[]), stream.seen()), (expected, seen), "{bytes:02x?}");
+        }
+    };
+    let encoder = |bytes: &[u8], expected, seen| check(Instructions::encoder, bytes, expected, seen);
+    let decoder = |bytes: &[u8], expected, seen| check(Instructions::decoder, bytes, expected, seen);
+    // RFC 9204 §4.3.1: no capacity, twice
+    encoder(&[0x20, 0x20], Ok(()), 2);
+    for bytes in [&[0x21][..], &[0x3f, 0x01], &[0xc0, 0x00], &[0x41, b'a', 0x00], &[0x00]] {
+        encoder(bytes, Err(Malformed::EncoderStream), 0);
+    }
+    // §4.4.2: streams 0, 62, 63 and a far one
+    decoder(&[0x40, 0x7e, 0x7f, 0x00, 0x7f, 0xff, 0xff, 0x03, 0x44], Ok(()), 5);
+    // §4.4.1, §4.4.3
+    for bytes in [&[0x80][..], &[0x01], &[0x00]] {
+        decoder(bytes, Err(Malformed::DecoderStream), 0);
+    }
+    decoder(&[[0x7f].as_slice(), &[0xff; 12]].concat(), Err(Malformed::DecoderStream), 1);
 }
 
 #[test]

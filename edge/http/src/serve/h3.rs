@@ -10,6 +10,7 @@ mod adapter;
 mod input;
 mod output;
 mod receive;
+mod unidirectional;
 
 use std::{net::SocketAddr, pin::pin, sync::Arc};
 

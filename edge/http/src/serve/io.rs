@@ -1,4 +1,4 @@
-//! Counts what passes a socket, for the driver's clock.
+//! Counts what passes a socket, for the driver's clock, and has what comes read along.
 
 use std::{
     io::{self, IoSlice},
@@ -14,7 +14,7 @@ use tokio::{
 
 use weir_edge_transport::stream::TlsStream;
 
-use crate::serve::state::State;
+use crate::serve::{state::State, tap::Tap};
 
 /// A socket that can end with a reset instead of a clean close.
 pub(crate) trait Reset {
@@ -43,6 +43,9 @@ impl Reset for TlsStream {
 pub(crate) struct Counted<S: Reset> {
     stream: S,
     state: Arc<State>,
+    tap: Tap,
+    /// The last write took all it was offered: nothing of ours is half written.
+    whole: bool,
 }
 
 impl<S: Reset> Drop for Counted<S> {
@@ -54,16 +57,21 @@ impl<S: Reset> Drop for Counted<S> {
 }
 
 impl<S: Reset> Counted<S> {
-    pub(crate) fn new(stream: S, state: Arc<State>) -> Self {
-        Self { stream, state }
+    pub(crate) fn new(stream: S, state: Arc<State>, tap: Tap) -> Self {
+        Self { stream, state, tap, whole: true }
     }
 
-    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn wrote(
+        &mut self,
+        offered: usize,
+        result: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match &result {
             Poll::Pending => self.state.set_blocked(true),
             Poll::Ready(Ok(bytes)) => {
                 self.state.set_blocked(false);
                 self.state.has_written(*bytes);
+                self.whole = *bytes == offered;
             }
             Poll::Ready(Err(_)) => {}
         }
@@ -71,16 +79,21 @@ impl<S: Reset> Counted<S> {
     }
 }
 
-impl<S: AsyncRead + Reset + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.tap.is_over() {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.state.has_read(buffer.filled().len() - before);
-        Poll::Ready(Ok(()))
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        this.state.has_read(buffer.filled().len() - before);
+        let out = (&mut this.stream, this.whole);
+        Poll::Ready(this.tap.look(buffer, before, out, &this.state, cx))
     }
 }
 
@@ -91,7 +104,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Counted<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(result)
+        self.wrote(bytes.len(), result)
     }
 
     fn poll_write_vectored(
@@ -100,7 +113,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Counted<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.wrote(result)
+        self.wrote(slices.iter().map(|slice| slice.len()).sum(), result)
     }
 
     fn is_write_vectored(&self) -> bool {

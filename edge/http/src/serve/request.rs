@@ -25,12 +25,18 @@ pub(crate) enum Refusal {
     SchemeMismatch,
     #[error("the target is no absolute path")]
     BadTarget,
+    #[error("TRACE is not served here")]
+    Trace,
+    #[error("a field's value begins or ends with white space")]
+    Padded,
+    #[error("the request has more than one Content-Length")]
+    ManyLengths,
 }
 
 impl Refusal {
     /// RFC 9114 §4.3.1: such a message is malformed; the others are only not served.
     pub(crate) fn is_malformed(self) -> bool {
-        !matches!(self, Self::Connect | Self::SchemeMismatch)
+        !matches!(self, Self::Connect | Self::SchemeMismatch | Self::Trace)
     }
 }
 
@@ -41,6 +47,16 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 pub(crate) fn normalise(parts: &mut Parts, secure: bool) -> Result<(), Refusal> {
     if parts.method == Method::CONNECT {
         return Err(Refusal::Connect);
+    }
+    // RFC 9110 §9.3.8: it would show a client what those between us and the origin added.
+    if parts.method == Method::TRACE {
+        return Err(Refusal::Trace);
+    }
+    if parts.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Refusal::ManyLengths);
+    }
+    if parts.version == Version::HTTP_2 && parts.headers.values().any(is_padded) {
+        return Err(Refusal::Padded);
     }
     if parts.version <= Version::HTTP_11 {
         // An offer to leave HTTP/1.1 among the rest: RFC 9110 §7.8 lets us ignore it, and clients
@@ -105,6 +121,12 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
         return Err(Refusal::ManyHosts);
     }
     Authority::try_from(host.as_bytes()).map(Some).map_err(|_| Refusal::BadHost)
+}
+
+/// RFC 9113 §8.2.1, which h2 lets through.
+fn is_padded(value: &HeaderValue) -> bool {
+    let ends = [value.as_bytes().first(), value.as_bytes().last()];
+    ends.into_iter().flatten().any(|byte| matches!(byte, b' ' | b'\t'))
 }
 
 /// A host, and a port that can exist; no user and password (RFC 9110 §4.2.4).
@@ -209,6 +231,25 @@ mod tests {
         check("GET http://x/ 2", true, Err(Refusal::SchemeMismatch));
         check("OPTIONS * 1.1\nhost: x", false, Err(Refusal::BadTarget));
         check("CONNECT x:443 1.1\nhost: x:443", false, Err(Refusal::Connect));
+        check("TRACE / 1.1\nhost: x", false, Err(Refusal::Trace));
+        check(
+            "POST / 2\nhost: x\ncontent-length: 3\ncontent-length: 3",
+            true,
+            Err(Refusal::ManyLengths),
+        );
+    }
+
+    #[test]
+    fn white_space_around_values() {
+        let check = |value: &'static [u8], expected| {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            assert_eq!(is_padded(&value), expected, "{value:?}");
+        };
+        check(b"", false);
+        check(b"a b", false);
+        check(b" a", true);
+        check(b"a\t", true);
+        check(b" ", true);
     }
 
     #[test]

@@ -76,6 +76,11 @@ impl State {
         self.sent.store(bytes, Relaxed);
     }
 
+    /// What the kernel has taken over TLS.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
+    }
+
     pub(crate) fn set_blocked(&self, blocked: bool) {
         self.blocked.store(blocked, Relaxed);
     }

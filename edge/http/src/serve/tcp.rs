@@ -1,6 +1,6 @@
 //! One TCP or Unix connection, from its handshake to its end.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{error::Error as _, net::SocketAddr, sync::Arc};
 
 use hyper::{
     server::conn::{http1, http2},
@@ -23,12 +23,14 @@ use crate::{
     limits::Limits,
     serve::{
         accept::NOWHERE,
-        drive::{Outlet, drive},
+        drive::{Ended, Outlet, drive},
         io::{Counted, Reset},
         service::{Shared, answer},
         state::State,
         streams::{Inbox, WithStreams},
+        tap::Tap,
     },
+    wire::Flood,
 };
 
 /// Bytes of one request's body on the way to us, and of all bodies of a connection.
@@ -38,7 +40,7 @@ const H2_CONNECTION_WINDOW: u32 = 1 << 20;
 /// Streams a client has reset before we have looked at them (CVE-2023-44487), and streams we
 /// had to reset because of the client's mistakes: more of either and the connection goes.
 const H2_PENDING_RESETS: usize = 20;
-const H2_LOCAL_RESETS: usize = 256;
+const H2_LOCAL_RESETS: usize = 100;
 
 pub(super) async fn plain<H: Handler>(
     socket: TcpStream,
@@ -129,7 +131,7 @@ async fn h1<H: Handler, S>(
 ) where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Reset + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(Counted::new(stream, Arc::clone(&state)));
+    let io = TokioIo::new(Counted::new(stream, Arc::clone(&state), Tap::h1()));
     let limits = &shared.limits;
     let service = service_fn(|request| answer(Arc::clone(&shared), Arc::clone(&state), request));
     let connection = h1_builder(limits).serve_connection(io, service);
@@ -145,8 +147,8 @@ async fn h2<H: Handler>(
     state: Arc<State>,
     begin: &CancellationToken,
 ) {
-    let io = TokioIo::new(Counted::new(stream, Arc::clone(&state)));
     let limits = &shared.limits;
+    let io = TokioIo::new(Counted::new(stream, Arc::clone(&state), Tap::h2(limits)));
     let service = service_fn({
         let (shared, state) = (Arc::clone(&shared), Arc::clone(&state));
         move |request| answer(Arc::clone(&shared), Arc::clone(&state), request)
@@ -157,7 +159,20 @@ async fn h2<H: Handler>(
     let outlet = Outlet { flusher: Some(flusher), state: &state };
     let go_away = connection.on_connection(|c| c.graceful_shutdown());
     let ended = drive(connection, go_away, outlet, limits, begin).await;
+    if let Ended::Broken(error) = &ended
+        && too_much(error)
+    {
+        state.counters.flood(Flood::Engine);
+    }
     tracing::debug!(peer = %state.info.peer, %ended, "connection ended");
+}
+
+/// Whether h2 parted with the client because of what it counts itself.
+fn too_much(error: &hyper::Error) -> bool {
+    let found = error.source().and_then(|error| error.downcast_ref::<h2::Error>());
+    found.is_some_and(|error| {
+        !error.is_remote() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
 }
 
 fn h1_builder(limits: &Limits) -> http1::Builder {

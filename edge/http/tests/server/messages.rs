@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use weir_edge_http::{Limits, Malformed, Protocol};
 
 use crate::{
-    quic::Client,
+    quic::{Client, bare},
     support::{Identity, Running, until},
 };
 
@@ -173,21 +173,10 @@ async fn what_ends_the_whole_connection() {
     let server = Running::secure(Limits::default(), &identity);
     let check = async |frames: Vec<Vec<u8>>, why: Malformed| {
         let client = Client::new(&server, &identity).await;
-        if matches!(why, Malformed::PushStream | Malformed::TooLarge) {
-            let mut stream = client.connection.open_uni().await.unwrap();
-            stream.write_all(&frames.concat()).await.unwrap();
-        } else {
-            let (mut send, _) = client.connection.open_bi().await.unwrap();
-            send.write_all(&frames.concat()).await.unwrap();
-            let _ = send.finish();
-        }
-        let closed = timeout(Duration::from_secs(10), client.connection.closed()).await.unwrap();
-        let quinn::ConnectionError::ApplicationClosed(closed) = closed else {
-            panic!("{why}: {closed}");
-        };
-        assert_eq!(u64::from(closed.error_code), why.code(), "{why}");
-        assert_eq!(closed.reason, why.to_string());
-        until(|| server.counters.malformed_for(why) > 0).await;
+        let (mut send, _) = client.connection.open_bi().await.unwrap();
+        send.write_all(&frames.concat()).await.unwrap();
+        let _ = send.finish();
+        ends(&server, &client.connection, why).await;
     };
     let trailers = || headers(&[("x-a", "1")]);
     let twice = vec![request(&[]), data(b"x"), trailers(), trailers()];
@@ -195,15 +184,74 @@ async fn what_ends_the_whole_connection() {
     check(vec![data(b"x")], Malformed::FrameUnexpected).await;
     check(vec![request(&[]), data(b"x"), vec![0x00, 0x05, b'x']], Malformed::FrameCut).await;
     check(vec![vec![0x01, 0x03, 0x00, 0x00, 0x80]], Malformed::Qpack).await;
-    check(vec![vec![0x01, 0x00]], Malformed::PushStream).await;
-    // SETTINGS of a gigabyte on a control stream.
-    check(vec![vec![0x00, 0x04, 0xbf, 0xff, 0xff, 0xff]], Malformed::TooLarge).await;
-    // RFC 9114 §6.2.1: a second control stream is that first, whatever it begins with.
-    let client = Client::new(&server, &identity).await;
-    let mut stream = client.connection.open_uni().await.unwrap();
-    stream.write_all(&[0x00, 0x07, 0x01, 0x00]).await.unwrap();
-    let closed = timeout(Duration::from_secs(10), client.connection.closed()).await.unwrap();
-    let quinn::ConnectionError::ApplicationClosed(closed) = closed else { panic!("{closed}") };
-    assert_eq!(u64::from(closed.error_code), 0x103);
+    server.end().await;
+}
+
+/// The server closes the connection, says why, and counts it.
+async fn ends(server: &Running, connection: &quinn::Connection, why: Malformed) {
+    let closed = timeout(Duration::from_secs(10), connection.closed()).await.unwrap();
+    let quinn::ConnectionError::ApplicationClosed(closed) = closed else {
+        panic!("{why}: {closed}");
+    };
+    assert_eq!(u64::from(closed.error_code), why.code(), "{why}");
+    assert_eq!(closed.reason, why.to_string());
+    until(|| server.counters.malformed_for(why) > 0).await;
+}
+
+/// A client's streams of one direction, on connections that h3's client knows nothing of.
+#[tokio::test]
+async fn streams_beside_the_requests() {
+    let identity = Identity::new();
+    let server = Running::secure(Limits::default(), &identity);
+    let open = async |streams: &[&[u8]]| {
+        let (endpoint, connection) = bare(&server, &identity).await;
+        let mut opened = Vec::new();
+        for bytes in streams {
+            let mut stream = connection.open_uni().await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            opened.push(stream);
+        }
+        (endpoint, connection, opened)
+    };
+    let control: &[u8] = &[0x00, 0x04, 0x00];
+    for (streams, why) in [
+        (&[&[0x01_u8, 0x00][..]][..], Malformed::PushStream),
+        // RFC 9114 §6.2.1, RFC 9204 §4.2: one of each, whatever is on it
+        (&[control, &[0x00, 0x07, 0x01, 0x00]], Malformed::StreamTwice),
+        (&[control, &[0x02], &[0x02]], Malformed::StreamTwice),
+        (&[control, &[0x03], &[0x03]], Malformed::StreamTwice),
+        // SETTINGS of a gigabyte, and none
+        (&[&[0x00, 0x04, 0xbf, 0xff, 0xff, 0xff]], Malformed::TooLarge),
+        (&[&[0x00, 0x07, 0x01, 0x00]], Malformed::MissingSettings),
+        (&[&[0x00, 0x04, 0x02, 0x02, 0x00]], Malformed::Settings),
+        (&[&[0x00, 0x04, 0x00, 0x03, 0x01, 0x00]], Malformed::Id),
+        (&[&[0x00, 0x04, 0x00, 0x07, 0x02, 0x00, 0x00]], Malformed::FrameLength),
+        // RFC 9204 §3.2.3 and §4.4.3
+        (&[control, &[0x02, 0x3f, 0xe1, 0x1f]], Malformed::EncoderStream),
+        (&[control, &[0x03, 0x01]], Malformed::DecoderStream),
+    ] {
+        let (_endpoint, connection, _streams) = open(streams).await;
+        ends(&server, &connection, why).await;
+    }
+    for kind in [0x02, 0x03] {
+        let (_endpoint, connection, mut streams) = open(&[control, &[kind]]).await;
+        streams[1].finish().unwrap();
+        ends(&server, &connection, Malformed::CriticalClosed).await;
+    }
+    // Ours, which a client may not stop.
+    let (_endpoint, connection, _streams) = open(&[control]).await;
+    connection.accept_uni().await.unwrap().stop(0_u32.into()).unwrap();
+    ends(&server, &connection, Malformed::CriticalClosed).await;
+    // What nobody knows is stopped, and harms nothing (RFC 9114 §6.2); nor does the end of a
+    // stream that has not said what it is.
+    let (_endpoint, connection, mut streams) =
+        open(&[control, &[0x02, 0x20], &[0x03, 0x44], &[0x21, 1, 2, 3], &[0x40]]).await;
+    let code = streams[3].stopped().await.unwrap();
+    assert_eq!(code.map(u64::from), Some(0x103));
+    streams[4].finish().unwrap();
+    let (mut send, mut recv) = connection.open_bi().await.unwrap();
+    send.write_all(&request(&[])).await.unwrap();
+    send.finish().unwrap();
+    assert!(!recv.read_to_end(1 << 20).await.unwrap().is_empty());
     server.end().await;
 }

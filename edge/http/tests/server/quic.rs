@@ -40,6 +40,16 @@ fn endpoint(identity: &Identity) -> quinn::Endpoint {
     endpoint
 }
 
+/// A connection, and nothing said on it yet.
+pub(crate) async fn bare(
+    server: &Running,
+    identity: &Identity,
+) -> (quinn::Endpoint, quinn::Connection) {
+    let endpoint = endpoint(identity);
+    let connection = endpoint.connect(server.address, "localhost").unwrap().await.unwrap();
+    (endpoint, connection)
+}
+
 impl Client {
     pub(crate) async fn new(server: &Running, identity: &Identity) -> Self {
         Self::on(endpoint(identity), server).await

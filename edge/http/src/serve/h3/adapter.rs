@@ -5,7 +5,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -24,7 +24,10 @@ use h3::{
 use parking_lot::Mutex;
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
-use super::receive::{Recv, Rules, Verdict};
+use super::{
+    receive::{Recv, Rules, Verdict},
+    unidirectional::Unidirectional,
+};
 use crate::{counters::Counters, message::Malformed};
 
 type Incoming<T> = BoxStream<'static, Result<T, ConnectionError>>;
@@ -84,7 +87,7 @@ impl Claim {
 pub(super) struct Quinn {
     connection: quinn::Connection,
     requests: Incoming<(quinn::SendStream, quinn::RecvStream)>,
-    unidirectional: Incoming<quinn::RecvStream>,
+    unidirectional: Unidirectional,
     opener: Opener,
     accepted: Accepted,
     rules: Arc<Rules>,
@@ -101,19 +104,12 @@ impl Quinn {
         let requests = stream::unfold(connection.clone(), |connection| async {
             Some((connection.accept_bi().await, connection))
         });
-        let unidirectional = stream::unfold(connection.clone(), |connection| async {
-            Some((connection.accept_uni().await, connection))
-        });
+        let rules = Arc::new(Rules { connection: connection.clone(), counters, section_max });
         let this = Self {
             requests: requests.boxed(),
-            unidirectional: unidirectional.boxed(),
+            unidirectional: Unidirectional::new(connection.clone(), Arc::clone(&rules)),
             opener: Opener::new(connection.clone()),
-            rules: Arc::new(Rules {
-                connection: connection.clone(),
-                counters,
-                section_max,
-                controlled: AtomicBool::new(false),
-            }),
+            rules,
             connection,
             accepted: accepted.clone(),
         };
@@ -149,8 +145,7 @@ impl<B: Buf> Connection<B> for Quinn {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Recv, ConnectionErrorIncoming>> {
-        let stream = ready!(self.unidirectional.poll_next_unpin(cx));
-        Poll::Ready(endless(stream).map(|stream| Recv::unidirectional(stream, &self.rules)))
+        self.unidirectional.poll(cx).map_err(connection_error)
     }
 
     fn poll_accept_bidi(
@@ -187,7 +182,14 @@ impl<B: Buf> OpenStreams<B> for Quinn {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Send<B>, StreamErrorIncoming>> {
-        self.opener.poll_open_send(cx)
+        let opened: Poll<Result<Send<B>, _>> = self.opener.poll_open_send(cx);
+        if let Poll::Ready(Ok(stream)) = &opened
+            && let Some(stream) = stream.stream.lock().as_ref()
+        {
+            // h3 opens three: for control and for QPACK.
+            self.unidirectional.critical(stream.stopped());
+        }
+        opened
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {

@@ -2,10 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -19,15 +16,11 @@ use quinn::ReadError;
 use super::adapter::{Claim, read_error, stream_id, var_int};
 use crate::{
     counters::Counters,
-    message::{Malformed, Message, VarInt},
+    message::{Control, Malformed, Message},
 };
 
 /// Read at once from a stream; requests rarely have a body, and their heads are smaller.
 const READ_BYTES: usize = 8 * 1024;
-
-/// RFC 9114 §6.2.
-const CONTROL_STREAM: u64 = 0x0;
-const PUSH_STREAM: u64 = 0x1;
 
 /// What is wrong with a request, once something is.
 pub(super) type Verdict = Arc<OnceLock<Malformed>>;
@@ -37,26 +30,32 @@ pub(super) struct Rules {
     pub(super) connection: quinn::Connection,
     pub(super) counters: Arc<Counters>,
     pub(super) section_max: usize,
-    /// Whether the client has opened its control stream.
-    pub(super) controlled: AtomicBool,
+}
+
+impl Rules {
+    /// The whole connection is refused.
+    pub(super) fn refuse(&self, why: Malformed) {
+        self.counters.malformed(why);
+        self.close(why);
+    }
+
+    fn close(&self, why: Malformed) {
+        self.connection.close(var_int(why.code()), why.to_string().as_bytes());
+    }
 }
 
 /// What is still to be looked at.
 enum Watch {
-    Request {
-        message: Message,
-        claim: Claim,
-    },
-    /// The type of a stream of one direction.
-    Kind(VarInt),
-    Control(Message),
-    Nothing,
+    Request { message: Message, claim: Claim },
+    Control(Control),
 }
 
 /// The receiving half. Dropped before its end it tells the client that nobody reads on.
 pub(super) struct Recv {
     id: StreamId,
     stream: quinn::RecvStream,
+    /// What was read before this was made; h3 reads it again.
+    ahead: Bytes,
     ended: bool,
     /// What came behind the bytes that h3 has got.
     broken: Option<ReadError>,
@@ -69,16 +68,18 @@ pub(super) struct Recv {
 impl Recv {
     pub(super) fn request(stream: quinn::RecvStream, claim: Claim, rules: &Arc<Rules>) -> Self {
         let message = Message::new(rules.section_max);
-        Self::new(stream, Watch::Request { message, claim }, rules)
+        Self::new(stream, Bytes::new(), Watch::Request { message, claim }, rules)
     }
 
-    pub(super) fn unidirectional(stream: quinn::RecvStream, rules: &Arc<Rules>) -> Self {
-        Self::new(stream, Watch::Kind(VarInt::default()), rules)
+    /// `ahead`: the stream's type, which h3 reads for itself.
+    pub(super) fn control(stream: quinn::RecvStream, ahead: Bytes, rules: &Arc<Rules>) -> Self {
+        let watch = Watch::Control(Control::new(rules.section_max));
+        Self::new(stream, ahead, watch, rules)
     }
 
-    fn new(stream: quinn::RecvStream, watch: Watch, rules: &Arc<Rules>) -> Self {
+    fn new(stream: quinn::RecvStream, ahead: Bytes, watch: Watch, rules: &Arc<Rules>) -> Self {
         let (id, rules) = (stream_id(stream.id()), Arc::clone(rules));
-        Self { id, stream, ended: false, broken: None, refused: None, watch, rules }
+        Self { id, stream, ahead, ended: false, broken: None, refused: None, watch, rules }
     }
 
     /// As much as is there, and whether the end is: a body that is too short is seen together
@@ -103,46 +104,23 @@ impl Recv {
                 message.take(piece)?;
                 if self.ended { message.end() } else { Ok(()) }
             }
-            Watch::Kind(number) => {
-                let mut rest = piece.iter();
-                match rest.find_map(|byte| number.take(*byte)) {
-                    // RFC 9114 §6.2.2: only servers push.
-                    Some(PUSH_STREAM) => return Err(Malformed::PushStream),
-                    Some(CONTROL_STREAM) => {
-                        let second = self.rules.controlled.swap(true, Ordering::Relaxed);
-                        let mut frames = Message::control(self.rules.section_max);
-                        self.watch = match frames.take(rest.as_slice()) {
-                            Ok(()) => Watch::Control(frames),
-                            // h3 refuses a second one, whatever is on it; it only may not hold
-                            // more of it than fits.
-                            Err(why) if second && why != Malformed::TooLarge => Watch::Nothing,
-                            Err(why) => return Err(why),
-                        };
-                    }
-                    Some(_) => self.watch = Watch::Nothing,
-                    None => {}
-                }
-                Ok(())
-            }
             Watch::Control(frames) => frames.take(piece),
-            Watch::Nothing => Ok(()),
         }
     }
 
     fn refuse(&mut self, why: Malformed) -> StreamErrorIncoming {
-        self.rules.counters.malformed(why);
         let error_code = why.code();
         self.refused = Some(error_code);
-        let of_the_connection = match &self.watch {
+        match &self.watch {
             Watch::Request { claim, .. } => {
+                self.rules.counters.malformed(why);
                 claim.refuse(why);
-                why.is_of_the_connection()
+                if why.is_of_the_connection() {
+                    self.rules.close(why);
+                }
             }
             // A connection without its control stream is none (RFC 9114 §6.2.1).
-            _ => true,
-        };
-        if of_the_connection {
-            self.rules.connection.close(var_int(error_code), why.to_string().as_bytes());
+            Watch::Control(_) => self.rules.refuse(why),
         }
         self.stop_sending(error_code);
         StreamErrorIncoming::StreamTerminated { error_code }
@@ -151,7 +129,9 @@ impl Recv {
 
 impl Drop for Recv {
     fn drop(&mut self) {
-        if !self.ended && self.broken.is_none() {
+        // RFC 9114 §6.2.1: nobody asks for the end of a control stream.
+        let of_a_request = matches!(self.watch, Watch::Request { .. });
+        if of_a_request && !self.ended && self.broken.is_none() {
             // RFC 9114 §4.1: a server that needs no more of a request says so without an error.
             let _ = self.stream.stop(var_int(Code::H3_NO_ERROR.value()));
         }
@@ -167,6 +147,9 @@ impl RecvStream for Recv {
     ) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
         if let Some(error_code) = self.refused {
             return Poll::Ready(Err(StreamErrorIncoming::StreamTerminated { error_code }));
+        }
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Ok(Some(std::mem::take(&mut self.ahead))));
         }
         let mut buffer = [0; READ_BYTES];
         let piece = match self.fill(cx, &mut buffer) {

@@ -1,0 +1,128 @@
+//! Reads along with hyper, and ends what may not be read: HTTP/1.1 with 400 and a close, HTTP/2
+//! with GOAWAY.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+use crate::{
+    limits::Limits,
+    serve::state::State,
+    wire::{Fault, Verdict, h1::Requests, h2::Frames, h2::Limits as FrameLimits},
+};
+
+/// In place of the byte that makes a fault hyper reads this one. It stands in no head, no line
+/// of a chunk and no trailers, so that hyper answers the requests before it, then 400, and
+/// closes; a body that breaks off there breaks off for its handler too.
+const POISON: u8 = 0;
+
+/// Bytes that are thrown away before an HTTP/2 connection closes: what lies unread in the kernel
+/// at a close makes it a reset, which may overtake our GOAWAY.
+const DRAIN: usize = 256 * 1024;
+
+/// A field block may be this long on the wire, even where fields may be less: Huffman's code is
+/// shorter than what it stands for, but a table's updates are not.
+const BLOCK_MIN: usize = 16 * 1024;
+
+/// What reads along.
+pub(crate) enum Tap {
+    H1(Requests),
+    /// No more of this is read.
+    Over,
+    H2(Box<Frames>, Instant),
+}
+
+impl Tap {
+    pub(crate) fn h1() -> Self {
+        Self::H1(Requests::default())
+    }
+
+    pub(crate) fn h2(limits: &Limits) -> Self {
+        let limits = FrameLimits { block: limits.header_bytes.max(BLOCK_MIN) };
+        Self::H2(Box::new(Frames::new(limits)), Instant::now())
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Over)
+    }
+
+    /// Looks at what came behind `before`. HTTP/2 that may not be read any further is an error;
+    /// `whole` says that what we wrote ends with a frame.
+    pub(crate) fn look<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        buffer: &mut ReadBuf<'_>,
+        before: usize,
+        (stream, whole): (&mut S, bool),
+        state: &State,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        match self {
+            Self::H1(requests) => {
+                if let Err((at, fault)) = requests.take(&buffer.filled()[before..]) {
+                    buffer.set_filled(before + at);
+                    buffer.put_slice(&[POISON]);
+                    *self = Self::Over;
+                    tell(state, fault.into());
+                }
+                Ok(())
+            }
+            Self::H2(frames, begun) => {
+                let seen = frames.take(&buffer.filled()[before..], begun.elapsed(), state.sent());
+                let Err(verdict) = seen else { return Ok(()) };
+                let opened = frames.opened();
+                *self = Self::Over;
+                tell(state, verdict);
+                if whole {
+                    let bytes = go_away(opened, verdict.code());
+                    // A socket that takes nothing ends without it.
+                    let _ = Pin::new(&mut *stream).poll_write(cx, &bytes);
+                }
+                drain(stream, cx);
+                Err(io::Error::new(io::ErrorKind::InvalidData, "the frames end here"))
+            }
+            Self::Over => Ok(()),
+        }
+    }
+}
+
+fn tell(state: &State, verdict: Verdict) {
+    state.counters.refused.add(state.protocol());
+    let peer = state.info.peer;
+    match verdict {
+        Verdict::Fault(fault) => {
+            state.counters.fault(fault);
+            tracing::debug!(%peer, "not read any further: {fault}");
+        }
+        Verdict::Flood(flood) => {
+            state.counters.flood(flood);
+            tracing::debug!(%peer, "not read any further: a flood of {}", flood.as_str());
+        }
+    }
+}
+
+/// RFC 9113 §6.8.
+fn go_away(opened: u32, code: u32) -> [u8; 17] {
+    let mut frame = [0; 17];
+    (frame[2], frame[3]) = (8, 0x7);
+    frame[9..13].copy_from_slice(&opened.to_be_bytes());
+    frame[13..].copy_from_slice(&code.to_be_bytes());
+    frame
+}
+
+fn drain<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) {
+    let mut scratch = [0; 8192];
+    for _ in 0..DRAIN / scratch.len() {
+        let mut buffer = ReadBuf::new(&mut scratch);
+        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+            _ => return,
+        }
+    }
+}
