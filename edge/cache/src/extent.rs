@@ -177,7 +177,7 @@ impl ExtentStore {
                 new_disk
             }
         };
-        let files = Files::open(&path, geometry.data_bytes())
+        let files = Files::open(&path, geometry.data_bytes(), geometry.manifest_max())
             .map_err(|source| fail("take its room on the disk")(path.clone(), source))?;
         // Each writer has a buffer besides what waits.
         let scratch = WRITERS as u64 * (REGION + PAGE);

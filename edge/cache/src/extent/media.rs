@@ -67,13 +67,17 @@ pub(super) struct Files {
     /// thread that writes.
     scratch: Mutex<Vec<Vec<u8>>>,
     manifest: Mutex<Option<File>>,
+    /// The one that is being written.
     new: Mutex<Option<File>>,
+    /// An empty one with room, for the next time.
+    spare: Mutex<Option<File>>,
+    manifest_max: u64,
 }
 
 impl Files {
-    /// Opens or makes the data file, with all its room taken on the device at once: what is
-    /// promised here cannot be missing later.
-    pub(super) fn open(path: &Path, data_bytes: u64) -> io::Result<Self> {
+    /// Opens or makes the data file, with all its room and that of two manifests taken on the
+    /// device at once: what is promised here cannot be missing later.
+    pub(super) fn open(path: &Path, data_bytes: u64, manifest_max: u64) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let data = options.open(path.join(DATA))?;
@@ -98,14 +102,35 @@ impl Files {
         }
         // tmpfs and some others cannot.
         let direct = options.custom_flags(libc::O_DIRECT).open(path.join(DATA)).ok();
-        Ok(Self {
+        let files = Self {
             path: path.to_owned(),
             data,
             direct,
             scratch: Mutex::new(Vec::new()),
             manifest: Mutex::new(None),
             new: Mutex::new(None),
-        })
+            spare: Mutex::new(None),
+            manifest_max,
+        };
+        *files.spare.lock() = Some(files.beside()?);
+        Ok(files)
+    }
+
+    /// An empty file beside the manifest, with room for all that one may become.
+    fn beside(&self) -> io::Result<File> {
+        let file = File::create(self.path.join(MANIFEST_NEW))?;
+        self.take_room(&file);
+        Ok(file)
+    }
+
+    /// Takes room past a file's end, so that it can still grow when others have filled the
+    /// file system. Where there is none left it goes on without.
+    fn take_room(&self, file: &File) {
+        if let Err(error) =
+            rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, self.manifest_max)
+        {
+            tracing::debug!(path = %self.path.display(), %error, "chunk store: no room taken");
+        }
     }
 
     /// The manifest as it is; `None` where there is none.
@@ -120,6 +145,7 @@ impl Files {
     /// Goes on with a manifest of `end` good bytes.
     pub(super) fn go_on(&self, manifest: File, end: u64) -> io::Result<()> {
         manifest.set_len(end)?;
+        self.take_room(&manifest);
         *self.manifest.lock() = Some(manifest);
         Ok(())
     }
@@ -229,7 +255,9 @@ impl Media for Files {
     }
 
     fn begin(&self) -> io::Result<()> {
-        let file = File::create(self.path.join(MANIFEST_NEW))?;
+        let spare = self.spare.lock().take();
+        // What a try that failed has left must not be taken for this one's log.
+        let file = spare.map_or_else(|| self.beside(), Ok)?;
         *self.new.lock() = Some(file);
         Ok(())
     }
@@ -243,7 +271,9 @@ impl Media for Files {
         new.sync_all()?;
         fs::rename(self.path.join(MANIFEST_NEW), self.path.join(MANIFEST))?;
         File::open(&self.path)?.sync_all()?;
+        // The former one lets go of its room here, and the next one takes it.
         *self.manifest.lock() = Some(new);
+        *self.spare.lock() = self.beside().ok();
         Ok(())
     }
 }

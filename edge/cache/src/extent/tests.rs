@@ -403,3 +403,25 @@ async fn the_manifest_stays_within_its_bounds() {
     let store = ExtentStore::open(config(directory.path())).unwrap();
     assert_eq!(store.stats().chunks, Some(there));
 }
+
+/// So that others who fill the file system take nothing of it.
+#[tokio::test]
+async fn the_room_of_two_manifests_is_taken() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = TempDir::new().unwrap();
+    let most = Geometry::of(40 * MIB).unwrap().manifest_max();
+    let taken = |name: &str| {
+        std::fs::metadata(directory.path().join(name)).map_or(0, |file| file.blocks() * 512)
+    };
+    for round in 0..3 {
+        let store = ExtentStore::open(config(directory.path())).unwrap();
+        store.offer(key(round), Chunk::seal(Bytes::from_static(b"small")));
+        store.flush().await;
+        for name in ["manifest", "manifest.new"] {
+            assert!(taken(name) >= most, "{name} in round {round}: {} of {most}", taken(name));
+        }
+        store.close().await;
+    }
+    let store = ExtentStore::open(config(directory.path())).unwrap();
+    assert_eq!(store.stats().chunks, Some(3));
+}
