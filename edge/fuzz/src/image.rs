@@ -26,9 +26,13 @@ fn key(index: usize) -> ChunkKey {
 }
 
 fn data(index: usize) -> Bytes {
-    let mut bytes = vec![0; LENGTHS[index]];
-    SmallRng::seed_from_u64(index as u64).fill_bytes(&mut bytes);
-    Bytes::from(bytes)
+    static DATA: [OnceLock<Bytes>; LENGTHS.len()] = [const { OnceLock::new() }; LENGTHS.len()];
+    let made = DATA[index].get_or_init(|| {
+        let mut bytes = vec![0; LENGTHS[index]];
+        SmallRng::seed_from_u64(index as u64).fill_bytes(&mut bytes);
+        Bytes::from(bytes)
+    });
+    made.clone()
 }
 
 fn runtime() -> Runtime {
