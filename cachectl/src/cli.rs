@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Signing keys and playback tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Requests as the access log tells them.
+    #[command(subcommand)]
+    Logs(crate::logs::LogsCommand),
     /// What the server counts: the series of /metrics, in units that people read.
     Metrics {
         /// Only those whose name, or a label as `name="value"`, contains this.

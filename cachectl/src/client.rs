@@ -1,6 +1,7 @@
 //! Asks the admin socket: HTTP/1.1 by hand, one request a connection, everything bounded.
 
 mod download;
+mod lines;
 mod response;
 
 use std::{
@@ -17,6 +18,7 @@ use weir_config_admin::ErrorBody;
 
 use crate::failure::{Code, Failure};
 pub(crate) use download::Ended;
+pub(crate) use lines::Line;
 use response::Response;
 
 /// Until the whole answer is there.

@@ -11,6 +11,7 @@ mod disks;
 mod doctor;
 mod failure;
 mod keys;
+mod logs;
 mod metrics;
 mod pages;
 mod print;
@@ -149,6 +150,7 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
             keys::explain_token(&explain, world.now)
         }
         Command::Doctor => Ok(doctor::doctor(&client, world)),
+        Command::Logs(command) => logs::logs(&client, &command, cli.json, world),
         Command::Metrics { grep } => metrics::metrics(&client, grep.as_deref()),
         Command::Completion { shell } => Ok(pages::completion(shell)),
         Command::Man { folder } => pages::man(folder.as_deref()),

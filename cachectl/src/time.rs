@@ -12,6 +12,12 @@ pub(crate) fn utc(unix: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// `10:00:00.250`: the time of the day, in UTC.
+pub(crate) fn clock(unix_millis: u64) -> String {
+    let (seconds, millis) = (unix_millis / 1000 % 86_400, unix_millis % 1000);
+    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
 /// Days since 1970-01-01 to a date of the Gregorian calendar. Counted in years that begin in
 /// March, so that the leap day is the last one; 400 years have 146,097 days.
 fn date(days: u64) -> (u64, u64, u64) {

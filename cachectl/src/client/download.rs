@@ -12,7 +12,7 @@ use weir_config_admin::ErrorBody;
 
 use super::{
     Client, LIMIT, request,
-    response::{self, Framing},
+    response::{self, Framing, Head},
 };
 use crate::failure::{Code, Failure};
 
@@ -20,6 +20,14 @@ use crate::failure::{Code, Failure};
 const SILENCE: Duration = Duration::from_secs(30);
 /// No refusal is longer.
 const REFUSAL_MAX: u64 = 64 << 10;
+
+/// An answer whose body is still to come.
+pub(super) struct Begun {
+    pub(super) stream: UnixStream,
+    pub(super) head: Head,
+    /// What of the body came with the head.
+    pub(super) rest: Vec<u8>,
+}
 
 /// How a body ended.
 pub(crate) enum Ended {
@@ -39,37 +47,13 @@ impl Client {
         take: &mut dyn Write,
         name: &str,
     ) -> Result<Ended, Failure> {
-        let mut stream = self.connect()?;
-        let asked = request("GET", path, None);
-        stream.write_all(&asked).map_err(|error| self.failed(&error))?;
-        let (mut bytes, mut piece) = (Vec::new(), vec![0; 256 << 10]);
-        let puzzled = |why: &str| {
-            Failure::new(Code::Failed, format!("{} gave an answer of another kind", self.name()))
-                .why(why)
-        };
-        let head = loop {
-            if let Some(head) = response::head(&bytes).map_err(puzzled)? {
-                break head;
-            }
-            match read(&mut stream, &mut piece).map_err(|error| self.failed(&error))? {
-                0 => return Err(puzzled("its header breaks off")),
-                length => bytes.extend_from_slice(&piece[..length]),
-            }
-        };
+        let Begun { mut stream, head, rest: mut first } = self.begin(path)?;
+        let puzzled = |why: &str| self.puzzled(why);
+        let mut piece = vec![0; 256 << 10];
         let Framing::Length(length) = head.framing else {
             return Err(puzzled("its length is not said"));
         };
-        if head.status != 200 {
-            // An error of a read is a reason that breaks off.
-            let _ = stream.take(REFUSAL_MAX).read_to_end(&mut bytes);
-            let body = bytes.get(head.length..).unwrap_or_default();
-            return Err(match serde_json::from_slice::<ErrorBody>(body) {
-                Ok(body) => Failure::answered(head.status, body),
-                Err(_) => puzzled("it refuses without a reason"),
-            });
-        }
         let length = length as u64;
-        let mut first = bytes.split_off(head.length);
         first.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         let mut done = 0;
         let mut rest: &[u8] = &first;
@@ -97,6 +81,34 @@ impl Client {
         Ok(Ended::Whole(done))
     }
 
+    /// Asks, and gives what begins with status 200; any other is a refusal.
+    pub(super) fn begin(&self, path: &str) -> Result<Begun, Failure> {
+        let mut stream = self.connect()?;
+        let asked = request("GET", path, None);
+        stream.write_all(&asked).map_err(|error| self.failed(&error))?;
+        let (mut bytes, mut piece) = (Vec::new(), vec![0; 16 << 10]);
+        let head = loop {
+            if let Some(head) = response::head(&bytes).map_err(|why| self.puzzled(why))? {
+                break head;
+            }
+            match read(&mut stream, &mut piece).map_err(|error| self.failed(&error))? {
+                0 => return Err(self.puzzled("its header breaks off")),
+                length => bytes.extend_from_slice(&piece[..length]),
+            }
+        };
+        if head.status != 200 {
+            // An error of a read is a reason that breaks off.
+            let _ = stream.take(REFUSAL_MAX).read_to_end(&mut bytes);
+            let body = bytes.get(head.length..).unwrap_or_default();
+            return Err(match serde_json::from_slice::<ErrorBody>(body) {
+                Ok(body) => Failure::answered(head.status, body),
+                Err(_) => self.puzzled("it refuses without a reason"),
+            });
+        }
+        let rest = bytes.split_off(head.length);
+        Ok(Begun { stream, head, rest })
+    }
+
     /// Connecting to a socket whose queue is full blocks without end, so that a thread does it.
     fn connect(&self) -> Result<UnixStream, Failure> {
         let (done, connected) = mpsc::channel();
@@ -121,7 +133,7 @@ impl Client {
     }
 }
 
-fn read(stream: &mut UnixStream, piece: &mut [u8]) -> std::io::Result<usize> {
+pub(super) fn read(stream: &mut UnixStream, piece: &mut [u8]) -> std::io::Result<usize> {
     loop {
         match stream.read(piece) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

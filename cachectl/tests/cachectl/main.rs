@@ -4,6 +4,7 @@ mod asking;
 mod config;
 mod disks;
 mod keys;
+mod logs;
 mod objects;
 mod purge;
 mod seeing;

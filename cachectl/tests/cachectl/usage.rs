@@ -24,6 +24,7 @@ fn help() {
               disks       The disks of the cache, each a failure domain of its own
               config      What a server was told, and telling it anew
               keys        Signing keys and playback tokens
+              logs        Requests as the access log tells them
               metrics     What the server counts: the series of /metrics, in units that people read
               completion  A shell's script that completes commands and options
               man         Manual pages, in roff: the main one to stdout, or one of each command to a folder

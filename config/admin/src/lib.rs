@@ -6,6 +6,9 @@
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/metrics` | Prometheus text |
 //! | `GET /v1/doctor` | [`Doctor`] |
+//! | `GET /v1/trace?id=…` | [`Trace`] |
+//! | `POST /v1/trace` with [`TraceOrder`] | [`TraceResult`] |
+//! | `GET /v1/logs?…` | a line for each [`LogRecord`] |
 //! | `GET /v1/cache/stats` | [`CacheStats`] |
 //! | `GET /v1/cache/explain?url=…` | [`Explain`] |
 //! | `POST /v1/cache/purge` with [`PurgeRequest`] | [`PurgeResult`] |
@@ -35,10 +38,12 @@ mod config;
 mod disks;
 mod doctor;
 mod explain;
+mod logs;
 mod objects;
 mod purge;
 mod status;
 mod warm;
+mod trace;
 
 pub use cache::{
     CacheStats, ChunkCount, Disk, DiskState, Tier, TierStats, Verdict as CacheVerdict,
@@ -51,13 +56,20 @@ pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
 pub use doctor::{Check, Doctor, Finding};
 pub use explain::{ChunkRun, Decided, Explain, ExplainVariant, Verified};
 pub use objects::{
+pub use logs::{LOG_LAST_MAX, LogLost, LogRecord};
     ChunkCopy, ChunkState, Damage, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
     ObjectVerify, Pin, PinRequest, PinResult, SCRUB_RATE_LEAST, ScrubRequest, ScrubStep,
 };
 pub use purge::{
     PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges, TAG_BYTES_MAX, tag_fault,
 };
-pub use status::{CacheSummary, Protocol, Reason, State, Status, Upstream, UpstreamState, Verdict};
+pub use status::{
+    CacheSummary, Protocol, Reason, ServedCertificate, State, Status, Upstream, UpstreamState,
+    Verdict,
+};
+pub use trace::{
+    Trace, TraceClient, TraceExchange, TraceOrder, TracePhase, TraceResult,
+};
 pub use warm::{Ladder, WarmCancel, WarmJob, WarmJobs, WarmNote, WarmRequest, WarmState};
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +82,10 @@ pub const DOCTOR: &str = "/v1/doctor";
 pub const METRICS: &str = "/v1/metrics";
 /// Path of [`CacheStats`].
 pub const CACHE_STATS: &str = "/v1/cache/stats";
+/// Path of [`Trace`] and [`TraceResult`].
+pub const TRACE: &str = "/v1/trace";
+/// Path of [`LogRecord`]s.
+pub const LOGS: &str = "/v1/logs";
 /// Path of [`Explain`]; the URL stands percent-encoded in the query key `url`.
 pub const CACHE_EXPLAIN: &str = "/v1/cache/explain";
 /// Path of [`PurgeResult`].

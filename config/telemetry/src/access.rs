@@ -7,6 +7,8 @@
 //!
 //! Worst-case memory: two buffers of [`AccessOptions::buffer`] and a line for each shard.
 
+pub mod entry;
+pub mod filter;
 mod writer;
 
 use std::{

@@ -5,5 +5,5 @@ pub mod families;
 pub mod logging;
 pub mod metrics;
 
-pub use access::{AccessLog, AccessLogError, AccessOptions};
+pub use access::{AccessLog, AccessLogError, AccessOptions, entry::Entry, entry::RequestId};
 pub use metrics::{Family, Kind, Metrics};
