@@ -8,6 +8,7 @@ pub mod pulses;
 mod readiness;
 mod shutdown;
 mod signals;
+mod usage;
 pub mod watchdog;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -16,4 +17,5 @@ pub use pulses::Pulses;
 pub use readiness::{Phase, Readiness};
 pub use shutdown::{Drained, Guard, Shutdown};
 pub use signals::{Signals, SignalsError};
+pub use usage::Usage;
 pub use watchdog::Watchdog;

@@ -149,6 +149,24 @@ pub mod edge {
             "Keys whose change waits for a restart.";
         CONFIG_REFUSED = Kind::Gauge, "edge_config_refused" []
             "1 while the last reload was refused.";
+        VERDICT = Kind::Gauge, "edge_verdict" []
+            "What `cachectl status` says: 0 OK, 1 degraded, 2 down.";
+        START_TIME = Kind::Gauge, "edge_start_time_seconds" []
+            "When the process started, Unix seconds.";
+        CLOCK = Kind::Gauge, "edge_clock_seconds" []
+            "What the clock of the node says, Unix seconds.";
+        CERTIFICATE_NOT_AFTER = Kind::Gauge, "edge_certificate_not_after_seconds" ["certificate"]
+            "When a certificate that is served ends, Unix seconds; `certificate` is its first name.";
+        RESIDENT_BYTES = Kind::Gauge, "edge_resident_bytes" []
+            "Resident memory of the process.";
+        MEMORY_BUDGET = Kind::Gauge, "edge_memory_budget_bytes" []
+            "`cache.memory` of the configuration.";
+        SATURATION = Kind::Ratio, "edge_saturation_ratio" ["resource"]
+            "How far a resource is used: `resource` cpu, fills, files.";
+        PAGE_FOLLOWERS = Kind::Gauge, "edge_page_followers" []
+            "Pages on the management address that are open.";
+        OTHER_NAMES = Kind::Counter, "edge_metrics_other_total" ["label"]
+            "Names that were counted as `other`, since no more are kept apart.";
         BUILD_INFO = Kind::Gauge, "edge_build_info" ["version"]
             "Always 1.";
     }

@@ -4,6 +4,9 @@ pub mod access;
 pub mod families;
 pub mod logging;
 pub mod metrics;
+pub mod names;
+pub mod overview;
 
 pub use access::{AccessLog, AccessLogError, AccessOptions, entry::Entry, entry::RequestId};
 pub use metrics::{Family, Kind, Metrics};
+pub use names::Names;

@@ -198,6 +198,11 @@ impl Tls {
     }
 
     pub(crate) fn tcp(&self, preference: Preference) -> Arc<ServerConfig> {
+    /// What clients are shown, see [`Certificates::served`].
+    pub fn served(&self) -> Vec<(Vec<String>, Option<u64>)> {
+        self.store.current().served()
+    }
+
         let tcp = self.tcp.load();
         Arc::clone(match preference {
             Preference::Aes => &tcp.aes,

@@ -113,6 +113,33 @@ impl Certificates {
         names
     }
 
+    /// Each certificate once, with the names it is for, sorted, and the first end of its chain in
+    /// Unix seconds; none where that cannot be read. The one for clients that name nobody is the
+    /// first.
+    pub fn served(&self) -> Vec<(Vec<String>, Option<u64>)> {
+        let mut all: Vec<(&Arc<CertifiedKey>, Vec<String>)> = vec![(&self.default, Vec::new())];
+        for (name, certified) in self.all() {
+            match all.iter_mut().find(|(known, _)| Arc::ptr_eq(known, certified)) {
+                Some((_, names)) => names.push(name.to_owned()),
+                None => all.push((certified, vec![name.to_owned()])),
+            }
+        }
+        let end = |certified: &CertifiedKey| {
+            let times = certified.cert.iter().map(|certificate| super::Validity::of(certificate));
+            times.collect::<Option<Vec<_>>>()?.iter().map(|times| times.not_after).min()
+        };
+        let mut served: Vec<_> = all
+            .into_iter()
+            .map(|(certified, mut names)| {
+                names.sort_unstable();
+                (names, end(certified))
+            })
+            .collect();
+        // The map has no order of its own.
+        served[1..].sort();
+        served
+    }
+
     /// Whether the file of a chain could be used, but for its times.
     ///
     /// # Errors
