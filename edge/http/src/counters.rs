@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{
     handler::Protocol,
-    message::Malformed,
+    message::{Excess, Malformed},
     wire::{Fault, Flood},
 };
 
@@ -100,6 +100,7 @@ pub struct Counters {
     pub body_bytes: AtomicU64,
     handshakes_failed: [AtomicU64; HandshakeFailure::ALL.len()],
     malformed: [AtomicU64; Malformed::ALL.len()],
+    exceeded: [AtomicU64; Excess::ALL.len()],
     faults: [AtomicU64; Fault::ALL.len()],
     floods: [AtomicU64; Flood::ALL.len()],
 }
@@ -131,6 +132,15 @@ impl Counters {
 
     pub(crate) fn flood(&self, of: Flood) {
         self.floods[of as usize].fetch_add(1, Relaxed);
+    }
+
+    /// HTTP/3 connections closed because they did too much of this.
+    pub fn exceeded_by(&self, of: Excess) -> u64 {
+        self.exceeded[of as usize].load(Relaxed)
+    }
+
+    pub(crate) fn exceeded(&self, of: Excess) {
+        self.exceeded[of as usize].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn malformed(&self, why: Malformed) {

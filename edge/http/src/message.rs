@@ -19,7 +19,7 @@ mod section;
 
 pub use control::Control;
 pub use instructions::Instructions;
-pub use malformed::Malformed;
+pub use malformed::{Excess, Malformed};
 pub(crate) use section::length;
 
 /// An integer of RFC 9000 §16 that may come in pieces.
@@ -91,6 +91,8 @@ pub struct Message {
     declared: Option<u64>,
     /// Bytes of DATA, by the frames' own word.
     body: u64,
+    /// Frames that mean nothing.
+    idle: u64,
     verdict: Option<Malformed>,
 }
 
@@ -106,8 +108,14 @@ impl Message {
             section_max,
             declared: None,
             body: 0,
+            idle: 0,
             verdict: None,
         }
+    }
+
+    /// Frames so far that mean nothing: of types that nobody knows, and DATA without data.
+    pub fn idle(&self) -> u64 {
+        self.idle
     }
 
     /// Looks at the next piece.
@@ -201,6 +209,7 @@ impl Message {
     }
 
     fn begin(&mut self, kind: u64, length: u64) -> Result<At, Malformed> {
+        self.idle += u64::from(kind != HEADERS && (kind != DATA || length == 0));
         if kind == DATA {
             // 62 bits each: the sum of what is announced may leave 64.
             self.body = self.body.saturating_add(length);

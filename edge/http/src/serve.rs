@@ -2,6 +2,7 @@
 
 mod accept;
 mod date;
+mod door;
 mod drive;
 mod h3;
 mod io;
@@ -19,13 +20,14 @@ use http::HeaderValue;
 use tokio::{
     net::{TcpListener, UnixListener},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use weir_config_lifecycle::{Clock, Pulses, pulses::Pulse};
 use weir_edge_transport::{quic::Endpoint, tls::Tls};
 
 use crate::{
     counters::{Counters, count},
+    gate::Gate,
     handler::Handler,
     limits::Limits,
     shutdown::{Drained, Shutdown},
@@ -33,6 +35,7 @@ use crate::{
 
 use accept::{accept_loop, drain};
 use date::Dates;
+use door::Door;
 use service::Shared;
 
 /// How long a QUIC endpoint may take to tell its last clients that it is gone.
@@ -60,6 +63,7 @@ impl<H: Handler> Server<H> {
             alt_svc: None,
             worker: 0,
             pulses: Arc::default(),
+            door: Door::open(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -89,6 +93,13 @@ impl<H: Handler> Server<H> {
         self.change(|shared| shared.pulses = pulses)
     }
 
+    /// Clients are let in by this gate, whose time began at `since`, and no longer up to
+    /// [`Limits::connections`] of each listener.
+    #[must_use]
+    pub fn gate(self, gate: Arc<Gate>, since: Instant) -> Self {
+        self.change(|shared| shared.door = Door::guarded(gate, since))
+    }
+
     /// The pulse of the accept loop on `what`.
     fn pulse(&self, what: impl std::fmt::Display) -> Pulse {
         let worker = self.shared.worker;
@@ -97,9 +108,9 @@ impl<H: Handler> Server<H> {
 
     /// Serves HTTP/1.1 without TLS until the shutdown.
     pub async fn plain(&self, listener: TcpListener, shutdown: &Shutdown) -> Drained {
-        let (limit, counters) = (self.shared.limits.connections, &self.shared.counters);
+        let (door, counters) = (self.shared.door(), &self.shared.counters);
         let pulse = self.pulse(accept::shown(&listener));
-        accept_loop(listener, limit, counters, shutdown, pulse, |socket, peer| {
+        accept_loop(listener, door, counters, shutdown, pulse, |socket, peer| {
             tcp::plain(socket, peer, Arc::clone(&self.shared), shutdown.begin.clone())
         })
         .await
@@ -107,9 +118,9 @@ impl<H: Handler> Server<H> {
 
     /// Serves HTTP/1.1 on a Unix socket until the shutdown.
     pub async fn unix(&self, listener: UnixListener, shutdown: &Shutdown) -> Drained {
-        let (limit, counters) = (self.shared.limits.connections, &self.shared.counters);
+        let (door, counters) = (self.shared.door(), &self.shared.counters);
         let pulse = self.pulse("a Unix socket");
-        accept_loop(listener, limit, counters, shutdown, pulse, |socket, _| {
+        accept_loop(listener, door, counters, shutdown, pulse, |socket, _| {
             tcp::unix(socket, Arc::clone(&self.shared), shutdown.begin.clone())
         })
         .await
@@ -117,9 +128,9 @@ impl<H: Handler> Server<H> {
 
     /// Serves HTTP/1.1 and HTTP/2 over TLS until the shutdown.
     pub async fn tls(&self, listener: TcpListener, tls: &Tls, shutdown: &Shutdown) -> Drained {
-        let (limit, counters) = (self.shared.limits.connections, &self.shared.counters);
+        let (door, counters) = (self.shared.door(), &self.shared.counters);
         let pulse = self.pulse(accept::shown(&listener));
-        accept_loop(listener, limit, counters, shutdown, pulse, |socket, peer| {
+        accept_loop(listener, door, counters, shutdown, pulse, |socket, peer| {
             let shared = Arc::clone(&self.shared);
             tcp::tls(socket, peer, tls.clone(), shared, shutdown.begin.clone())
         })
@@ -129,7 +140,7 @@ impl<H: Handler> Server<H> {
     /// Serves HTTP/3 until the shutdown. The endpoint is of no use afterwards.
     pub async fn quic(&self, endpoint: Endpoint, shutdown: &Shutdown) -> Drained {
         let Ok(local) = endpoint.local_addr() else { return Drained::default() };
-        let (limits, counters) = (&self.shared.limits, &self.shared.counters);
+        let ((door, limits), counters) = (self.shared.door(), &self.shared.counters);
         let mut running = JoinSet::new();
         let mut pulse = self.pulse(format_args!("udp {local}"));
         loop {
@@ -141,13 +152,10 @@ impl<H: Handler> Server<H> {
                 incoming = endpoint.accept() => {
                     let Some(incoming) = incoming else { break };
                     count(&counters.accepted);
-                    if running.len() < limits.connections {
-                        let (shared, begin) = (Arc::clone(&self.shared), shutdown.begin.clone());
-                        running.spawn(h3::connection(incoming, local, shared, begin));
-                    } else {
-                        count(&counters.over_limit);
-                        incoming.refuse();
-                    }
+                    let knock = door.knock(incoming, running.len(), limits, counters);
+                    let Some((incoming, guest)) = knock else { continue };
+                    let (shared, begin) = (Arc::clone(&self.shared), shutdown.begin.clone());
+                    running.spawn(h3::connection(incoming, guest, local, shared, begin));
                 }
             }
         }

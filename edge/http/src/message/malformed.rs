@@ -1,5 +1,5 @@
-//! What a client of HTTP/3 can do wrong, as one list: codes for the client, labels for the
-//! metrics.
+//! What a client of HTTP/3 can do wrong and what it can do too often, as two lists: codes for the
+//! client, labels for the metrics.
 
 /// Why a message, a stream or a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -152,5 +152,57 @@ impl Malformed {
     pub fn is_of_the_connection(self) -> bool {
         // A request's frame that is too large costs that request.
         self.code() != 0x10e && self != Self::TooLarge
+    }
+}
+
+/// What is allowed, and too much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Excess {
+    /// Requests that are asked and taken back (RFC 9114 §10.5; CVE-2023-44487 is HTTP/2's).
+    #[error("too many requests were taken back")]
+    Resets,
+    /// Requests that each are refused as malformed.
+    #[error("too many requests were malformed")]
+    Malformed,
+    /// GOAWAY, MAX_PUSH_ID, PRIORITY_UPDATE and unknown frames on the control stream.
+    #[error("too many frames on the control stream")]
+    Control,
+    /// Instructions of QPACK.
+    #[error("too many instructions of QPACK")]
+    Instructions,
+    /// Frames of a request that mean nothing: unknown ones, and DATA without data.
+    #[error("too many frames that mean nothing")]
+    Frames,
+    /// Streams of types that nobody knows.
+    #[error("too many streams that mean nothing")]
+    Streams,
+    /// Frames of QUIC: PING, PATH_CHALLENGE, windows that move by nothing, and their like.
+    #[error("too many frames of the transport")]
+    Transport,
+}
+
+impl Excess {
+    /// Every kind, for whoever names the metrics.
+    pub const ALL: [Self; 7] = [
+        Self::Resets,
+        Self::Malformed,
+        Self::Control,
+        Self::Instructions,
+        Self::Frames,
+        Self::Streams,
+        Self::Transport,
+    ];
+
+    /// As labels write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resets => "resets",
+            Self::Malformed => "malformed",
+            Self::Control => "control",
+            Self::Instructions => "instructions",
+            Self::Frames => "frames",
+            Self::Streams => "streams",
+            Self::Transport => "transport",
+        }
     }
 }

@@ -237,8 +237,10 @@ fn what_qpack_streams_may_say() {
             assert_eq!((stream.take(&[]), stream.seen()), (expected, seen), "{bytes:02x?}");
         }
     };
-    let encoder = |bytes: &[u8], expected, seen| check(Instructions::encoder, bytes, expected, seen);
-    let decoder = |bytes: &[u8], expected, seen| check(Instructions::decoder, bytes, expected, seen);
+    let encoder =
+        |bytes: &[u8], expected, seen| check(Instructions::encoder, bytes, expected, seen);
+    let decoder =
+        |bytes: &[u8], expected, seen| check(Instructions::decoder, bytes, expected, seen);
     // RFC 9204 §4.3.1: no capacity, twice
     encoder(&[0x20, 0x20], Ok(()), 2);
     for bytes in [&[0x21][..], &[0x3f, 0x01], &[0xc0, 0x00], &[0x41, b'a', 0x00], &[0x00]] {
@@ -262,7 +264,18 @@ fn a_verdict_stays() {
 }
 
 #[test]
+fn frames_that_mean_nothing_are_counted() {
+    let stream = [frame(0x21, b"x"), head(&[]), frame(DATA, b""), frame(DATA, b"x")].concat();
+    let mut message = Message::new(SECTION_MAX);
+    assert_eq!(message.take(&stream), Ok(()));
+    assert_eq!(message.idle(), 2);
+}
+
+#[test]
 fn labels_follow_the_order_of_the_reasons() {
+    for (at, of) in Excess::ALL.into_iter().enumerate() {
+        assert_eq!(of as usize, at, "{}", of.as_str());
+    }
     for (at, why) in Malformed::ALL.into_iter().enumerate() {
         assert_eq!(why as usize, at, "{}", why.as_str());
     }

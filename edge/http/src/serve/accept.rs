@@ -18,6 +18,8 @@ use weir_config_lifecycle::pulses::Pulse;
 
 use crate::{
     counters::{Counters, count},
+    limits::Limits,
+    serve::door::Door,
     shutdown::{Drained, Shutdown},
 };
 
@@ -27,6 +29,11 @@ pub(crate) trait Listen {
 
     /// Waits for the next one. Cancelling loses none.
     async fn next(&self) -> io::Result<(Self::Socket, SocketAddr)>;
+
+    /// Closes a connection so that the client knows at once.
+    fn refuse(socket: Self::Socket) {
+        drop(socket);
+    }
 }
 
 impl Listen for TcpListener {
@@ -37,6 +44,11 @@ impl Listen for TcpListener {
         // Responses leave when they are whole; waiting for more gains nothing.
         let _ = socket.set_nodelay(true);
         Ok((socket, peer))
+    }
+
+    fn refuse(socket: TcpStream) {
+        // A reset: nothing of it stays here, not even the wait for late packets.
+        let _ = socket.set_zero_linger();
     }
 }
 
@@ -58,10 +70,10 @@ pub(crate) fn shown(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "tcp".into(), |address| format!("tcp {address}"))
 }
 
-/// Runs `connection` for each accepted socket until the shutdown, at most `limit` at once.
+/// Runs `connection` for each accepted socket that the door lets in, until the shutdown.
 pub(crate) async fn accept_loop<L, C, F>(
     listener: L,
-    limit: usize,
+    (door, limits): (&Door, &Limits),
     counters: &Counters,
     shutdown: &Shutdown,
     mut pulse: Pulse,
@@ -83,10 +95,19 @@ where
             accepted = listener.next() => match accepted {
                 Ok((socket, peer)) => {
                     count(&counters.accepted);
-                    if running.len() < limit {
-                        running.spawn(connection(socket, peer));
-                    } else {
-                        count(&counters.over_limit);
+                    match door.enter(peer, running.len(), limits) {
+                        Ok(inside) => {
+                            let connection = connection(socket, peer);
+                            running.spawn(async move {
+                                connection.await;
+                                drop(inside);
+                            });
+                        }
+                        Err(why) => {
+                            tracing::debug!(%peer, why = why.as_str(), "refused");
+                            count(&counters.over_limit);
+                            L::refuse(socket);
+                        }
                     }
                 }
                 Err(error) => pause_after(&error, &counters.accept_errors).await,

@@ -9,6 +9,7 @@
 mod adapter;
 mod input;
 mod output;
+mod patience;
 mod receive;
 mod unidirectional;
 
@@ -27,20 +28,22 @@ use http::StatusCode;
 use http_body::Body;
 use http_body_util::BodyExt;
 use quinn::{Connection, ConnectionError, Incoming};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Duration, Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use weir_edge_transport::quic::Handshake;
 
-use adapter::{Claim, Quinn};
+use adapter::{Claim, Quinn, var_int};
 use input::{Input, Upload, declared};
-use output::Output;
+use output::{Output, Stuck};
+use patience::Patience;
 use receive::Recv;
 
 use crate::{
     counters::HandshakeFailure,
     handler::{ConnectionInfo, Handler, Protocol, Request, TlsInfo},
-    message::Malformed,
+    message::{Excess, Malformed},
     serve::{
+        door::Guest,
         request::{connection_specific, normalise},
         response::{WireBody, finish, plain},
         service::{Shared, respond},
@@ -48,9 +51,13 @@ use crate::{
     },
 };
 
+/// Between two looks at what the transport has counted. Each wakes the connection.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// One connection, from its handshake to its end.
 pub(super) async fn connection<H: Handler>(
     incoming: Incoming,
+    mut guest: Guest,
     local: SocketAddr,
     shared: Arc<Shared<H>>,
     begin: CancellationToken,
@@ -59,9 +66,10 @@ pub(super) async fn connection<H: Handler>(
     let local = SocketAddr::new(incoming.local_ip().unwrap_or(local.ip()), local.port());
     let shaken = async { incoming.accept()?.await };
     let shaken = tokio::select! {
-        shaken = timeout(shared.limits.handshake, shaken) => shaken,
+        shaken = timeout(shared.door.handshake(&shared.limits), shaken) => shaken,
         () = begin.cancelled() => return,
     };
+    guest.shaking = None;
     let quic = match shaken {
         Ok(Ok(quic)) => quic,
         Ok(Err(error)) => {
@@ -82,6 +90,7 @@ pub(super) async fn connection<H: Handler>(
     if let Err(error) = serve(quic, shared, &state, begin).await {
         tracing::debug!(%peer, %error, "connection ended");
     }
+    drop(guest.inside);
 }
 
 fn failure(error: &ConnectionError) -> HandshakeFailure {
@@ -118,7 +127,9 @@ async fn serve<H: Handler>(
     // decoded it answers with 431; beyond this it does not come so far.
     let section_max = shared.limits.header_bytes.saturating_mul(2);
     let counters = Arc::clone(&state.counters);
-    let (transport, accepted) = Quinn::new(quic.clone(), counters, section_max);
+    let patience = Patience::new(quic.clone(), Arc::clone(&counters));
+    let (transport, accepted) =
+        Quinn::new(quic.clone(), counters, section_max, Arc::clone(&patience));
     let mut h3 = h3::server::builder()
         .max_field_section_size(shared.limits.header_bytes as u64)
         // Costs a frame on the first response, for the sake of clients that need the exercise.
@@ -127,6 +138,7 @@ async fn serve<H: Handler>(
         .await?;
     let mut running = FuturesUnordered::new();
     let mut idle = pin!(sleep(shared.limits.idle));
+    let mut look = interval(LOOK_EVERY);
     let mut leaving = false;
     loop {
         if leaving && running.is_empty() {
@@ -143,7 +155,11 @@ async fn serve<H: Handler>(
                 let Some(resolver) = request? else { return Ok(()) };
                 let Some(claim) = accepted.claim() else { return Ok(()) };
                 let (shared, state) = (Arc::clone(&shared), Arc::clone(state));
-                running.push(request_stream(resolver, claim, quic.clone(), shared, state));
+                let wire = Wire { quic: quic.clone(), patience: Arc::clone(&patience) };
+                running.push(request_stream(resolver, claim, wire, shared, state));
+            }
+            _ = look.tick() => {
+                patience.look(state.started());
             }
             () = begin.cancelled(), if !leaving => {
                 leaving = true;
@@ -156,6 +172,26 @@ async fn serve<H: Handler>(
             }
         }
     }
+}
+
+/// The connection of a request.
+struct Wire {
+    quic: Connection,
+    patience: Arc<Patience>,
+}
+
+impl Wire {
+    /// The client has taken a request back.
+    fn taken_back(&self) {
+        if self.quic.close_reason().is_none() {
+            self.patience.spend(Excess::Resets, 1);
+        }
+    }
+}
+
+/// The client has reset it.
+fn is_taken_back(error: &StreamError) -> bool {
+    matches!(error, StreamError::RemoteTerminate { .. })
 }
 
 /// What h3 itself calls malformed.
@@ -173,7 +209,7 @@ enum NoAnswer {
 async fn request_stream<H: Handler>(
     resolver: RequestResolver<Quinn, Bytes>,
     claim: Claim,
-    quic: Connection,
+    wire: Wire,
     shared: Arc<Shared<H>>,
     state: Arc<State>,
 ) {
@@ -182,12 +218,21 @@ async fn request_stream<H: Handler>(
     let (request, stream) = match resolved {
         Ok(Ok(resolved)) => resolved,
         Ok(Err(error)) => {
-            if claim.verdict().get().is_none() && is_malformed(&error) {
+            if is_taken_back(&error) && claim.verdict().get().is_none() {
+                wire.taken_back();
+            } else if claim.verdict().get().is_none() && is_malformed(&error) {
                 state.counters.malformed(Malformed::Request);
+                wire.patience.spend(Excess::Malformed, 1);
             }
             return state.counters.refused.add(Protocol::H3);
         }
-        Err(_) => return state.counters.timed_out.add(Protocol::H3),
+        Err(_) => {
+            if let Some(mut response) = claim.take() {
+                // RFC 9114 §4.1; quinn would end it as if it were whole.
+                let _ = response.reset(var_int(Code::H3_REQUEST_INCOMPLETE.value()));
+            }
+            return state.counters.timed_out.add(Protocol::H3);
+        }
     };
     let (mut sender, receiver) = stream.split();
     let upload = Arc::new(Upload::new(Arc::clone(claim.verdict())));
@@ -201,11 +246,15 @@ async fn request_stream<H: Handler>(
     };
     let (head, body) = match answered {
         Ok(response) => response.into_parts(),
-        Err(NoAnswer::ClientLeft) => return sender.stop_stream(Code::H3_REQUEST_CANCELLED),
+        Err(NoAnswer::ClientLeft) => {
+            wire.taken_back();
+            return sender.stop_stream(Code::H3_REQUEST_CANCELLED);
+        }
         Err(NoAnswer::Malformed) => {
             state.counters.refused.add(Protocol::H3);
             if claim.verdict().get().is_none() {
                 state.counters.malformed(Malformed::Request);
+                wire.patience.spend(Excess::Malformed, 1);
             }
             return sender.stop_stream(Code::H3_MESSAGE_ERROR);
         }
@@ -214,7 +263,12 @@ async fn request_stream<H: Handler>(
         return sender.stop_stream(Code::H3_INTERNAL_ERROR);
     }
     let Some(stream) = claim.take() else { return };
-    send_body(body, Output::new(stream, quic), &upload).await;
+    let output = Output::new(stream, wire.quic.clone(), shared.limits.stall);
+    match send_body(body, output, &upload).await {
+        Written::Slow => state.counters.timed_out.add(Protocol::H3),
+        Written::Lost => wire.taken_back(),
+        Written::Whole | Written::Broken => {}
+    }
 }
 
 async fn answer<H: Handler>(
@@ -231,7 +285,12 @@ async fn answer<H: Handler>(
     if connection_specific(&parts.headers) {
         return Err(NoAnswer::Malformed);
     }
-    let response = if let Err(why) = normalise(&mut parts, true) {
+    let response = if parts.headers.len() > shared.limits.header_fields {
+        state.counters.refused.add(Protocol::H3);
+        let limit = shared.limits.header_fields;
+        let text = format!("more than {limit} header fields");
+        plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &text)
+    } else if let Err(why) = normalise(&mut parts, true) {
         if why.is_malformed() {
             return Err(NoAnswer::Malformed);
         }
@@ -242,7 +301,8 @@ async fn answer<H: Handler>(
         let limit = shared.limits.body_bytes;
         plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("larger than {limit} bytes"))
     } else {
-        let (limit, upload) = (shared.limits.body_bytes, Arc::clone(upload));
+        let upload = Arc::clone(upload);
+        let limit = (shared.limits.body_bytes, shared.limits.stall);
         let body = Input::body(receiver, length, limit, upload, Arc::clone(state)).await;
         let body = body.map_err(|_| NoAnswer::Malformed)?;
         state.counters.requests.add(Protocol::H3);
@@ -261,9 +321,20 @@ enum Written {
     Broken,
     /// The client or its connection is gone.
     Lost,
+    /// The client takes nothing.
+    Slow,
 }
 
-async fn send_body(body: WireBody, mut output: Output, upload: &Upload) {
+impl From<Stuck> for Written {
+    fn from(stuck: Stuck) -> Self {
+        match stuck {
+            Stuck::Gone => Self::Lost,
+            Stuck::Slow => Self::Slow,
+        }
+    }
+}
+
+async fn send_body(body: WireBody, mut output: Output, upload: &Upload) -> Written {
     let gone = output.stopped();
     let written = {
         let written = write_body(body, &mut output);
@@ -279,29 +350,36 @@ async fn send_body(body: WireBody, mut output: Output, upload: &Upload) {
         Written::Whole => {
             let received = output.finish();
             upload.settle();
-            received.await;
+            if !received.await {
+                return Written::Slow;
+            }
         }
         Written::Broken => output.reset(Code::H3_INTERNAL_ERROR),
         Written::Lost => output.reset(Code::H3_REQUEST_CANCELLED),
+        // RFC 9114 §8.1: it makes us hold what it does not take.
+        Written::Slow => output.reset(Code::H3_EXCESSIVE_LOAD),
     }
+    written
 }
 
 async fn write_body(mut body: WireBody, output: &mut Output) -> Written {
     // One frame where the length is known, else one for each piece.
     let known = body.size_hint().exact();
     if let Some(length @ 1..) = known
-        && output.frame(length).await.is_err()
+        && let Err(stuck) = output.frame(length).await
     {
-        return Written::Lost;
+        return stuck.into();
     }
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Written::Broken };
         let Ok(piece) = frame.into_data() else { continue };
-        if known.is_none() && output.frame(piece.len() as u64).await.is_err() {
-            return Written::Lost;
+        if known.is_none()
+            && let Err(stuck) = output.frame(piece.len() as u64).await
+        {
+            return stuck.into();
         }
-        if output.payload(piece).await.is_err() {
-            return Written::Lost;
+        if let Err(stuck) = output.payload(piece).await {
+            return stuck.into();
         }
     }
     Written::Whole

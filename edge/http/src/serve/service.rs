@@ -22,6 +22,7 @@ use crate::{
     limits::Limits,
     serve::{
         date::Dates,
+        door::Door,
         request::{Refusal, normalise},
         response::{WireBody, finish, plain},
         state::{Running, State},
@@ -38,6 +39,14 @@ pub(crate) struct Shared<H> {
     pub(crate) worker: usize,
     /// Where the accept loops say that they go on.
     pub(crate) pulses: Arc<Pulses>,
+    pub(crate) door: Door,
+}
+
+impl<H> Shared<H> {
+    /// The door, and what bounds it where there is no gate.
+    pub(crate) fn door(&self) -> (&Door, &Limits) {
+        (&self.door, &self.limits)
+    }
 }
 
 /// Answers one request of HTTP/1.1 or HTTP/2.

@@ -78,7 +78,7 @@ pub(super) async fn tls<H: Handler>(
 ) {
     let Ok(local) = socket.local_addr() else { return };
     let shaken = tokio::select! {
-        shaken = timeout(shared.limits.handshake, tls.accept(socket)) => shaken,
+        shaken = timeout(shared.door.handshake(&shared.limits), tls.accept(socket)) => shaken,
         // Nothing was asked yet.
         () = begin.cancelled() => return,
     };

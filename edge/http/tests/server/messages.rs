@@ -123,11 +123,20 @@ async fn malformed_requests_are_reset() {
 const USUAL: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/full/1")];
 
-fn request(more: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn request(more: &[(&str, &str)]) -> Vec<u8> {
     headers(&[&USUAL, more].concat())
 }
 
-fn data(body: &[u8]) -> Vec<u8> {
+/// The usual request with other fields in the place of some.
+pub(crate) fn instead(fields: &[(&str, &str)]) -> Vec<u8> {
+    let usual = USUAL.iter().filter(|(name, _)| fields.iter().all(|(other, _)| other != name));
+    let (mut pseudo, more): (Vec<_>, Vec<_>) =
+        fields.iter().partition(|(name, _)| name.starts_with(':'));
+    pseudo.extend(usual);
+    headers(&[pseudo, more].concat())
+}
+
+pub(crate) fn data(body: &[u8]) -> Vec<u8> {
     [&[0x00, body.len() as u8], body].concat()
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Client {
     port: u16,
 }
 
-fn endpoint(identity: &Identity) -> quinn::Endpoint {
+pub(crate) fn endpoint(identity: &Identity) -> quinn::Endpoint {
     let crypto = QuicClientConfig::try_from(identity.client(&["h3"])).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     let mut transport = quinn::TransportConfig::default();

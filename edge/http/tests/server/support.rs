@@ -11,8 +11,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use weir_config_lifecycle::ManualClock;
 use weir_edge_http::{
-    BodyError, ConnectionInfo, Counters, Drained, Handler, Limits, Request, Response, ResponseBody,
-    Server, Shutdown,
+    BodyError, ConnectionInfo, Counters, Drained, Gate, Handler, Limits, Request, Response,
+    ResponseBody, Server, Shutdown,
 };
 use weir_edge_transport::{
     quic::{self, QuicLimits},
@@ -189,6 +189,15 @@ impl Running {
 
     /// HTTP/1.1 and 2 over TLS and HTTP/3 on one port, on the calling runtime.
     pub(crate) fn secure(limits: Limits, identity: &Identity) -> Self {
+        Self::with(limits, identity, None)
+    }
+
+    /// The same behind a gate.
+    pub(crate) fn guarded(identity: &Identity, gate: &Arc<Gate>) -> Self {
+        Self::with(Limits::default(), identity, Some(Arc::clone(gate)))
+    }
+
+    fn with(limits: Limits, identity: &Identity, gate: Option<Arc<Gate>>) -> Self {
         let bound = sockets::bind("127.0.0.1:0".parse().unwrap(), 1, true).unwrap();
         let address = bound.address;
         let counters = Arc::new(Counters::default());
@@ -196,6 +205,10 @@ impl Running {
         let alt_svc = format!("h3=\":{}\"; ma=60", address.port()).parse().unwrap();
         let server =
             Server::new(Arc::new(Script), limits, Arc::clone(&counters), clock()).alt_svc(alt_svc);
+        let server = match gate {
+            Some(gate) => server.gate(gate, tokio::time::Instant::now()),
+            None => server,
+        };
         let shutdown = Shutdown::new(begin.clone(), Duration::from_secs(5));
         let tls = identity.tls();
         let listener = TcpListener::from_std(bound.tcp.into_iter().next().unwrap()).unwrap();

@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
 use super::{
+    patience::Patience,
     receive::{Recv, Rules, Verdict},
     unidirectional::Unidirectional,
 };
@@ -99,12 +100,14 @@ impl Quinn {
         connection: quinn::Connection,
         counters: Arc<Counters>,
         section_max: usize,
+        patience: Arc<Patience>,
     ) -> (Self, Accepted) {
         let accepted = Accepted::default();
         let requests = stream::unfold(connection.clone(), |connection| async {
             Some((connection.accept_bi().await, connection))
         });
-        let rules = Arc::new(Rules { connection: connection.clone(), counters, section_max });
+        let rules =
+            Arc::new(Rules { connection: connection.clone(), counters, section_max, patience });
         let this = Self {
             requests: requests.boxed(),
             unidirectional: Unidirectional::new(connection.clone(), Arc::clone(&rules)),

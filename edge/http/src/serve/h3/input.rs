@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -14,10 +15,12 @@ use futures::stream;
 use h3::server::RequestStream;
 use http::{HeaderMap, header};
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use super::receive::{Recv, Verdict};
 use crate::{
     body::{BodyError, RequestBody},
+    handler::Protocol,
     message::length,
     serve::state::State,
 };
@@ -75,6 +78,8 @@ pub(super) struct Input {
     declared: Option<u64>,
     seen: u64,
     limit: u64,
+    /// Between two pieces that somebody waits for.
+    stall: Duration,
     upload: Arc<Upload>,
     state: Arc<State>,
 }
@@ -90,7 +95,7 @@ impl Input {
     pub(super) async fn body(
         mut stream: RequestStream<Recv, Bytes>,
         declared: Option<u64>,
-        limit: u64,
+        (limit, stall): (u64, Duration),
         upload: Arc<Upload>,
         state: Arc<State>,
     ) -> Result<RequestBody, Malformed> {
@@ -107,7 +112,7 @@ impl Input {
             Poll::Ready(Err(_)) | Poll::Pending => None,
         };
         let stream = Some(stream);
-        let input = Self { stream, first, declared, seen: 0, limit, upload, state };
+        let input = Self { stream, first, declared, seen: 0, limit, stall, upload, state };
         let pieces = stream::unfold(Some(input), |input| async {
             let mut input = input?;
             let piece = input.next().await?;
@@ -120,7 +125,13 @@ impl Input {
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         let piece = match self.first.take() {
             Some(piece) => Ok(Some(piece)),
-            None => poll_fn(|cx| self.poll_next(cx)).await,
+            None => match timeout(self.stall, poll_fn(|cx| self.poll_next(cx))).await {
+                Ok(piece) => piece,
+                Err(_) => {
+                    self.state.counters.timed_out.add(Protocol::H3);
+                    Err(BodyError("the client sends nothing of what it announced".into()))
+                }
+            },
         };
         let piece = match piece {
             Ok(Some(piece)) => piece,

@@ -1,9 +1,12 @@
 //! The body of one response on its QUIC stream. It ends in one of two ways: finished, when
 //! every byte was written, or reset.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use h3::error::Code;
 use quinn::{SendStream, WriteError};
+use tokio::time::timeout;
 
 use super::adapter::var_int;
 
@@ -13,28 +16,59 @@ const LOOK_EVERY: u64 = 1 << 20;
 /// A connection never holds more than this unacknowledged: 1.3 Gbit/s at 100 ms.
 const MOST_SEND_WINDOW: u64 = 16 << 20;
 
+/// Why a piece did not go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// The client or its connection is gone.
+    Gone,
+    /// The client takes nothing, for longer than we wait.
+    Slow,
+}
+
+impl From<WriteError> for Stuck {
+    fn from(_: WriteError) -> Self {
+        Self::Gone
+    }
+}
+
+/// The last piece of a response may take this many times as long as a piece in its middle: all
+/// that is under way has to be acknowledged.
+const LAST: u32 = 4;
+
 pub(super) struct Output {
     stream: SendStream,
     connection: quinn::Connection,
     ended: bool,
     sent: u64,
+    /// How long a client may take nothing.
+    stall: Duration,
 }
 
 impl Output {
-    pub(super) fn new(stream: SendStream, connection: quinn::Connection) -> Self {
-        Self { stream, connection, ended: false, sent: 0 }
+    pub(super) fn new(stream: SendStream, connection: quinn::Connection, stall: Duration) -> Self {
+        Self { stream, connection, ended: false, sent: 0, stall }
     }
 
     /// Begins a DATA frame of `length` bytes (RFC 9114 §7.2.1).
-    pub(super) async fn frame(&mut self, length: u64) -> Result<(), WriteError> {
-        self.stream.write_chunk(data_frame(length)).await
+    pub(super) async fn frame(&mut self, length: u64) -> Result<(), Stuck> {
+        self.write(data_frame(length)).await
+    }
+
+    /// Gives up when nothing of it is taken for too long, however little is.
+    async fn write(&mut self, piece: Bytes) -> Result<(), Stuck> {
+        let mut left = [piece];
+        while !left[0].is_empty() {
+            let written = timeout(self.stall, self.stream.write_chunks(&mut left)).await;
+            written.map_err(|_| Stuck::Slow)??;
+        }
+        Ok(())
     }
 
     /// Writes a piece of a frame's payload.
-    pub(super) async fn payload(&mut self, piece: Bytes) -> Result<(), WriteError> {
+    pub(super) async fn payload(&mut self, piece: Bytes) -> Result<(), Stuck> {
         let before = self.sent / LOOK_EVERY;
         self.sent += piece.len() as u64;
-        self.stream.write_chunk(piece).await?;
+        self.write(piece).await?;
         if self.sent / LOOK_EVERY != before {
             self.widen();
         }
@@ -60,12 +94,18 @@ impl Output {
     }
 
     /// Every byte is written. Ready when the client has it all: until then a shutdown must not
-    /// take the connection away.
-    pub(super) fn finish(mut self) -> impl Future<Output = ()> + Send + use<> {
+    /// take the connection away. False when it never acknowledges it, and the rest is dropped.
+    pub(super) fn finish(mut self) -> impl Future<Output = bool> + Send + use<> {
         self.ended = true;
         // Fails only where the client has stopped it already, which `stopped` says as well.
         let _ = self.stream.finish();
-        self.stopped()
+        async move {
+            let acknowledged = timeout(self.stall * LAST, self.stopped()).await.is_ok();
+            if !acknowledged {
+                self.end(Code::H3_REQUEST_CANCELLED);
+            }
+            acknowledged
+        }
     }
 
     pub(super) fn reset(mut self, code: Code) {

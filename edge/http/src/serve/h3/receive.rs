@@ -13,10 +13,13 @@ use h3::{
 };
 use quinn::ReadError;
 
-use super::adapter::{Claim, read_error, stream_id, var_int};
+use super::{
+    adapter::{Claim, read_error, stream_id, var_int},
+    patience::Patience,
+};
 use crate::{
     counters::Counters,
-    message::{Control, Malformed, Message},
+    message::{Control, Excess, Malformed, Message},
 };
 
 /// Read at once from a stream; requests rarely have a body, and their heads are smaller.
@@ -30,6 +33,7 @@ pub(super) struct Rules {
     pub(super) connection: quinn::Connection,
     pub(super) counters: Arc<Counters>,
     pub(super) section_max: usize,
+    pub(super) patience: Arc<Patience>,
 }
 
 impl Rules {
@@ -99,12 +103,22 @@ impl Recv {
     }
 
     fn look(&mut self, piece: &[u8]) -> Result<(), Malformed> {
+        let patience = &self.rules.patience;
         match &mut self.watch {
             Watch::Request { message, .. } => {
+                let before = message.idle();
                 message.take(piece)?;
+                if !patience.spend(Excess::Frames, message.idle() - before) {
+                    return Ok(());
+                }
                 if self.ended { message.end() } else { Ok(()) }
             }
-            Watch::Control(frames) => frames.take(piece),
+            Watch::Control(frames) => {
+                let before = frames.frames();
+                frames.take(piece)?;
+                patience.spend(Excess::Control, frames.frames() - before);
+                Ok(())
+            }
         }
     }
 
@@ -115,6 +129,7 @@ impl Recv {
             Watch::Request { claim, .. } => {
                 self.rules.counters.malformed(why);
                 claim.refuse(why);
+                self.rules.patience.spend(Excess::Malformed, 1);
                 if why.is_of_the_connection() {
                     self.rules.close(why);
                 }

@@ -19,9 +19,10 @@ use quinn::{ConnectionError, StoppedError, VarInt as VarCode};
 
 use super::{
     adapter::var_int,
+    patience::Patience,
     receive::{Recv, Rules},
 };
-use crate::message::{Instructions, Malformed, VarInt};
+use crate::message::{Excess, Instructions, Malformed, VarInt};
 
 /// RFC 9114 §6.2 and RFC 9204 §4.2.
 const CONTROL_STREAM: u64 = 0x0;
@@ -80,7 +81,7 @@ struct Read {
 
 impl Read {
     /// Reads what is there. The stream never ends.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), Malformed> {
+    fn poll(&mut self, cx: &mut Context<'_>, patience: &Patience) -> Result<(), Malformed> {
         loop {
             let mut bytes = [0; READ_BYTES];
             match Pin::new(&mut self.stream).poll_read(cx, &mut bytes) {
@@ -89,7 +90,14 @@ impl Read {
                 Poll::Ready(Ok(0) | Err(quinn::ReadError::Reset(_))) => {
                     return Err(Malformed::CriticalClosed);
                 }
-                Poll::Ready(Ok(filled)) => self.instructions.take(&bytes[..filled])?,
+                Poll::Ready(Ok(filled)) => {
+                    let before = self.instructions.seen();
+                    self.instructions.take(&bytes[..filled])?;
+                    let seen = self.instructions.seen() - before;
+                    if !patience.spend(Excess::Instructions, seen) {
+                        return Ok(());
+                    }
+                }
                 // The connection is over, and says so itself.
                 Poll::Ready(Err(_)) => return Ok(()),
             }
@@ -179,11 +187,12 @@ impl Unidirectional {
                 // §6.2: what nobody knows is no error, and is not read.
                 Some(_) => {
                     let _ = stream.stop(var_int(Code::H3_STREAM_CREATION_ERROR.value()));
+                    self.rules.patience.spend(Excess::Streams, 1);
                 }
             }
         }
         for stream in [&mut self.encoder, &mut self.decoder].into_iter().flatten() {
-            stream.poll(cx)?;
+            stream.poll(cx, &self.rules.patience)?;
         }
         // RFC 9114 §6.2.1, RFC 9204 §4.2. A lost connection stops them as well, and is closed.
         if let Poll::Ready(Some(())) = self.ours.poll_next_unpin(cx) {

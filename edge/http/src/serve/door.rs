@@ -1,0 +1,104 @@
+//! Where clients come in: asks the gate, where there is one, and shows out who may not.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use quinn::Incoming;
+use tokio::time::Instant;
+
+use crate::{
+    counters::{Counters, count},
+    gate::{Gate, Knock, Pass, Refused, Shaking},
+    limits::Limits,
+};
+
+/// The door of one server.
+#[derive(Clone)]
+pub(crate) struct Door {
+    gate: Option<Arc<Gate>>,
+    /// The gate's time begins here.
+    since: Instant,
+}
+
+/// Somebody who is in, until this is dropped.
+#[derive(Default)]
+pub(crate) struct Inside {
+    _pass: Option<Pass>,
+}
+
+/// Somebody who shakes hands over QUIC.
+#[derive(Default)]
+pub(crate) struct Guest {
+    pub(crate) inside: Inside,
+    /// To be dropped when the handshake is over.
+    pub(crate) shaking: Option<Shaking>,
+}
+
+impl Door {
+    /// A door that `limit` alone bounds.
+    pub(crate) fn open() -> Self {
+        Self { gate: None, since: Instant::now() }
+    }
+
+    pub(crate) fn guarded(gate: Arc<Gate>, since: Instant) -> Self {
+        Self { gate: Some(gate), since }
+    }
+
+    fn now(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// How long a handshake may take.
+    pub(crate) fn handshake(&self, limits: &Limits) -> Duration {
+        self.gate.as_ref().map_or(limits.handshake, |gate| gate.limits().handshake)
+    }
+
+    /// A connection over TCP, of `running` that the listener has.
+    pub(crate) fn enter(
+        &self,
+        peer: SocketAddr,
+        running: usize,
+        limits: &Limits,
+    ) -> Result<Inside, Refused> {
+        match &self.gate {
+            Some(gate) => {
+                gate.enter(peer.ip(), self.now()).map(|pass| Inside { _pass: Some(pass) })
+            }
+            None if running < limits.connections => Ok(Inside::default()),
+            None => Err(Refused::Connections),
+        }
+    }
+
+    /// One over QUIC. Who may not come in has its answer when this returns.
+    pub(crate) fn knock(
+        &self,
+        incoming: Incoming,
+        running: usize,
+        limits: &Limits,
+        counters: &Counters,
+    ) -> Option<(Incoming, Guest)> {
+        let Some(gate) = &self.gate else {
+            if running < limits.connections {
+                return Some((incoming, Guest::default()));
+            }
+            count(&counters.over_limit);
+            incoming.refuse();
+            return None;
+        };
+        let proved = incoming.remote_address_validated();
+        match gate.knock(incoming.remote_address().ip(), proved, self.now()) {
+            Knock::In(pass, shaking) => {
+                let inside = Inside { _pass: Some(pass) };
+                return Some((incoming, Guest { inside, shaking: Some(shaking) }));
+            }
+            // Refuses only who has shown its address already, and that one is not asked again.
+            Knock::Prove => drop(incoming.retry()),
+            Knock::Out(why) => {
+                tracing::debug!(peer = %incoming.remote_address(), why = why.as_str(), "refused");
+                count(&counters.over_limit);
+                // CONNECTION_REFUSED: the client goes elsewhere at once.
+                incoming.refuse();
+            }
+        }
+        None
+    }
+}

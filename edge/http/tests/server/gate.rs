@@ -1,0 +1,128 @@
+//! Who is let in, over TCP and QUIC.
+
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+use weir_edge_http::{Gate, GateLimits, Protocol, Refused};
+
+use crate::{
+    quic::{Client, endpoint},
+    support::{Identity, Running, until},
+};
+
+/// Nobody is exempt, since every client here is this host.
+fn strict(change: impl FnOnce(&mut GateLimits)) -> Arc<Gate> {
+    let mut limits = GateLimits { exempt: Vec::new(), ..GateLimits::default() };
+    change(&mut limits);
+    Gate::new(limits)
+}
+
+#[tokio::test]
+async fn a_client_with_too_many_connections_is_reset_before_its_handshake() {
+    let identity = Identity::new();
+    let gate = strict(|limits| limits.per_client = 2);
+    let server = Running::guarded(&identity, &gate);
+    let first = TcpStream::connect(server.address).await.unwrap();
+    let _second = TcpStream::connect(server.address).await.unwrap();
+    until(|| gate.open() == 2).await;
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    let _ = third.write_all(b"\x16\x03\x01").await;
+    let seen = timeout(Duration::from_secs(10), third.read(&mut [0; 10])).await.unwrap();
+    assert_eq!(seen.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(gate.refused(Refused::Client), 1);
+    // Who leaves makes room.
+    drop(first);
+    until(|| gate.open() == 1).await;
+    let _again = TcpStream::connect(server.address).await.unwrap();
+    until(|| gate.open() == 2).await;
+    assert_eq!(gate.refused(Refused::Client), 1);
+    server.end().await;
+    assert_eq!(gate.open(), 0);
+}
+
+#[tokio::test]
+async fn a_quic_client_with_too_many_connections_is_refused_once_its_address_is_known() {
+    let identity = Identity::new();
+    let gate = strict(|limits| limits.per_client = 1);
+    let server = Running::guarded(&identity, &gate);
+    let client = Client::new(&server, &identity).await;
+    assert_eq!(client.fetch(client.get("/full/9")).await.unwrap().head.status(), 200);
+    assert_eq!((gate.open(), gate.retries()), (1, 0));
+    let more = endpoint(&identity);
+    let refused = more.connect(server.address, "localhost").unwrap().await.unwrap_err();
+    let quinn::ConnectionError::ConnectionClosed(close) = refused else { panic!("{refused}") };
+    assert_eq!(close.error_code, quinn::TransportErrorCode::CONNECTION_REFUSED);
+    // Not on the word of somebody who may be anybody: it was asked to show its address first.
+    assert_eq!((gate.retries(), gate.refused(Refused::Client)), (1, 1));
+    assert_eq!(client.fetch(client.get("/full/9")).await.unwrap().head.status(), 200);
+    server.end().await;
+}
+
+/// A socket that carries what clients say to the server, and nothing back: whoever connects
+/// through it never ends its handshake.
+async fn one_way(server: SocketAddr) -> SocketAddr {
+    let inside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = inside.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut datagram = [0; 2000];
+        while let Ok(length) = inside.recv(&mut datagram).await {
+            // From a socket of its own each time, as forged addresses are.
+            let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            outside.send_to(&datagram[..length], server).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_flood_of_handshakes_makes_clients_show_their_address_and_keeps_none_out() {
+    let identity = Identity::new();
+    let gate = strict(|limits| limits.quic_handshakes = 8);
+    let server = Running::guarded(&identity, &gate);
+    let nowhere = one_way(server.address).await;
+    let flood = endpoint(&identity);
+    let begun: Vec<_> = (0..50).map(|_| flood.connect(nowhere, "localhost").unwrap()).collect();
+    until(|| gate.retries() >= 20).await;
+    assert_eq!(gate.handshakes(), 8);
+    let client = Client::new(&server, &identity).await;
+    assert_eq!(client.fetch(client.get("/full/9")).await.unwrap().head.status(), 200);
+    assert_eq!(gate.handshakes(), 8);
+    assert_eq!(server.counters.open.of(Protocol::H3), 1);
+    assert_eq!(gate.refused(Refused::Handshakes), 0);
+    drop(begun);
+    server.end().await;
+    assert_eq!((gate.handshakes(), gate.open()), (0, 0));
+}
+
+/// Datagrams that are none of QUIC, or nearly.
+#[tokio::test]
+async fn garbage_is_no_client() {
+    let identity = Identity::new();
+    let gate = strict(|_| {});
+    let server = Running::guarded(&identity, &gate);
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for round in 0..5000_usize {
+        let mut datagram = vec![0; round % 1400];
+        for byte in &mut datagram {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = (state >> 56) as u8;
+        }
+        // Half of them begin as Initials of QUIC 1 do.
+        if round % 2 == 0 && datagram.len() > 20 {
+            datagram[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
+        }
+        socket.send_to(&datagram, server.address).await.unwrap();
+        if round % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let client = Client::new(&server, &identity).await;
+    assert_eq!(client.fetch(client.get("/full/9")).await.unwrap().head.status(), 200);
+    assert_eq!((gate.open(), server.counters.open.of(Protocol::H3)), (1, 1));
+    server.end().await;
+}
