@@ -3,11 +3,14 @@
 //! Campaigns use it as a library, people as `weir-load`. It leaves to others: starting
 //! servers, and judging figures.
 
+pub mod attack;
 pub mod campaign;
 pub mod cli;
 pub mod connection;
+pub mod desync;
 mod h3;
 pub mod plan;
+pub mod poison;
 pub mod report;
 pub mod run;
 pub mod tls;

@@ -30,6 +30,21 @@ pub enum TlsError {
 /// TLS 1.3 towards servers whose certificate is signed by the CA in `ca`. AES-128-GCM is
 /// offered first, as servers under measurement use it.
 pub fn config(ca: &Path, protocol: Protocol) -> Result<Arc<ClientConfig>, TlsError> {
+    with(ca, protocol, aws_lc_rs::default_provider())
+}
+
+/// The same for HTTP/3, with a key share so small that a ClientHello is one datagram.
+pub fn small_hello(ca: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+    with(ca, Protocol::H3, provider)
+}
+
+fn with(
+    ca: &Path,
+    protocol: Protocol,
+    mut provider: CryptoProvider,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let cannot = |source| TlsError::Ca { path: ca.display().to_string(), source };
     let certificates = CertificateDer::pem_file_iter(ca)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -41,7 +56,6 @@ pub fn config(ca: &Path, protocol: Protocol) -> Result<Arc<ClientConfig>, TlsErr
     if roots.is_empty() {
         return Err(cannot(io::Error::other("it holds no certificate")));
     }
-    let mut provider: CryptoProvider = aws_lc_rs::default_provider();
     provider.cipher_suites = vec![
         aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
         aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,

@@ -36,6 +36,16 @@ const BENCHES: &[(&str, &str)] = &[
     ("disk-hot", "CPU seconds per GB from the device, against nginx, each in a memory group"),
     ("systemd", "what systemd-analyze says of the units, and a trial of them under a real systemd"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
+    (
+        "abuse",
+        "good clients beside twelve attacks, one after the other (--only NAME): failures, p99 and \
+              memory",
+    ),
+    ("smuggling", "requests that may be read as two, to origins of five kinds: desyncs"),
+    ("poisoning", "an attacker asks first, a good client afterwards: answers that were poisoned"),
+    ("overload", "three times the rated load: goodput, recovery and memory"),
+    ("amplification", "bytes from upstream for each byte that goes to a client who takes little"),
+    ("origin-back", "an upstream that was gone for 20 s: requests it gets after / before"),
     ("hot", "CPU seconds per GB from memory, against Debian's nginx in the same run"),
 ];
 

@@ -17,7 +17,8 @@ pub fn of_tree(root: u32) -> Result<Duration, CampaignError> {
     Ok(total)
 }
 
-fn own(pid: u32) -> Result<Duration, CampaignError> {
+/// The same of `pid` alone.
+pub fn own(pid: u32) -> Result<Duration, CampaignError> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path)
         .map_err(|source| CampaignError::File { path: path.into(), source })?;

@@ -50,6 +50,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// Objects in the metadata table; as many as the edge takes by itself where none is said.
     pub objects: Option<u64>,
+    /// More of the configuration: services and upstreams beside the campaign's own.
+    pub extra: String,
     /// Run on this core alone.
     pub core: Option<usize>,
     /// Run in this memory group.
@@ -69,6 +71,7 @@ impl Settings {
             deadline: "2s",
             concurrency: 256,
             objects: None,
+            extra: String::new(),
             core: None,
             group: None,
         }
@@ -248,7 +251,7 @@ fn configuration(
     http: SocketAddr,
     admin: SocketAddr,
 ) -> String {
-    let Settings { origin, workers, memory, deadline, concurrency, .. } = settings;
+    let Settings { origin, workers, memory, deadline, concurrency, extra, .. } = settings;
     let disk = settings.disk.map_or(String::new(), |size| {
         let disk =
             |number| format!("[[cache.disk]]\npath = \"cache/disk{number}\"\nsize = \"{size}\"\n");
@@ -315,7 +318,8 @@ strip_prefix = "/vod/"
 preset = "media"
 upstreams = ["origin"]
 
-{token}"#
+{token}
+{extra}"#
     )
 }
 

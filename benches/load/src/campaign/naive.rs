@@ -140,7 +140,7 @@ async fn take(stream: &mut BufReader<TcpStream>, n: usize, body: &mut Vec<u8>) -
 }
 
 /// First line and fields (names in lower case); none at the connection's end.
-pub(super) async fn head(
+pub(crate) async fn head(
     stream: &mut BufReader<TcpStream>,
 ) -> io::Result<Option<(String, Vec<(String, String)>)>> {
     let mut first = String::new();

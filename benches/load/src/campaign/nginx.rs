@@ -1,5 +1,7 @@
 //! Debian's nginx as the peer, from the configuration kept in the testbed.
 
+mod plain;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -10,6 +12,8 @@ use std::{
 };
 
 use weir_benches_testbed::ca;
+
+pub use plain::Plain;
 
 use super::{
     error::CampaignError,
