@@ -129,12 +129,14 @@ fn is_padded(value: &HeaderValue) -> bool {
     ends.into_iter().flatten().any(|byte| matches!(byte, b' ' | b'\t'))
 }
 
-/// A host, and a port that can exist; no user and password (RFC 9110 §4.2.4).
+/// A host, and a port that can exist; no user and password (RFC 9110 §4.2.4). What RFC 3986
+/// §3.2.2 would let a name have and no name has is refused: a list of two hosts is one of them.
 fn is_plain(authority: &Authority) -> bool {
     let text = authority.as_str();
     let rest = text.strip_prefix(authority.host());
+    let of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte);
     !authority.host().is_empty()
-        && !text.contains('@')
+        && authority.host().bytes().all(of_names)
         && (rest == Some("") || authority.port_u16().is_some())
 }
 
@@ -221,6 +223,8 @@ mod tests {
         check("GET / 1.1\nhost: x\nhost: x", false, Err(Refusal::ManyHosts));
         check("GET / 1.1\nhost: a b", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: u@x", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: x,y", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: x%2e", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost:", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: x:", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: x:65536", false, Err(Refusal::BadHost));

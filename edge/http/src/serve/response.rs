@@ -119,6 +119,8 @@ pub(crate) struct WireBody {
     ends_with_connection: bool,
     /// Held back for one poll.
     error: Option<BodyError>,
+    /// More could go out, and nobody asks for it: the client has given no window.
+    offered: bool,
     running: Running,
 }
 
@@ -133,7 +135,19 @@ impl WireBody {
             running.finished();
         }
         let ends_with_connection = version <= Version::HTTP_10 && body.remaining().is_none();
-        Self { body, piece: Bytes::new(), cut, ends_with_connection, error: None, running }
+        let (piece, offered) = (Bytes::new(), false);
+        let mut wire =
+            Self { body, piece, cut, ends_with_connection, error: None, offered, running };
+        wire.offer(!wire.is_end_stream());
+        wire
+    }
+
+    /// h2 asks a body for more when its stream's window lets it.
+    fn offer(&mut self, offered: bool) {
+        if self.offered != offered {
+            self.offered = offered;
+            self.running.state().offer(offered);
+        }
     }
 
     /// hyper closes or resets at once and throws away what it has not written yet; one poll more
@@ -148,6 +162,12 @@ impl WireBody {
     }
 }
 
+impl Drop for WireBody {
+    fn drop(&mut self) {
+        self.offer(false);
+    }
+}
+
 impl Body for WireBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -157,6 +177,7 @@ impl Body for WireBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        this.offer(false);
         if let Some(error) = this.error.take() {
             return Poll::Ready(Some(Err(error)));
         }
@@ -180,9 +201,13 @@ impl Body for WireBody {
             }
         }
         let piece = this.piece.split_to(this.cut.min(this.piece.len()));
-        this.running.state().counters.body_sent(piece.len());
+        let state = this.running.state();
+        state.counters.body_sent(piece.len());
+        state.has_delivered(piece.len());
         if this.is_end_stream() {
             this.running.finished();
+        } else {
+            this.offer(true);
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

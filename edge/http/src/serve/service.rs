@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
@@ -10,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use weir_config_lifecycle::Pulses;
@@ -60,6 +61,9 @@ pub(crate) async fn answer<H: Handler>(
     let (method, version) = (parts.method.clone(), parts.version);
     let secure = state.info.tls.is_some();
     let alt_svc = if secure { shared.alt_svc.as_ref() } else { None };
+    if version == Version::HTTP_2 && !body.is_end_stream() {
+        breathe().await;
+    }
     let response = match admit(&mut parts, &body, secure, &shared.limits) {
         Ok(()) => {
             state.counters.requests.add(state.protocol());
@@ -77,6 +81,21 @@ pub(crate) async fn answer<H: Handler>(
         }
     };
     Ok(finish(&method, version, response, alt_svc, &shared.dates, running))
+}
+
+/// Lets hyper look first whether the stream was reset meanwhile: h2 hands over a request whose
+/// body it has already found to contradict its Content-Length (RFC 9113 §8.1.1), or whose client
+/// has taken it back.
+async fn breathe() {
+    let mut looked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut looked, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What the handler answers; 500 where it panics, because other requests share the thread.

@@ -37,6 +37,9 @@ pub(crate) struct State {
     blocked: AtomicBool,
     /// A handler waits for a piece of its request's body.
     starved: AtomicBool,
+    /// Bytes of response bodies that were taken, and bodies that wait to be asked for more.
+    delivered: AtomicU64,
+    offered: AtomicUsize,
     /// A response that only the end of the connection ends has broken off.
     reset: AtomicBool,
 }
@@ -56,6 +59,8 @@ impl State {
             sent: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
             starved: AtomicBool::new(false),
+            delivered: AtomicU64::new(0),
+            offered: AtomicUsize::new(0),
             reset: AtomicBool::new(false),
         })
     }
@@ -89,6 +94,28 @@ impl State {
         self.starved.store(starved, Relaxed);
     }
 
+    pub(crate) fn has_delivered(&self, bytes: usize) {
+        self.delivered.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// A response's body waits to be asked for more, or waits no longer.
+    pub(crate) fn offer(&self, offered: bool) {
+        if offered {
+            self.offered.fetch_add(1, Relaxed);
+        } else {
+            self.offered.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// HTTP/2 keeps a window for each stream: the socket may be free, and a client that pings
+    /// without giving one moves bytes for ever.
+    fn waits_for_window(&self) -> bool {
+        self.protocol() == Protocol::H2
+            && self.offered.load(Relaxed) > 0
+            && !self.blocked.load(Relaxed)
+            && !self.starved.load(Relaxed)
+    }
+
     pub(crate) fn set_reset(&self) {
         self.reset.store(true, Relaxed);
     }
@@ -114,15 +141,18 @@ impl State {
         self.started.load(Relaxed)
     }
 
-    /// Bytes moved so far, either way.
+    /// Bytes moved so far, either way; while a window is waited for, those of bodies alone.
     pub(crate) fn moved(&self) -> u64 {
+        if self.waits_for_window() {
+            return self.delivered.load(Relaxed);
+        }
         let moved = [&self.read, &self.written, &self.sent];
         moved.iter().fold(0, |sum, bytes| sum.wrapping_add(bytes.load(Relaxed)))
     }
 
     /// It is the client we wait for.
     pub(crate) fn waits_for_client(&self) -> bool {
-        self.blocked.load(Relaxed) || self.starved.load(Relaxed)
+        self.blocked.load(Relaxed) || self.starved.load(Relaxed) || self.waits_for_window()
     }
 }
 

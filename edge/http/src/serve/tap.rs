@@ -15,7 +15,11 @@ use tokio::{
 use crate::{
     limits::Limits,
     serve::state::State,
-    wire::{Fault, Verdict, h1::Requests, h2::Frames, h2::Limits as FrameLimits},
+    wire::{
+        Verdict,
+        h1::Requests,
+        h2::{Frames, Limits as FrameLimits},
+    },
 };
 
 /// In place of the byte that makes a fault hyper reads this one. It stands in no head, no line

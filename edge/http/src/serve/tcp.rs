@@ -37,9 +37,10 @@ use crate::{
 const H2_STREAM_WINDOW: u32 = 256 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// Streams a client has reset before we have looked at them (CVE-2023-44487), and streams we
-/// had to reset because of the client's mistakes: more of either and the connection goes.
-const H2_PENDING_RESETS: usize = 20;
+/// Streams a client has reset before we have looked at them, and streams we had to reset because
+/// of the client's mistakes (CVE-2025-8671): more of either and the connection goes. The first is
+/// above what `wire/h2/budget.rs` lets a client reset (CVE-2023-44487), which says so by name.
+const H2_PENDING_RESETS: usize = 300;
 const H2_LOCAL_RESETS: usize = 100;
 
 pub(super) async fn plain<H: Handler>(

@@ -32,8 +32,7 @@ const PRIORITY: Rate = Rate { burst: 256, second: 10, requests: Some(1), ..NEVER
 
 /// The most eager client sends two for each DATA frame. Ours are 16 KiB, and the smallest
 /// response is a few hundred bytes.
-const WINDOW_UPDATE: Rate =
-    Rate { burst: 1024, second: 50, bytes: Some(128), requests: Some(1) };
+const WINDOW_UPDATE: Rate = Rate { burst: 1024, second: 50, bytes: Some(128), requests: Some(1) };
 
 /// Nobody has a reason; a padded frame or a flush now and then.
 const EMPTY_DATA: Rate = Rate { burst: 64, second: 1, ..NEVER };
