@@ -2,6 +2,7 @@
 
 mod clients;
 mod decode;
+mod limits;
 mod memory;
 mod service;
 mod upstream;
@@ -16,6 +17,7 @@ use std::{
 use weir_config_units::ByteSize;
 
 pub use clients::{Clients, ForwardedField};
+pub use limits::Limits;
 pub use memory::{MemoryParts, PER_OBJECT};
 pub use service::{Cors, HeaderRules, Preset, Service, TokenRule};
 pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind};
@@ -49,6 +51,8 @@ pub struct EdgeConfig {
     pub fill: Fill,
     /// `[clients]`
     pub clients: Clients,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[log]`
     pub log: Log,
     /// `[shutdown]`

@@ -1,6 +1,7 @@
 //! `edge.toml`, section by section.
 
 mod clients;
+mod limits;
 mod service;
 mod upstream;
 
@@ -37,6 +38,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
     let fill = fill(root);
     let cache = cache(root, fill.as_ref());
     let clients = clients::clients(root);
+    let limits = limits::limits(root);
     let log = common::log(root);
     let shutdown = common::shutdown(root);
     let (upstreams, ids) = upstream::upstreams(root);
@@ -50,6 +52,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
         cache: cache?,
         fill: fill?,
         clients: clients?,
+        limits: limits?,
         log: log?,
         shutdown: shutdown?,
         upstreams: upstreams?,

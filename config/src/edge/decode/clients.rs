@@ -37,7 +37,7 @@ pub(super) fn clients(root: &Table<'_>) -> Option<Clients> {
 }
 
 /// `10.0.0.0/8`; an address is itself alone.
-fn prefix(value: &Value<'_>) -> Option<Prefix> {
+pub(super) fn prefix(value: &Value<'_>) -> Option<Prefix> {
     match value.some_text()?.parse() {
         Ok(prefix) => Some(prefix),
         Err(error) => value.refuse(Finding::new(format!("`{}`: {error}", value.path))),
