@@ -1,8 +1,9 @@
 //! Several upstreams as one: they are asked in order, and the next one is asked when one
-//! cannot be reached, says nothing or answers with a server error. What it leaves to others:
-//! breaking circuits (`guard.rs`) and hedging.
+//! cannot be reached, says nothing or answers with a server error; where it shall be hedged, also
+//! when one takes long. What it leaves to others: breaking circuits (`guard.rs`), and when long
+//! is too long (`hedge.rs`).
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use http::{Method, StatusCode};
@@ -11,6 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use crate::hedge::{Hedge, Winner};
 use crate::upstream::{Filling, Phase, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse};
 
 /// Upstreams of one service, best first. At least one.
@@ -18,13 +20,20 @@ use crate::upstream::{Filling, Phase, Upstream, UpstreamError, UpstreamRequest, 
 pub struct Failover {
     id: String,
     upstreams: Vec<Arc<dyn Upstream>>,
+    hedge: Option<Arc<Hedge>>,
 }
 
 impl Failover {
     /// `None` when the list is empty.
     pub fn new(upstreams: Vec<Arc<dyn Upstream>>) -> Option<Self> {
         let id = upstreams.iter().map(|u| u.id()).collect::<Vec<_>>().join(",");
-        (!upstreams.is_empty()).then_some(Self { id, upstreams })
+        (!upstreams.is_empty()).then_some(Self { id, upstreams, hedge: None })
+    }
+
+    /// The same, and the second is asked too where the first takes long.
+    #[must_use]
+    pub fn hedged(self, hedge: Arc<Hedge>) -> Self {
+        Self { hedge: Some(hedge), ..self }
     }
 
     /// Asks the upstreams in turn, from the one after those that failed in mid-body.
@@ -50,14 +59,15 @@ impl Failover {
             let until = Instant::now() + share;
             // The first of a body that broke off is a repeat, the others are asked anew.
             let which = filling.as_mut().map(std::mem::take);
-            let sent = self.one(index, which, until, again(&request, share));
-            let answer = timeout_at(until, sent).await.unwrap_or_else(|_| {
-                Err(UpstreamError::Silent {
-                    upstream: upstream.id().into(),
-                    phase: Phase::Headers,
-                    after: share,
-                })
-            });
+            // What broke off before is asked of one after the other.
+            let fresh = index == 0 && which.is_none_or(|filling| filling.failures == 0);
+            let answer = match &self.hedge {
+                Some(hedge) if fresh => {
+                    let both = [again(&request, share), again(&request, share)];
+                    self.race(hedge, which, until, both).await
+                }
+                _ => self.timely(index, which, until, again(&request, share)).await,
+            };
             match answer {
                 Ok(response) if !elsewhere(response.status) => return Ok(response),
                 Ok(response) => {
@@ -78,6 +88,77 @@ impl Failover {
             }
             answer => answer,
         }
+    }
+
+    /// Asks one of them, which is silent when it has not answered by then.
+    async fn timely(
+        &self,
+        index: usize,
+        filling: Option<Filling>,
+        until: Instant,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let after = request.deadline;
+        let sent = self.one(index, filling, until, request);
+        timeout_at(until, sent).await.unwrap_or_else(|_| {
+            let upstream = self.upstreams[index].id().into();
+            Err(UpstreamError::Silent { upstream, phase: Phase::Headers, after })
+        })
+    }
+
+    /// Asks the first, and the second beside it when the first takes long: the first head that is
+    /// of use wins, and the other request is dropped. What the first said comes back where
+    /// neither is.
+    async fn race(
+        &self,
+        hedge: &Hedge,
+        filling: Option<Filling>,
+        until: Instant,
+        [one, other]: [UpstreamRequest; 2],
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let began = Instant::now();
+        let long = hedge.ask();
+        let mut first = pin!(self.timely(0, filling, until, one));
+        let early = match long {
+            Some(long) => timeout_at(began + long, &mut first).await.ok(),
+            None => Some((&mut first).await),
+        };
+        if early.is_none() && !hedge.spend() {
+            let answer = first.await;
+            hedge.took(began.elapsed());
+            return answer;
+        }
+        if let Some(answer) = early {
+            // What was no head says nothing of how long one takes.
+            if useful(&answer) {
+                hedge.took(began.elapsed());
+            }
+            return answer;
+        }
+        let mut second = pin!(self.timely(1, filling, until, other));
+        let (answer, winner) = tokio::select! {
+            answer = &mut first => {
+                if useful(&answer) {
+                    (answer, Winner::First)
+                } else {
+                    let other = second.await;
+                    if useful(&other) { (other, Winner::Second) } else { (answer, Winner::Neither) }
+                }
+            }
+            other = &mut second => {
+                if useful(&other) {
+                    (other, Winner::Second)
+                } else {
+                    let answer = first.await;
+                    let winner = if useful(&answer) { Winner::First } else { Winner::Neither };
+                    (answer, winner)
+                }
+            }
+        };
+        // The first took as long at least.
+        hedge.took(began.elapsed());
+        hedge.won(winner);
+        answer
     }
 
     /// Asks one of them. A fill holds a place of the first for as long as it runs; bytes from
@@ -132,6 +213,11 @@ impl Upstream for Failover {
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
         self.ask(Some(filling), request).boxed()
     }
+}
+
+/// Whether nobody else has to be asked.
+fn useful(answer: &Result<UpstreamResponse, UpstreamError>) -> bool {
+    answer.as_ref().is_ok_and(|response| !elsewhere(response.status))
 }
 
 /// Of those that are spared, the one that may be asked first.

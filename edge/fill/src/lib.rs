@@ -12,6 +12,7 @@ mod drive;
 mod engine;
 mod failover;
 pub mod guard;
+pub mod hedge;
 mod judge;
 mod lag;
 mod progress;

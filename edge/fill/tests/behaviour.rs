@@ -8,6 +8,7 @@ mod combine;
 mod faults;
 mod guard;
 mod heads;
+mod hedge;
 mod lag;
 mod model;
 mod remains;
