@@ -10,7 +10,7 @@ use crate::{
     fuzz,
     run::Run,
     scorecard::{self, Put},
-    systemd, tools,
+    systemd, tools, undocumented,
     up::{self, plan::Options, stack::Place},
 };
 
@@ -35,6 +35,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("fill-storm", "200 cold clients: the peak of resident memory over the budget"),
     ("disk-hot", "CPU seconds per GB from the device, against nginx, each in a memory group"),
     ("systemd", "what systemd-analyze says of the units, and a trial of them under a real systemd"),
+    ("unsafe", "unsafe code in the sources, and which of it has no reason above it"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     (
         "abuse",
@@ -70,6 +71,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     }
     if name == "systemd" {
         return systemd::command(root, args);
+    }
+    if name == "unsafe" {
+        return undocumented::command(root, args);
     }
     // The short form is a program like the others.
     let short = args.flag("--short");

@@ -21,6 +21,7 @@ pub mod signals;
 pub mod systemd;
 pub mod test;
 pub mod tools;
+pub mod undocumented;
 pub mod up;
 
 pub use failure::Failure;

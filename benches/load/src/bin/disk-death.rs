@@ -81,13 +81,19 @@ async fn campaign(options: &Options) -> Result<bool, CampaignError> {
         ("0", "requests"),
         full.failed as f64,
         full.requests,
-        None,
+        Some(format!(
+            "no control: the room of the stores is taken at their start, and there is no way to \
+             run them without it; at the end they said {}",
+            full.said
+        )),
     );
     figures.finish(options)
 }
 
 #[derive(Debug, Default)]
 struct Outcome {
+    /// States of the disks at the end.
+    said: String,
     offline: Vec<f64>,
     failed: u64,
     requests: u64,
@@ -159,7 +165,9 @@ async fn full(options: &Options, place: &Path, origin: &Origin) -> Result<Outcom
     }
     outcome.add(&finished(running).await?);
     edge.check()?;
-    println!("disks with no room left: {:?}", states(&operator).await?);
+    let states = states(&operator).await?;
+    outcome.said = states.iter().map(|(state, _)| &**state).collect::<Vec<_>>().join(", ");
+    println!("disks with no room left: {states:?}");
     edge.stop()?;
     Ok(outcome)
 }
