@@ -42,6 +42,8 @@ pub struct Service {
     pub stale_if_error: Duration,
     /// Store responses that set cookies, and hand the cookies to everybody. Default false.
     pub store_set_cookie: bool,
+    /// Ask the second upstream too where the first takes long. Default false.
+    pub hedge: bool,
     /// Send `Server-Timing`. Default false.
     pub server_timing: bool,
     /// `[service.cors]`. Default: no CORS headers.

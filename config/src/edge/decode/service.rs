@@ -75,6 +75,7 @@ fn service(
     let stale_if_error =
         table.or("stale_if_error", "\"10min\"", hour, |v| duration(v, Duration::ZERO, days(365)));
     let store_set_cookie = table.or("store_set_cookie", "true", false, |v| v.boolean());
+    let hedge = table.or("hedge", "true", false, |v| v.boolean());
     let server_timing = table.or("server_timing", "true", false, |v| v.boolean());
     let cors = section(table, "cors", cors);
     let token = section(table, "token", |inner| token(inner, id.as_deref(), judge));
@@ -94,6 +95,7 @@ fn service(
         negative_ttl: negative_ttl?,
         stale_if_error: stale_if_error?,
         store_set_cookie: store_set_cookie?,
+        hedge: hedge?,
         server_timing: server_timing?,
         cors: cors?,
         token: token?,

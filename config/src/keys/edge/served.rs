@@ -207,6 +207,17 @@ pub(crate) const KEYS: &[Key] = &[
                 everybody. Without it such a response goes to its client alone.",
     },
     Key {
+        path: "service[].hedge",
+        kind: Kind::Boolean,
+        only: "",
+        class: Class::Live,
+        value: "boolean",
+        default: "false",
+        about: "Where the head of the first upstream's answer takes longer than 95 of 100 did, ask the \
+                second one too: the first head that comes is taken. At most one request in 20 is \
+                asked twice, and only what may be repeated (GET and HEAD without a body).",
+    },
+    Key {
         path: "service[].server_timing",
         kind: Kind::Boolean,
         only: "",
