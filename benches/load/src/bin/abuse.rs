@@ -30,12 +30,12 @@ const LARGE: u64 = 8 << 20;
 const ROUNDS: (usize, usize) = (3, 1);
 /// In the short form a window is so much of the full one, at most this long, and so many of an
 /// attack's connections come.
-const SHORT: Duration = Duration::from_millis(1500);
+const SHORT: Duration = Duration::from_secs(1);
 const SHORT_SHARE: f64 = 0.1;
 /// Each protocol has a third of half of what it could have alone.
 const PART: f64 = 0.5 / 3.0;
 /// Between two windows, for what an attack left to go.
-const REST: Duration = Duration::from_secs(1);
+const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(300));
 
 /// One attack after the other, beside good clients.
 #[derive(Debug, Parser)]
@@ -145,7 +145,7 @@ impl World {
     async fn rate(&mut self, arguments: &Arguments) -> Result<Vec<Rated>, CampaignError> {
         let quick = arguments.options.quick;
         let (step, halvings) =
-            if quick { (Duration::from_millis(700), 1) } else { (Duration::from_secs(2), 4) };
+            if quick { (Duration::from_millis(400), 0) } else { (Duration::from_secs(2), 4) };
         let mut all = Vec::new();
         for good in &self.good {
             let rated = match arguments.rate {
@@ -212,7 +212,7 @@ impl World {
         outcome.grown.push(grown);
         outcome.calm.push(calm);
         outcome.stormy.push(stormy);
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(if quick { REST.1 } else { REST.0 }).await;
         Ok(())
     }
 }

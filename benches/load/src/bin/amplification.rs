@@ -125,7 +125,7 @@ async fn run(options: Options) -> Result<bool, CampaignError> {
         "amplification.range",
         "Body bytes that come from upstream / bytes that go to a client who asks for parts of what \
          is not cached, or gives up; heads of answers count as sent; the worst of the ways",
-        ("<= 2", "ratio"),
+        ("<= 2", "bytes/byte"),
         worst,
         requests * Way::ALL.len() as u64,
         Some(notes.join("; ")),

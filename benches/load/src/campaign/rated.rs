@@ -8,7 +8,7 @@ use super::{cpu, error::CampaignError, good::Good};
 /// What a player notices, and far above what a server answers in that is not full.
 pub const P99_MS: f64 = 50.0;
 /// Where the search begins.
-const FIRST: f64 = 500.0;
+const FIRST: f64 = 250.0;
 /// And where it ends at the latest.
 const LAST: f64 = 64_000.0;
 
