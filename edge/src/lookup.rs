@@ -85,6 +85,8 @@ pub fn ask(admitted: &Admitted, place: Place, headers: &HeaderMap) -> Ask {
         range: crate::deliver::first_range(headers),
         control: control(service, headers),
         facet: Facet::default(),
+        client: None,
+        reserved: None,
     }
 }
 
@@ -129,8 +131,8 @@ fn passed_on(service: &Service, headers: &HeaderMap) -> HeaderMap {
 }
 
 /// Fields with which a proxy in front tells of the client, or has a request read as another
-/// one. No proxy stands before an edge, so they are the client's inventions; an origin that
-/// believes them would have its answer to one client kept for all.
+/// one. They are a client's inventions, or true of one client; an origin that believes them would
+/// have its answer to that one kept for all. Trusted forwarders (`clients.rs`) are no exception.
 fn speaks_for_a_proxy(name: &HeaderName) -> bool {
     const NAMES: [&str; 11] = [
         "forwarded",

@@ -7,6 +7,7 @@ use shuttle::thread::JoinHandle;
 use weir_edge_cache::{Fields, ObjectId, Selector, StoredObject, Subject, purge::tag_hash};
 
 use crate::{
+    demand::Demand,
     purge::{
         Ledger, Mode,
         guard::{self, Objects},
@@ -201,7 +202,7 @@ impl Node {
             return;
         }
         let object = object(self.begin(self.tick()), ticket.epoch());
-        let fill = Arc::new(BodyFill::new(object.generation, 0, None));
+        let fill = Arc::new(BodyFill::new(object.generation, 0, None, Demand::of(None, 0)));
         let size = (!self.upstream.unsized_bodies).then_some(1);
         let found = resolved(&Arc::new(object.clone()), Some(&fill), size);
         self.fills.begin(id, resolving, &found);

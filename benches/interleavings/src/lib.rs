@@ -11,6 +11,12 @@
 mod chunk {
     pub(crate) use weir_edge_cache::ObjectId;
 }
+#[expect(dead_code, reason = "nobody pays here")]
+#[path = "../../../edge/fill/src/account.rs"]
+mod account;
+#[expect(dead_code, reason = "bodies are not poured here")]
+#[path = "../../../edge/fill/src/demand.rs"]
+mod demand;
 mod fill;
 #[expect(dead_code, reason = "bodies are not poured here")]
 #[path = "../../../edge/fill/src/lag.rs"]

@@ -7,7 +7,10 @@ use http::{HeaderMap, Method};
 use weir_edge_cache::{CHUNK_SIZE, ObjectId, VARIANT_MARK};
 use weir_edge_freshness::RequestControl;
 
-use crate::upstream::{UpBody, Upstream, UpstreamRequest};
+use crate::{
+    account::{Account, Reserved},
+    upstream::{UpBody, Upstream, UpstreamRequest},
+};
 
 /// Rules of a service that the fill engine follows.
 #[derive(Debug, Clone)]
@@ -75,6 +78,10 @@ pub struct Ask {
     /// lets it.
     pub control: RequestControl,
     pub facet: Facet,
+    /// Who pays for what is fetched; nobody for what operators ask for.
+    pub client: Option<Arc<Account>>,
+    /// Put aside for it.
+    pub reserved: Option<Arc<Reserved>>,
 }
 
 impl Ask {
@@ -85,6 +92,11 @@ impl Ask {
         let Place { id, key } = Place::of(format!("{}{VARIANT_MARK}head", self.key));
         let facet = Facet { url: None, get: Some(get) };
         Self { id, key, range: None, facet, ..self.clone() }
+    }
+
+    /// Bytes put aside for what it brings.
+    pub(crate) fn prepaid(&self) -> u64 {
+        self.reserved.as_ref().map_or(0, |reserved| reserved.bytes())
     }
 
     pub(crate) fn method(&self) -> Method {

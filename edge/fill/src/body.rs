@@ -1,13 +1,18 @@
 //! Pours a body into chunks, puts them into the cache, and throws everything away when the
 //! response turns out to contradict itself.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use tokio::time::Instant;
 use weir_edge_cache::{CHUNK_SIZE, Chunk, ChunkKey, StoredObject, Ticket};
 
 use crate::{
     ask::Ask,
+    demand::{Next, Stand},
     drive::{Slot, is_short},
     engine::Engine,
     judge,
@@ -17,6 +22,8 @@ use crate::{
 
 /// Pieces taken from an upstream before followers are woken once for all of them.
 const BATCH: usize = 16;
+/// How often a fill that waits for its readers looks whether others wait for its place.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Ends a fill, and with it its followers, whatever happens to the task that drives it.
 pub(crate) struct Ending {
@@ -33,6 +40,16 @@ impl Drop for Ending {
             lag.break_off();
         }
         self.engine.table.finished(self.ask.id, &self.fill);
+    }
+}
+
+impl Ending {
+    /// What followers are told. Who is at the end of what was stopped asks for the rest.
+    pub(crate) fn of(&self, result: Result<Poured, UpstreamError>) -> Result<u64, UpstreamError> {
+        match result? {
+            Poured::Stopped(_) if self.fill.lag.is_some() => Err(broken_off(&self.ask)),
+            Poured::Whole(at) | Poured::Stopped(at) => Ok(at),
+        }
     }
 }
 
@@ -62,8 +79,12 @@ impl Opened {
         // Who waits for slow readers keeps the place: else there were no bound to their number.
         let permit = fill.lag.is_some().then_some(permit);
         match &result {
-            Ok(end) => {
-                if let Some((mut object, _ticket)) = late_object
+            // What cannot be asked for again is of no use in part.
+            Ok(Poured::Stopped(_)) if fill.lag.is_some() => {
+                engine.cache.discard_generation(&ask.id, fill.generation, fill.progress.index());
+            }
+            Ok(poured) => {
+                if let (Poured::Whole(end), Some((mut object, _ticket))) = (poured, late_object)
                     && !fill.purged.load(Ordering::SeqCst)
                 {
                     object.size = *end;
@@ -80,7 +101,7 @@ impl Opened {
                 }
             }
         }
-        fill.progress.end(result);
+        fill.progress.end(ending.of(result));
         let Some(lag) = &fill.lag else { return };
         engine.table.finished(ask.id, fill);
         fill.progress.let_go();
@@ -109,15 +130,24 @@ pub(crate) fn give_up(engine: &Engine, ask: &Ask, fill: &BodyFill, error: &Upstr
     doubt
 }
 
-/// Moves a body into chunks. Returns the offset of its end.
+/// How pouring came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Poured {
+    /// Everything came; the offset of its end.
+    Whole(u64),
+    /// Nobody wants the rest, or may have it now: where it stopped.
+    Stopped(u64),
+}
+
+/// Moves a body into chunks.
 pub(crate) async fn pour(
     engine: &Engine,
     ask: &Ask,
     fill: &BodyFill,
-    body: DownBody,
+    mut body: DownBody,
     start: u64,
     end: Option<u64>,
-) -> Result<u64, UpstreamError> {
+) -> Result<Poured, UpstreamError> {
     let keep = async |(index, chunk): (u32, Chunk)| {
         let key = ChunkKey { object: ask.id, generation: fill.generation, index };
         let Some(lag) = &fill.lag else { return engine.cache.insert_chunk(key, chunk) };
@@ -136,30 +166,57 @@ pub(crate) async fn pour(
             left_behind(engine, ask);
         }
     };
-    let mut at = start;
-    let mut batches = body.ready_chunks(BATCH);
-    while let Some(batch) = batches.next().await {
-        for piece in batch {
-            let piece = match piece {
-                Ok(piece) => piece,
-                Err(error) => {
-                    fill.progress.wake();
-                    return Err(error);
-                }
-            };
-            at += piece.len() as u64;
-            engine.counters.upstream_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            if end.is_some_and(|end| at > end) || at > judge::OBJECT_MAX {
-                let upstream = ask.upstream.id().into();
-                let expected = end.unwrap_or(judge::OBJECT_MAX);
-                return Err(UpstreamError::Overlong { upstream, expected });
-            }
-            for sealed in fill.progress.append(piece) {
-                keep(sealed).await;
-            }
+    let (mut at, mut whole, mut unseen) = (start, false, 0);
+    loop {
+        let stand = || Stand {
+            start,
+            at,
+            end,
+            whole,
+            again: fill.lag.is_none(),
+            short: is_short(engine, ask),
+        };
+        if end.is_none_or(|end| at < end) && !goes_on(fill, stand).await {
+            engine.counters.stopped.fetch_add(1, Ordering::Relaxed);
+            return Ok(Poured::Stopped(at));
         }
-        fill.progress.wake();
+        // What is there already is for the followers as well, before they are woken.
+        let ready = if (1..BATCH).contains(&unseen) { body.next().now_or_never() } else { None };
+        let piece = match ready {
+            Some(piece) => piece,
+            None => {
+                if unseen > 0 {
+                    fill.progress.wake();
+                    unseen = 0;
+                }
+                body.next().await
+            }
+        };
+        let Some(piece) = piece else { break };
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => {
+                fill.progress.wake();
+                return Err(error);
+            }
+        };
+        let length = piece.len() as u64;
+        at += length;
+        engine.counters.upstream_bytes.fetch_add(length, Ordering::Relaxed);
+        fill.demand.brought(length);
+        if end.is_some_and(|end| at > end) || at > judge::OBJECT_MAX {
+            let upstream = ask.upstream.id().into();
+            let expected = end.unwrap_or(judge::OBJECT_MAX);
+            return Err(UpstreamError::Overlong { upstream, expected });
+        }
+        let sealed = fill.progress.append(piece);
+        whole = !sealed.is_empty();
+        for sealed in sealed {
+            keep(sealed).await;
+        }
+        unseen += 1;
     }
+    fill.progress.wake();
     if end.is_some_and(|end| at < end) {
         return Err(UpstreamError::Truncated {
             upstream: ask.upstream.id().into(),
@@ -172,5 +229,23 @@ pub(crate) async fn pour(
         keep(sealed).await;
     }
     engine.counters.filled.fetch_add(1, Ordering::Relaxed);
-    Ok(at)
+    Ok(Poured::Whole(at))
+}
+
+/// Waits until the fill may take more from its upstream; `false` where it may not any more.
+async fn goes_on(fill: &BodyFill, stand: impl Fn() -> Stand) -> bool {
+    loop {
+        // Before looking, so that what comes between is not missed.
+        let moved = fill.demand.moved();
+        match fill.demand.next(stand(), Instant::now()) {
+            Next::Go => return true,
+            Next::Stop => return false,
+            Next::Wait(until) => {
+                fill.progress.wake();
+                // Looked at again soon: others may come to wait for its place.
+                let until = until.min(Instant::now() + LOOK);
+                let _moved_or_later = tokio::time::timeout_at(until, moved).await;
+            }
+        }
+    }
 }

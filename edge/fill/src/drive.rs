@@ -14,6 +14,7 @@ use crate::{
     ask::Ask,
     body::{Ending, Opened, broken_off},
     combine::still,
+    demand::Demand,
     engine::{Engine, late},
     judge::{self, HeadMeans, Meaning, Sent, Stored},
     refill::rest_of,
@@ -250,7 +251,8 @@ fn open(
     }
     let end = covers.end.map(|end| index32(end.div_ceil(CHUNK_SIZE as u64)));
     let refillable = etag.is_some() && size.is_some();
-    let fill = BodyFill::new(object.generation, chunk_index(covers.start), end);
+    let demand = Demand::of(ask.client.clone(), ask.prepaid());
+    let fill = BodyFill::new(object.generation, chunk_index(covers.start), end, demand);
     let allowance = Arc::clone(&engine.allowance);
     let fill = Arc::new(if refillable { fill } else { fill.once(allowance) });
     let ending = Ending { engine: Arc::clone(engine), ask: ask.clone(), fill: Arc::clone(&fill) };

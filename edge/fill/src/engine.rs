@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -19,6 +19,7 @@ use weir_edge_cache::{
 use weir_edge_freshness::{PassReason, RequestControl};
 
 use crate::{
+    accounts::Accounts,
     answer::Found,
     ask::{Ask, Place},
     judge,
@@ -31,6 +32,9 @@ use crate::{
 
 /// Chunks of a response that are gathered before it starts; more are read as they are sent.
 pub const AT_HAND_MAX: u32 = 16;
+
+/// What may be fetched for a client beyond what it takes, until somebody says otherwise.
+const BURST: u64 = 8 << 20;
 
 /// Counters since start.
 #[derive(Debug, Default)]
@@ -53,6 +57,11 @@ pub struct Counters {
     pub variants: AtomicU64,
     /// Readers that a fill no longer waited for, of what cannot be had again.
     pub left_behind: AtomicU64,
+    /// Fills that nobody wanted to their end, or might have.
+    pub stopped: AtomicU64,
+    /// Requests for parts that were answered with these alone, since their client has had its
+    /// share.
+    pub exact: AtomicU64,
 }
 
 /// Everything a fill needs, shared by all of them.
@@ -65,11 +74,13 @@ pub struct Engine {
     pub(crate) table: Table,
     /// One permit for each fill under way.
     pub(crate) slots: Arc<Semaphore>,
+    places: usize,
     /// Fills that have to wait for theirs.
     pub(crate) waiting: AtomicUsize,
     pub(crate) counters: Counters,
     /// What fills may keep for readers that are behind.
     pub(crate) allowance: Arc<Allowance>,
+    pub(crate) accounts: Accounts,
     /// Held while a variant becomes reachable: two of one URL must both be in its record.
     pub(crate) variants: Mutex<()>,
 }
@@ -90,15 +101,22 @@ impl Engine {
             runtime,
             table: Table::new(),
             slots: Arc::new(Semaphore::new(concurrency)),
+            places: concurrency,
             waiting: AtomicUsize::new(0),
             counters: Counters::default(),
             allowance,
+            accounts: Accounts::new(BURST),
             variants: Mutex::new(()),
         })
     }
 
     pub fn cache(&self) -> &Arc<Cache> {
         &self.cache
+    }
+
+    /// What is fetched for each client, against what it takes.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     pub fn counters(&self) -> &Counters {
@@ -114,6 +132,11 @@ impl Engine {
     /// its last answer could not be shared; and why, as far as is known.
     pub fn is_passed(&self, id: &ObjectId) -> Option<Option<PassReason>> {
         self.table.alone(*id)
+    }
+
+    /// Fills that wait for a place, and how many places there are.
+    pub fn queue(&self) -> (usize, usize) {
+        (self.waiting.load(Ordering::Relaxed), self.places)
     }
 
     /// Fills that could start now.
@@ -133,6 +156,11 @@ impl Engine {
         let object = self.cache.object(id, key)?;
         let usable = judge::usable(&object, control, self.clock.unix_millis());
         (usable && !variant::is_record(&object)).then_some(object)
+    }
+
+    /// Whether something of an ask is here, be it stale, or on its way.
+    pub fn has_or_fetches(&self, ask: &Ask) -> bool {
+        self.table.is_under_way(ask.id) || self.cache.object(&ask.id, &ask.key).is_some()
     }
 
     /// The same for whichever response of its URL a request selects.

@@ -4,10 +4,14 @@
 //! readers that stream it from RAM, from disk or from a fill that is still bringing it.
 //! What it leaves to others: sockets, services, and what a response looks like on the wire.
 
+pub mod account;
+pub mod accounts;
 mod answer;
 mod ask;
 mod body;
 mod combine;
+mod dear;
+mod demand;
 mod drive;
 mod engine;
 mod failover;

@@ -15,6 +15,7 @@ use weir_edge_cache::{CHUNK_SIZE, ChunkKey};
 use crate::{
     answer::Found,
     ask::Ask,
+    demand::Reading,
     engine::Engine,
     lag::Follower,
     progress::Seen,
@@ -44,6 +45,8 @@ pub struct Reader {
     fill: Option<(Arc<BodyFill>, watch::Receiver<()>)>,
     /// Its place among those for whom a fill keeps what cannot be had again.
     place: Option<Follower>,
+    /// Its part in how far a fill goes.
+    reading: Option<Reading>,
     /// Pieces read ahead by [`Reader::prime`].
     ahead: VecDeque<Bytes>,
     tier: Option<Tier>,
@@ -75,6 +78,7 @@ impl Reader {
             end,
             fill: None,
             place: None,
+            reading: None,
             ahead: VecDeque::new(),
             tier: None,
             refilled: false,
@@ -249,6 +253,9 @@ impl Reader {
         if let Some(lag) = &fill.lag {
             self.place = Some(lag.follow(place(self.at).0));
         }
+        // What is far away it may ask for itself, and that is not to be brought for it.
+        let wants = if fill.is_near(place(self.at).0) { self.at } else { 0 };
+        self.reading = Some(fill.demand.follow(self.ask.client.clone(), wants));
         let events = fill.progress.events();
         self.fill = Some((fill, events));
     }
@@ -275,8 +282,15 @@ impl Reader {
             piece.truncate(left);
         }
         self.at += piece.len() as u64;
+        let bytes = piece.len() as u64;
+        if let Some(client) = &self.ask.client {
+            client.earn(bytes, Instant::now());
+        }
+        if let Some(reading) = &self.reading {
+            reading.took(self.at, bytes);
+        }
         if self.end == Some(self.at) {
-            self.place = None;
+            (self.place, self.reading) = (None, None);
         } else if let Some(here) = &mut self.place {
             here.at(place(self.at).0);
         }

@@ -10,6 +10,7 @@ use crate::{
     ask::Ask,
     body::{Ending, give_up, pour},
     combine::{Whole, request_fields},
+    demand::Demand,
     drive::{index32, slot},
     engine::Engine,
     judge,
@@ -59,7 +60,8 @@ pub(crate) fn refill(
     let end_index = (index + 1..last)
         .find(|next| engine.cache.has_chunk(&object.chunk_key(*next)).is_some())
         .unwrap_or(last);
-    let make = || BodyFill::new(object.generation, index, Some(end_index));
+    let demand = || Demand::of(ask.client.clone(), ask.prepaid());
+    let make = || BodyFill::new(object.generation, index, Some(end_index), demand());
     let (fill, mine) = engine.table.body_or(ask.id, object.generation, index, near, make);
     let remains = mine.then(|| {
         let (engine, object) = (Arc::clone(engine), Arc::clone(object));
@@ -94,7 +96,7 @@ async fn bring(ending: Ending, rest: Resumable, remains: Arc<Remains>) {
             engine.cache.discard_generation(&ask.id, fill.generation, chunks);
         }
     }
-    fill.progress.end(result);
+    fill.progress.end(ending.of(result));
 }
 
 /// Chunks of an object that may have left the table, by a purge or for another, before their

@@ -59,7 +59,7 @@ impl Engine {
             if let Some(object) = ask.get().and_then(|get| self.fresh_for(&get)) {
                 return Ok(Answer::Object(Found::stored(object, How::Hit, due)));
             }
-            let Some(Placed { ask, stored, varies }) = variant::place(self, ask) else {
+            let Some(Placed { mut ask, stored, varies }) = variant::place(self, ask) else {
                 return self.alone(ask, due, Forward::VaryMiss, Some(PassReason::Vary)).await;
             };
             let now = self.clock.unix_millis();
@@ -78,6 +78,12 @@ impl Engine {
             // request brings goes to it alone, and by no tier.
             if ask.control.no_store {
                 return self.alone(&ask, due, fwd, Some(PassReason::RequestNoStore)).await;
+            }
+            if stored.is_none() {
+                let Some(afforded) = self.affords(&ask) else {
+                    return self.exactly(&ask, due).await.map(Answer::Passed);
+                };
+                ask = Cow::Owned(afforded);
             }
             if let Some(answer) = self.turn(Turn { ask, stored, fwd, due, since }).await? {
                 return Ok(answer);

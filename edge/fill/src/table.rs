@@ -11,6 +11,7 @@ use weir_edge_cache::{ObjectId, StoredObject};
 use weir_edge_freshness::PassReason;
 
 use crate::{
+    demand::Demand,
     lag::{Allowance, Lag},
     progress::Progress,
     sync::{AtomicBool, Mutex, Ordering},
@@ -34,6 +35,8 @@ pub(crate) struct BodyFill {
     pub purged: AtomicBool,
     /// Its readers, where what it brings cannot be had again.
     pub lag: Option<Arc<Lag>>,
+    /// Who wants it, and how much of it.
+    pub demand: Arc<Demand>,
 }
 
 /// Chunks that a reader rather waits for than asks upstream for them once more.
@@ -41,9 +44,10 @@ const NEAR: u32 = 4;
 
 impl BodyFill {
     /// A fill of chunks `first..end`, none of them here yet.
-    pub(crate) fn new(generation: u64, first: u32, end: Option<u32>) -> Self {
+    pub(crate) fn new(generation: u64, first: u32, end: Option<u32>, demand: Arc<Demand>) -> Self {
         let progress = Progress::starting_at(first);
-        Self { generation, first, end, progress, purged: AtomicBool::new(false), lag: None }
+        let purged = AtomicBool::new(false);
+        Self { generation, first, end, progress, purged, lag: None, demand }
     }
 
     /// The same for a body that cannot be asked for again.
@@ -219,6 +223,11 @@ impl Table {
     pub(crate) fn alone(&self, id: ObjectId) -> Option<Option<PassReason>> {
         let shard = self.shard(id).lock();
         shard.alone.get(&id).filter(|(until, _)| *until > Instant::now()).map(|(_, why)| *why)
+    }
+
+    /// Whether something is being asked or brought for `id`.
+    pub(crate) fn is_under_way(&self, id: ObjectId) -> bool {
+        self.shard(id).lock().entries.contains_key(&id)
     }
 
     /// Remembers for a while that responses for `id` are not shared.

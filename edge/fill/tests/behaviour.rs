@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod between;
+mod budget;
 mod combine;
 mod faults;
 mod guard;

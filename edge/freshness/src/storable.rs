@@ -111,6 +111,8 @@ pub enum PassReason {
     Vary,
     /// Never fresh and without a validator: of no use.
     Useless,
+    /// Its client has had all that is fetched for one beyond what it takes.
+    ClientBudget,
 }
 
 impl PassReason {
@@ -127,6 +129,7 @@ impl PassReason {
             Self::VaryAny => "vary-any",
             Self::Vary => "vary",
             Self::Useless => "useless",
+            Self::ClientBudget => "client-budget",
         }
     }
 }

@@ -241,6 +241,8 @@ impl World {
             range: None,
             control: RequestControl::default(),
             facet: Facet::default(),
+            client: None,
+            reserved: None,
         }
     }
 
