@@ -24,6 +24,7 @@ pub mod network;
 pub mod nginx;
 pub mod process;
 pub mod program;
+pub mod quota;
 pub mod rated;
 pub mod segments;
 pub mod suite;
