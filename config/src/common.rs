@@ -4,7 +4,9 @@ mod decode;
 
 use std::{path::PathBuf, time::Duration};
 
-pub(crate) use decode::{Address, address, addresses, days, duration, log, no_clash, shutdown};
+pub(crate) use decode::{
+    Address, address, addresses, days, duration, log, log_with, no_clash, shutdown,
+};
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub struct Log {
     pub level: Level,
     /// Default json.
     pub format: LogFormat,
-    /// JSON lines, one a request. Default, and `"off"`: none.
+    /// A line a request, by default of JSON. Default, and `"off"`: none.
     pub access: Option<PathBuf>,
 }
 

@@ -1,5 +1,6 @@
 //! What an edge server is told. `config/examples/edge.toml` shows every key.
 
+mod access;
 mod clients;
 mod decode;
 mod limits;
@@ -17,6 +18,7 @@ use std::{
 use weir_config_units::ByteSize;
 
 pub use clients::{Clients, ForwardedField};
+pub use access::{Access, AccessFormat, ClientAddress};
 pub use limits::Limits;
 pub use memory::{MemoryParts, PER_OBJECT};
 pub use service::{Cors, HeaderRules, Preset, Service, TokenRule};
@@ -59,6 +61,8 @@ pub struct EdgeConfig {
     pub shutdown: Shutdown,
     /// `[[upstream]]`, in the order of the file; ids are unique.
     pub upstreams: Vec<Upstream>,
+    /// What of `[log]` is an edge's alone.
+    pub access: Access,
     /// `[[service]]`, in the order of the file; ids are unique, and every upstream they name
     /// exists.
     pub services: Vec<Service>,

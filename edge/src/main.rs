@@ -141,12 +141,19 @@ fn serve(
         let _the_first = node.config.set(Arc::clone(&reloader));
         tokio::spawn(Arc::clone(&reloader).drive(notifier.clone()));
         let access = node.access.clone();
-        tokio::spawn(signals.drive(shutdown.clone(), move || {
+        let reopen = move || {
             if let Some(access) = &access {
                 access.reopen();
             }
-            reloader.wake();
-        }));
+        };
+        let reread = {
+            let reopen = reopen.clone();
+            move || {
+                reopen();
+                reloader.wake();
+            }
+        };
+        tokio::spawn(signals.drive(shutdown.clone(), reread, reopen));
         let served = run::run(config, Arc::clone(&node), tls, passed, &shutdown).await;
         node.engine.cache().close().await;
         if let Some(access) = &node.access {

@@ -147,11 +147,12 @@ async fn serve(args: &Args, host: Host, log_filter: Option<&str>) -> Result<Drai
         .map_err(ServeError::Watchdog)?;
     tokio::spawn(notifier.follow(shutdown.readiness().clone(), "serving S3".into()));
     let access = origin.access.clone();
-    let hearing = tokio::spawn(signals.drive(shutdown.clone(), move || {
+    let reopen = move || {
         if let Some(access) = &access {
             access.reopen();
         }
-    }));
+    };
+    let hearing = tokio::spawn(signals.drive(shutdown.clone(), reopen.clone(), reopen));
     let drained = origin.finished().await;
     shutdown.stop();
     // It ends by itself now; a panic in it was reported.

@@ -13,12 +13,13 @@ use crate::shutdown::Shutdown;
 #[error("cannot listen for signals")]
 pub struct SignalsError(#[from] io::Error);
 
-/// SIGTERM, SIGINT and SIGHUP of this process.
+/// SIGTERM, SIGINT, SIGHUP and SIGUSR1 of this process.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    reopen: Signal,
 }
 
 impl Signals {
@@ -32,12 +33,19 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
         })
     }
 
     /// Drains at the first SIGTERM or SIGINT, stops at the second, and calls `hangup` at each
-    /// SIGHUP (log files are opened again, the configuration is read). Ends when everything is stopped.
-    pub async fn drive(mut self, shutdown: Shutdown, mut hangup: impl FnMut()) {
+    /// SIGHUP (log files are opened again, the configuration is read), `reopen` at each SIGUSR1
+    /// (log files alone). Ends when everything is stopped.
+    pub async fn drive(
+        mut self,
+        shutdown: Shutdown,
+        mut hangup: impl FnMut(),
+        mut reopen: impl FnMut(),
+    ) {
         loop {
             let name = tokio::select! {
                 () = shutdown.stopped() => return,
@@ -46,6 +54,11 @@ impl Signals {
                 Some(()) = self.hangup.recv() => {
                     info!("SIGHUP");
                     hangup();
+                    continue;
+                }
+                Some(()) = self.reopen.recv() => {
+                    info!("SIGUSR1");
+                    reopen();
                     continue;
                 }
             };

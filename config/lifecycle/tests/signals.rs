@@ -22,7 +22,11 @@ fn child() {
         let signals = Signals::listen().unwrap();
         let shutdown = Shutdown::new();
         let _guard = shutdown.guard();
-        tokio::spawn(signals.drive(shutdown.clone(), || eprintln!("hangup")));
+        tokio::spawn(signals.drive(
+            shutdown.clone(),
+            || eprintln!("hangup"),
+            || eprintln!("reopen"),
+        ));
         eprintln!("listening");
         tokio::spawn({
             let shutdown = shutdown.clone();
@@ -61,6 +65,8 @@ fn first_drains_second_stops() {
     expect("listening");
     send("-HUP");
     expect("hangup");
+    send("-USR1");
+    expect("reopen");
     send("-TERM");
     expect("draining");
     send("-INT");

@@ -16,6 +16,14 @@ const LEVELS: [(&str, Level); 5] = [
 ];
 
 pub(crate) fn log(root: &Table<'_>) -> Option<Log> {
+    log_with(root, |_| ()).0
+}
+
+/// The same, and what one server alone reads of the table.
+pub(crate) fn log_with<T>(
+    root: &Table<'_>,
+    more: impl FnOnce(&Table<'_>) -> T,
+) -> (Option<Log>, T) {
     let table = root.table("log");
     let level = table.or("level", "\"info\"", Level::Info, |v| v.choice(&LEVELS));
     let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
@@ -24,8 +32,10 @@ pub(crate) fn log(root: &Table<'_>) -> Option<Log> {
         "off" => Some(None),
         _ => v.path().map(Some),
     });
+    let more = more(&table);
     table.finish();
-    Some(Log { level: level?, format: format?, access: access? })
+    let log = level.zip(format).zip(access);
+    (log.map(|((level, format), access)| Log { level, format, access }), more)
 }
 
 pub(crate) fn shutdown(root: &Table<'_>) -> Option<Shutdown> {

@@ -1,5 +1,6 @@
 //! `edge.toml`, section by section.
 
+mod access;
 mod clients;
 mod limits;
 mod service;
@@ -39,7 +40,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
     let cache = cache(root, fill.as_ref());
     let clients = clients::clients(root);
     let limits = limits::limits(root);
-    let log = common::log(root);
+    let (log, access) = common::log_with(root, access::access);
     let shutdown = common::shutdown(root);
     let (upstreams, ids) = upstream::upstreams(root);
     let services = service::services(root, &ids, judge);
@@ -57,6 +58,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
         shutdown: shutdown?,
         upstreams: upstreams?,
         services: services?,
+        access: access?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The access log: JSON lines, one a request, written by one thread.
+//! The access log: one line a request, written by one thread.
 //!
 //! A request formats its line straight into the buffer of its core and goes on; nothing is
 //! allocated, nobody is woken and no two cores share a lock. The writer swaps the buffers out
@@ -7,8 +7,11 @@
 //!
 //! Worst-case memory: two buffers of [`AccessOptions::buffer`] and a line for each shard.
 
+pub mod cmcd;
 pub mod entry;
 pub mod filter;
+mod format;
+mod rotate;
 mod writer;
 
 use std::{
@@ -25,6 +28,10 @@ use std::{
     time::Duration,
 };
 
+pub use format::AccessFormat;
+pub use rotate::Rotation;
+
+use entry::Entry;
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
 use thiserror::Error;
@@ -41,12 +48,18 @@ pub struct AccessOptions {
     pub buffer: usize,
     /// The longest time a line waits for the file.
     pub flush: Duration,
+    /// How [`AccessLog::entry`] writes lines, and what a file begins with.
+    pub format: AccessFormat,
+    /// Nothing where somebody else moves the files.
+    pub rotation: Option<Rotation>,
 }
 
 impl Default for AccessOptions {
     fn default() -> Self {
         let shards = thread::available_parallelism().map_or(1, usize::from);
-        Self { shards, buffer: 1 << 20, flush: Duration::from_millis(200) }
+        let flush = Duration::from_millis(200);
+        let format = AccessFormat::default();
+        Self { shards, buffer: 1 << 20, flush, format, rotation: None }
     }
 }
 
@@ -93,6 +106,8 @@ struct Shared {
     nudged: AtomicBool,
     written: AtomicU64,
     dropped: AtomicU64,
+    /// Why lines are lost just now.
+    failing: Mutex<Option<String>>,
     orders: Mutex<Orders>,
     wake: Condvar,
     done: Condvar,
@@ -102,6 +117,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Orders {
     reopen: bool,
+    rotate: bool,
     close: bool,
     /// Rounds asked for and rounds done.
     asked: u64,
@@ -124,6 +140,7 @@ impl AccessLog {
             nudged: AtomicBool::new(false),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            failing: Mutex::default(),
             orders: Mutex::default(),
             wake: Condvar::new(),
             done: Condvar::new(),
@@ -139,6 +156,27 @@ impl AccessLog {
     /// Adds one line: `entry` as JSON.
     pub fn record(&self, entry: &impl Serialize) {
         self.0.shared.append(|buffer| serde_json::to_writer(buffer, entry).is_ok());
+    }
+
+    /// Adds one line: `entry` in the form of the options.
+    pub fn entry(&self, entry: &Entry<'_>) {
+        let shared = &self.0.shared;
+        shared.append(|buffer| shared.options.format.write(entry, buffer));
+    }
+
+    /// Its form.
+    pub fn format(&self) -> AccessFormat {
+        self.0.shared.options.format
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.0.shared.path
+    }
+
+    /// Why lines are lost just now; none while they are written.
+    pub fn failure(&self) -> Option<String> {
+        self.0.shared.failing.lock().clone()
     }
 
     /// Adds one line that is ready, without its line break.
@@ -163,6 +201,17 @@ impl AccessLog {
     /// blocks for one write. When it cannot be opened, the old one stays in use.
     pub fn reopen(&self) {
         self.0.shared.order(|orders| orders.reopen = true);
+    }
+
+    /// Makes room for a new file, where the log rotates its files itself, and says whether it
+    /// does; elsewhere as [`AccessLog::reopen`].
+    pub fn rotate(&self) -> bool {
+        let rotates = self.0.shared.options.rotation.is_some();
+        self.0.shared.order(|orders| {
+            orders.rotate |= rotates;
+            orders.reopen |= !rotates;
+        });
+        rotates
     }
 
     /// Returns when every line recorded before is in the file; blocks for one write.

@@ -7,6 +7,9 @@ pub mod metrics;
 pub mod names;
 pub mod overview;
 
-pub use access::{AccessLog, AccessLogError, AccessOptions, entry::Entry, entry::RequestId};
+pub use access::{
+    AccessFormat, AccessLog, AccessLogError, AccessOptions, Rotation, cmcd::Cmcd, entry::Entry,
+    entry::RequestId,
+};
 pub use metrics::{Family, Kind, Metrics};
 pub use names::Names;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use weir_config_telemetry::{AccessLog, AccessLogError, AccessOptions};
+use weir_config_telemetry::{AccessFormat, AccessLog, AccessLogError, AccessOptions, Rotation};
 
 #[derive(Serialize, Deserialize, PartialEq, Eq, Hash, Debug)]
 struct Entry {
@@ -20,7 +20,8 @@ struct Entry {
 
 /// The writer does its rounds only when it is asked.
 fn quiet() -> AccessOptions {
-    AccessOptions { shards: 2, buffer: 4096, flush: Duration::from_secs(3600) }
+    let flush = Duration::from_secs(3600);
+    AccessOptions { shards: 2, buffer: 4096, flush, ..AccessOptions::default() }
 }
 
 fn entries(path: &Path) -> Vec<Entry> {
@@ -129,6 +130,8 @@ fn a_full_disk_drops_and_counts() {
     log.line(b"lost too");
     log.flush();
     assert_eq!((log.written(), log.dropped()), (0, 2));
+    let why = log.failure().expect("somebody asks why");
+    assert!(why.contains("No space left"), "{why}");
 }
 
 #[test]
@@ -142,4 +145,58 @@ fn a_file_that_cannot_be_is_named() {
     let mut kept = String::new();
     File::open(&file).unwrap().read_to_string(&mut kept).unwrap();
     assert_eq!(kept, "x");
+}
+
+#[test]
+fn a_full_file_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let rotation = Rotation { bytes: Some(8), age: None, keep: 2 };
+    let options = AccessOptions { format: AccessFormat::W3c, rotation: Some(rotation), ..quiet() };
+    let log = AccessLog::open(&path, options).unwrap();
+    for line in ["first", "second", "third", "fourth", "5th"] {
+        log.line(line.as_bytes());
+        log.line(b"and more");
+        log.flush();
+    }
+    log.line(b"6th");
+    log.flush();
+    let read = |name: &str| {
+        let text = fs::read_to_string(folder.path().join(name)).ok()?;
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        assert!(text.starts_with("#Version: 1.0\n"), "{text}");
+        Some(lines.map(str::to_owned).collect::<Vec<_>>().join(","))
+    };
+    let names = ["access.log", "access.log.1", "access.log.2", "access.log.3"];
+    let some = |text: &str| Some(text.to_owned());
+    let expected = [some("6th"), some("5th,and more"), some("fourth,and more"), None];
+    assert_eq!(names.map(read), expected);
+    assert!(log.rotate(), "an order does the same");
+    assert_eq!(names.map(read), [some(""), some("6th"), some("5th,and more"), None]);
+    assert!(log.rotate(), "an empty file stays");
+    assert_eq!(read("access.log.1"), some("6th"));
+    assert_eq!((log.written(), log.dropped(), log.failure()), (11, 0, None));
+    log.close();
+    let again = AccessLog::open(&path, AccessOptions { format: AccessFormat::W3c, ..quiet() });
+    let again = again.unwrap();
+    again.line(b"7th");
+    assert!(!again.rotate(), "it was not told to");
+    assert_eq!(read("access.log"), some("7th"));
+}
+
+/// A file that cannot be moved is written on.
+#[test]
+fn what_cannot_rotate_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.jsonl");
+    fs::create_dir_all(folder.path().join("access.jsonl.1/taken")).unwrap();
+    let rotation = Rotation { bytes: Some(1), age: None, keep: 1 };
+    let options = AccessOptions { rotation: Some(rotation), ..quiet() };
+    let log = AccessLog::open(&path, options).unwrap();
+    for line in [b"a", b"b"] {
+        log.line(line);
+        log.flush();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a\nb\n");
+    assert_eq!((log.written(), log.dropped()), (2, 0));
 }

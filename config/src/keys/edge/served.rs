@@ -224,7 +224,8 @@ pub(crate) const KEYS: &[Key] = &[
         class: Class::Live,
         value: "boolean",
         default: "false",
-        about: "Send `Server-Timing`: what the cache did, and how long the fill took.",
+        about: "Send `Server-Timing`: what the cache did, how long the fill took, and the id by which \
+                `cachectl trace` finds the request.",
     },
     Key {
         path: "service[].cors.origins",

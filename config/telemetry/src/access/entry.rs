@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
+use super::cmcd::Cmcd;
+
 /// Names a request: unique within a process, and over restarts as good as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u64);
@@ -65,6 +67,15 @@ pub struct Entry<'a> {
     pub ttfb_ms: f64,
     /// Until its body was over.
     pub total_ms: f64,
+    /// What the player said of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmcd: Option<&'a Cmcd>,
+    /// The `Referer` field, tokens redacted; only where the form of the log has it.
+    #[serde(skip)]
+    pub referer: Option<&'a str>,
+    /// The `User-Agent` field; only where the form of the log has it.
+    #[serde(skip)]
+    pub agent: Option<&'a str>,
 }
 
 #[cfg(test)]

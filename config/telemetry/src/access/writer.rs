@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     mem,
     sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use tracing::{error, info};
@@ -18,6 +19,10 @@ pub(super) struct Writer {
     spare: Vec<u8>,
     /// The last write failed, perhaps in the middle of a line.
     torn: bool,
+    /// Bytes of the file.
+    size: u64,
+    /// When it was begun, and how old it was then already.
+    begun: (Instant, Duration),
 }
 
 /// Says that the writer is gone, also when it panics: nobody shall wait for it then.
@@ -34,7 +39,46 @@ impl Drop for Gone {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, file: File) -> Self {
-        Self { shared, file, spare: Vec::new(), torn: false }
+        let begun = (Instant::now(), Duration::ZERO);
+        let mut writer = Self { shared, file, spare: Vec::new(), torn: false, size: 0, begun };
+        writer.begin();
+        writer
+    }
+
+    /// Looks at a file that was just opened. An empty one gets what its form begins with.
+    fn begin(&mut self) {
+        let meta = self.file.metadata().ok();
+        self.size = meta.as_ref().map_or(0, |meta| meta.len());
+        // Where the file system knows no birth, its age counts from now.
+        let age = meta.and_then(|meta| meta.created().ok()).and_then(|at| at.elapsed().ok());
+        let age = age.filter(|_| self.size > 0).unwrap_or_default();
+        self.begun = (Instant::now(), age);
+        let header = self.shared.options.format.header();
+        if self.size == 0 && self.file.write_all(header.as_bytes()).is_ok() {
+            self.size = header.len() as u64;
+        }
+    }
+
+    /// Makes room for a new file where it is time, or somebody says so.
+    fn rotate(&mut self, now: bool) {
+        let Some(rotation) = self.shared.options.rotation else { return };
+        // What a form begins with is no line.
+        let lines = self.size.saturating_sub(self.shared.options.format.header().len() as u64);
+        let age = self.begun.0.elapsed() + self.begun.1;
+        if !(rotation.is_due(lines, age) || now && lines > 0) {
+            return;
+        }
+        let path = self.shared.path.clone();
+        match rotation.turn(&path) {
+            Ok(()) => self.reopen(),
+            Err(error) => {
+                // Not at each round.
+                self.begun = (Instant::now(), Duration::ZERO);
+                self.size = 0;
+                let path = path.display();
+                error!(%path, %error, "cannot rotate the access log; writing on to the old file");
+            }
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -47,12 +91,14 @@ impl Writer {
             }
             let (asked, close) = (orders.asked, orders.close);
             let reopen = mem::take(&mut orders.reopen);
+            let rotate = mem::take(&mut orders.rotate);
             drop(orders);
             shared.nudged.store(false, Ordering::Relaxed);
             self.round();
             if reopen {
                 self.reopen();
             }
+            self.rotate(rotate);
             let mut orders = shared.orders.lock();
             orders.finished = asked;
             shared.done.notify_all();
@@ -81,8 +127,10 @@ impl Writer {
         let result = self.mend().and_then(|()| self.file.write_all(&self.spare));
         match result {
             Ok(()) => {
+                self.size += self.spare.len() as u64;
                 self.shared.written.fetch_add(lines, Ordering::Relaxed);
                 if mem::take(&mut self.torn) {
+                    *self.shared.failing.lock() = None;
                     info!(path = %self.shared.path.display(), "the access log can be written again");
                 }
             }
@@ -90,6 +138,7 @@ impl Writer {
                 self.shared.drop_lines(lines);
                 // Once for a full disk, not once for each round.
                 if !mem::replace(&mut self.torn, true) {
+                    *self.shared.failing.lock() = Some(error.to_string());
                     let path = self.shared.path.display();
                     error!(%path, %error, "cannot write the access log; lines are dropped");
                 }
@@ -106,7 +155,7 @@ impl Writer {
         match open(&self.shared.path) {
             Ok(file) => {
                 self.file = file;
-                self.torn = false;
+                self.begin();
             }
             Err(error) => {
                 let path = self.shared.path.display();

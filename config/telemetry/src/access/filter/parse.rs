@@ -189,9 +189,7 @@ fn read(sort: Sort, field: Field, text: &str, quoted: bool) -> Result<Value, (St
             }
         }
         Sort::Time => match text.parse::<Duration>() {
-            Ok(time) => {
-                Ok(Value::Number(std::time::Duration::from(time).as_secs_f64() * 1e3))
-            }
+            Ok(time) => Ok(Value::Number(std::time::Duration::from(time).as_secs_f64() * 1e3)),
             Err(error) => wrong(error.to_string(), "write 200ms or 2s"),
         },
     }
@@ -223,6 +221,9 @@ mod tests {
             range: None,
             ttfb_ms: 250.5,
             total_ms: 1000.0,
+            cmcd: None,
+            referer: None,
+            agent: None,
         }
     }
 
