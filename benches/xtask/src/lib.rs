@@ -13,6 +13,8 @@ pub mod files;
 pub mod fuzz;
 pub mod http;
 pub mod interop;
+pub mod malformed;
+pub mod monitoring;
 pub mod run;
 pub mod s3;
 pub mod say;

@@ -10,7 +10,9 @@ use crate::{
     Failure, apt,
     args::Args,
     check::{self, Outcome},
-    compat, interop,
+    compat,
+    interop::{self, Kit},
+    monitoring,
     run::Run,
     say, scorecard, signals, systemd, tools,
     up::{
@@ -106,6 +108,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
         ran(nextest.env("PROPTEST_RNG_SEED", "1").dir(root))
     });
     stages.run("doc tests", || cargo(root, &["test", "--doc", "--release", "--workspace"]));
+    stages.run("monitoring", || monitoring::rules(root));
     stages.run("s3 compat, ours", || compat::run(&place, "ours"));
     stages.run("s3 compat, moto", || compat::run(&place, "moto"));
     for (stage, bench) in SHORT_FORMS {
@@ -149,7 +152,8 @@ const SHORT_FORMS: &[(&str, &str)] = &[
 ];
 
 /// The stages that ask running servers, which start and end with them.
-const WITH_STACK: [&str; 3] = ["up and down", "h3 interop", "players"];
+const WITH_STACK: [&str; 7] =
+    ["up and down", "h1 interop", "h2 interop", "h3 interop", "players", "metrics", "page"];
 
 fn unknown(only: &str, names: &[&'static str]) -> Failure {
     let mut names = names.to_vec();
@@ -179,6 +183,9 @@ fn with_stack(place: &Place, stages: &mut Stages) {
 }
 
 /// Prints the minutes of each stage and the last line.
+            // After the players: everything that can be counted was.
+            stages.run("metrics", || monitoring::metrics(&place.root, &stack));
+            stages.run("page", || monitoring::page(place, &stack));
 fn report(done: &[Result3]) -> bool {
     println!("\nstage             minutes");
     for (name, ended, time) in done {
@@ -223,6 +230,7 @@ fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
 }
 
 fn cargo(root: &Path, args: &[&str]) -> Result<bool, Failure> {
+        apt::PROMETHEUS,
     ran(Run::new("cargo").args(args).dir(root))
 }
 
