@@ -6,8 +6,10 @@
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/metrics` | Prometheus text |
 //! | `GET /v1/doctor` | [`Doctor`] |
+//! | `GET /v1/top` | [`Top`] |
 //! | `GET /v1/trace?id=…` | [`Trace`] |
 //! | `POST /v1/trace` with [`TraceOrder`] | [`TraceResult`] |
+//! | `POST /v1/logs/rotate` | [`LogRotated`] |
 //! | `GET /v1/logs?…` | a line for each [`LogRecord`] |
 //! | `GET /v1/cache/stats` | [`CacheStats`] |
 //! | `GET /v1/cache/explain?url=…` | [`Explain`] |
@@ -42,8 +44,9 @@ mod logs;
 mod objects;
 mod purge;
 mod status;
-mod warm;
+mod top;
 mod trace;
+mod warm;
 
 pub use cache::{
     CacheStats, ChunkCount, Disk, DiskState, Tier, TierStats, Verdict as CacheVerdict,
@@ -55,8 +58,8 @@ pub use config::{
 pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
 pub use doctor::{Check, Doctor, Finding};
 pub use explain::{ChunkRun, Decided, Explain, ExplainVariant, Verified};
+pub use logs::{CmcdValue, LOG_LAST_MAX, LogLost, LogRecord, LogRotated};
 pub use objects::{
-pub use logs::{LOG_LAST_MAX, LogLost, LogRecord};
     ChunkCopy, ChunkState, Damage, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
     ObjectVerify, Pin, PinRequest, PinResult, SCRUB_RATE_LEAST, ScrubRequest, ScrubStep,
 };
@@ -64,12 +67,11 @@ pub use purge::{
     PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges, TAG_BYTES_MAX, tag_fault,
 };
 pub use status::{
-    CacheSummary, Protocol, Reason, ServedCertificate, State, Status, Upstream, UpstreamState,
-    Verdict,
+    CacheSummary, Protocol, Reason, ServedCertificate, State, Status, Upstream,
+    UpstreamState, Verdict,
 };
-pub use trace::{
-    Trace, TraceClient, TraceExchange, TraceOrder, TracePhase, TraceResult,
-};
+pub use top::{HotObject, Top};
+pub use trace::{Trace, TraceClient, TraceExchange, TraceOrder, TracePhase, TraceResult};
 pub use warm::{Ladder, WarmCancel, WarmJob, WarmJobs, WarmNote, WarmRequest, WarmState};
 
 use serde::{Deserialize, Serialize};
@@ -80,12 +82,16 @@ pub const STATUS: &str = "/v1/status";
 pub const DOCTOR: &str = "/v1/doctor";
 /// Path of the metrics, as Prometheus text.
 pub const METRICS: &str = "/v1/metrics";
-/// Path of [`CacheStats`].
-pub const CACHE_STATS: &str = "/v1/cache/stats";
+/// Path of [`Top`].
+pub const TOP: &str = "/v1/top";
 /// Path of [`Trace`] and [`TraceResult`].
 pub const TRACE: &str = "/v1/trace";
 /// Path of [`LogRecord`]s.
 pub const LOGS: &str = "/v1/logs";
+/// Path of [`LogRotated`].
+pub const LOGS_ROTATE: &str = "/v1/logs/rotate";
+/// Path of [`CacheStats`].
+pub const CACHE_STATS: &str = "/v1/cache/stats";
 /// Path of [`Explain`]; the URL stands percent-encoded in the query key `url`.
 pub const CACHE_EXPLAIN: &str = "/v1/cache/explain";
 /// Path of [`PurgeResult`].

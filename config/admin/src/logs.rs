@@ -1,9 +1,25 @@
 //! Access records as they come.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Records that a server keeps for whoever asks later, at most.
 pub const LOG_LAST_MAX: usize = 1024;
+
+/// A value that a player tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CmcdValue {
+    /// Said at all means true.
+    Flag(bool),
+    /// Kilobits a second, milliseconds.
+    Integer(u64),
+    /// A rate.
+    Decimal(f64),
+    /// A token or a text.
+    Text(String),
+}
 
 /// One record of the access log. `GET /v1/logs` answers with a line of JSON for each that the
 /// filter takes, oldest first; query keys, percent-encoded: `filter`, `last` (how many of those
@@ -45,6 +61,18 @@ pub struct LogRecord {
     pub ttfb_ms: f64,
     /// Until its body was over.
     pub total_ms: f64,
+    /// What the player said of itself, by the keys of CTA-5004.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmcd: Option<BTreeMap<String, CmcdValue>>,
+}
+
+/// Answer to `POST /v1/logs/rotate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRotated {
+    /// The file.
+    pub path: String,
+    /// Whether the server began a new one; else it opened the same name again.
+    pub rotated: bool,
 }
 
 /// Records that are missing here, because whoever follows did not take them in time.

@@ -8,6 +8,7 @@
 mod connection;
 mod download;
 mod error;
+mod itself;
 mod pool;
 mod upload;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub use download::Download;
 pub use error::{ClientError, ClientPhase};
+pub use itself::{H3Answer, H3Error, ask_over_quic};
 pub use upload::Upload;
 pub use weir_edge_transport::connect::{Connector, Dial, Target};
 

@@ -1,6 +1,7 @@
 //! Outgoing connections: name resolution, TCP, TLS. A dialer hands out a stream and says
 //! whether the other side chose HTTP/2. What it leaves to others: deadlines, pools, HTTP.
 
+mod itself;
 mod probe;
 
 use std::{
@@ -25,6 +26,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+pub use itself::{Itself, Steps};
 pub use probe::{ProbeError, Reached, Secured};
 
 /// How long one address may take before the next one is tried beside it

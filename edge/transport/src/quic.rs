@@ -1,5 +1,6 @@
 //! One QUIC endpoint for each worker on each address.
 
+mod itself;
 mod session;
 
 use std::{io, net::UdpSocket, sync::Arc, time::Duration};
@@ -12,6 +13,7 @@ use quinn::{
 
 use crate::{sockets::Steering, tls::Tls};
 
+pub use itself::towards_itself;
 pub use quinn::Endpoint;
 pub use session::Handshake;
 

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod handshake;
+mod itself;
 mod keys;
 mod proof;
 mod validity;

@@ -70,7 +70,7 @@ fn shake(
 ) -> Result<(), rustls::Error> {
     let provider = provider(Preference::Aes);
     let verifier = Exactly {
-        meant: meant.end_entity_cert()?.clone().into_owned(),
+        meant: vec![meant.end_entity_cert()?.clone().into_owned()],
         algorithms: provider.signature_verification_algorithms,
         schemes: schemes.to_vec(),
     };
@@ -113,12 +113,12 @@ fn carry<A: SideData, B: SideData>(
     Ok(())
 }
 
-/// Takes one certificate and no other, whoever signed it: that is for clients to judge.
+/// Takes these certificates and no other, whoever signed them: that is for clients to judge.
 #[derive(Debug)]
-struct Exactly {
-    meant: CertificateDer<'static>,
-    algorithms: WebPkiSupportedAlgorithms,
-    schemes: Vec<SignatureScheme>,
+pub(super) struct Exactly {
+    pub(super) meant: Vec<CertificateDer<'static>>,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    pub(super) schemes: Vec<SignatureScheme>,
 }
 
 impl ServerCertVerifier for Exactly {
@@ -130,7 +130,7 @@ impl ServerCertVerifier for Exactly {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if *shown == self.meant {
+        if self.meant.iter().any(|meant| meant == shown) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(rustls::Error::General("it was shown the certificate of another name".to_owned()))
