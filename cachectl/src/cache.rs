@@ -11,9 +11,10 @@ mod verify;
 use weir_config_admin::{CACHE_STATS, CacheStats, DiskState, TierStats};
 
 pub(crate) use self::{
-    explain::{ExplainUrl, explain},
+    explain::{ExplainUrl, explain, sections_of_decided},
     get::get,
     ls::ls,
+    named::url,
     pin::{pin, unpin},
     purge::purge,
     verify::verify,

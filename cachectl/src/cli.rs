@@ -53,6 +53,10 @@ pub(crate) enum Command {
     /// Requests as the access log tells them.
     #[command(subcommand)]
     Logs(crate::logs::LogsCommand),
+    /// Traffic, hits, disks, origins, hottest objects and slow requests, as they are just now.
+    Top(crate::top::Top),
+    /// One request, phase by phase: a finished one by its id, or one made for it.
+    Trace(crate::trace::TraceArgs),
     /// What the server counts: the series of /metrics, in units that people read.
     Metrics {
         /// Only those whose name, or a label as `name="value"`, contains this.

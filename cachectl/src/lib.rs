@@ -17,6 +17,8 @@ mod pages;
 mod print;
 mod status;
 mod time;
+mod top;
+mod trace;
 mod warm;
 
 use std::{
@@ -33,6 +35,7 @@ use cli::{CacheCommand, Cli, Command, KeysCommand};
 use client::Client;
 pub use doctor::Host;
 pub use failure::{Code, Failure};
+pub use top::{OpenScreen, Screen};
 
 /// Names the admin socket when `--socket` does not.
 pub const SOCKET_VARIABLE: &str = "WEIR_ADMIN_SOCKET";
@@ -58,6 +61,8 @@ pub struct World<'w> {
     pub ask: Option<&'w mut Ask<'w>>,
     /// Whether stdout is a terminal.
     pub terminal: bool,
+    /// Opens the terminal for what stays on it; nothing where there is none.
+    pub screen: Option<&'w mut OpenScreen<'w>>,
     /// Waits that long; true when the person wants to end what runs (Ctrl-C), which from the
     /// first call on does not end the process by itself.
     pub pause: &'w mut dyn FnMut(Duration) -> bool,
@@ -151,6 +156,8 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
         }
         Command::Doctor => Ok(doctor::doctor(&client, world)),
         Command::Logs(command) => logs::logs(&client, &command, cli.json, world),
+        Command::Top(asked) => top::top(&client, &asked, cli.json, world),
+        Command::Trace(asked) => trace::trace(&client, &asked),
         Command::Metrics { grep } => metrics::metrics(&client, grep.as_deref()),
         Command::Completion { shell } => Ok(pages::completion(shell)),
         Command::Man { folder } => pages::man(folder.as_deref()),

@@ -4,7 +4,7 @@ use std::{io, sync::mpsc::RecvTimeoutError, time::Duration};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use weir_config_admin::{LOG_LAST_MAX, LOGS, LogLost, LogRecord};
+use weir_config_admin::{LOG_LAST_MAX, LOGS, LOGS_ROTATE, LogLost, LogRecord, LogRotated};
 
 use crate::{
     Answer, World,
@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) enum LogsCommand {
     /// The last requests that the filter takes, and with --follow those to come.
     Tail(Tail),
+    /// Begin a new access log, or open the one that logrotate moved away by its name again.
+    Rotate,
 }
 
 #[derive(Debug, Args)]
@@ -47,7 +49,7 @@ pub(crate) fn logs(
     json: bool,
     world: &mut World<'_>,
 ) -> Result<Answer, Failure> {
-    let LogsCommand::Tail(tail) = command;
+    let LogsCommand::Tail(tail) = command else { return rotate(client) };
     let mut path = format!("{LOGS}?last={}", tail.last);
     if let Some(filter) = &tail.filter {
         path.push_str(&format!("&filter={}", encoded(filter)));
@@ -74,6 +76,16 @@ pub(crate) fn logs(
     }
 }
 
+fn rotate(client: &Client) -> Result<Answer, Failure> {
+    let done: LogRotated = client.post(LOGS_ROTATE, &json!({}))?;
+    let path = plain(&done.path);
+    let human = match done.rotated {
+        true => format!("a new {path} is written, the one before is {path}.1\n"),
+        false => format!("{path} is opened again; the server does not rotate it itself\n"),
+    };
+    Ok(Answer::new(human, &done))
+}
+
 enum Ended {
     Whole,
     /// Whoever reads stdout wants no more.
@@ -95,7 +107,9 @@ fn each(
             Ok(Line::Text(line)) if line.is_empty() => {}
             Ok(Line::Text(line)) => match take(&line, world) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ended::Enough),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Ok(Ended::Enough);
+                }
                 Err(error) => {
                     return Err(Failure::new(Code::Failed, "cannot write to stdout").why(error));
                 }

@@ -9,9 +9,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+mod terminal;
+
 use signal_hook::{consts::SIGINT, iterator::Signals};
 
-use weir_cachectl::{Host, SOCKET_VARIABLE, World, run};
+use weir_cachectl::{Host, SOCKET_VARIABLE, Screen, World, run};
+
+use terminal::Terminal;
 
 fn main() -> ExitCode {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
         });
         pressed.recv_timeout(time).is_ok()
     };
+    let mut screen = || Ok(Box::new(Terminal::open()?) as Box<dyn Screen>);
     let mut world = World {
         socket: std::env::var_os(SOCKET_VARIABLE).map(Into::into),
         now,
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
         pause: &mut pause,
         host: Host { file: &|path| std::fs::read_to_string(path).ok(), program: &program },
         terminal: io::stdout().is_terminal(),
+        screen: if io::stdin().is_terminal() { Some(&mut screen) } else { None },
         stdout: &mut io::stdout().lock(),
         stderr: &mut io::stderr(),
     };

@@ -1,6 +1,6 @@
 //! `cachectl metrics`: what the server counts, in units that people read.
 
-mod exposition;
+pub(crate) mod exposition;
 
 use crate::{
     Answer,
@@ -92,7 +92,8 @@ fn in_unit(name: &str, number: f64) -> String {
     if number >= 0.0 && number.fract() == 0.0 { count(number as u64) } else { number.to_string() }
 }
 
-fn seconds(number: f64) -> String {
+/// `250 µs`, `11 ms`
+pub(crate) fn seconds(number: f64) -> String {
     match number {
         n if n <= 0.0 => format!("{n} s"),
         n if n < 0.001 => format!("{:.0} µs", n * 1e6),
@@ -104,7 +105,7 @@ fn seconds(number: f64) -> String {
 }
 
 /// The bound of the first bucket that holds that part of all; nothing past the last bound.
-fn quantile(buckets: &[(f64, u64)], count: u64, part: f64) -> Option<f64> {
+pub(crate) fn quantile(buckets: &[(f64, u64)], count: u64, part: f64) -> Option<f64> {
     let wanted = (count as f64 * part).ceil() as u64;
     let first = buckets.iter().find(|(_, below)| *below >= wanted);
     first.map(|(bound, _)| *bound).filter(|bound| bound.is_finite())

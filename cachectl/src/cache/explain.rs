@@ -3,7 +3,7 @@
 use clap::Args;
 use url::form_urlencoded::byte_serialize;
 use weir_config_admin::{
-    CACHE_EXPLAIN, CACHE_OBJECT_VERIFY, CacheVerdict, ChunkState, Explain, ExplainVariant,
+    CACHE_EXPLAIN, CACHE_OBJECT_VERIFY, CacheVerdict, ChunkState, Decided, Explain, ExplainVariant,
     ObjectVerified, ObjectVerify, Tier, Verified,
 };
 use weir_edge_token::redact;
@@ -139,6 +139,17 @@ fn render(explain: &Explain) -> String {
     out
 }
 
+/// What decided, one thing a line; nothing where nothing did.
+pub(crate) fn sections_of_decided(decided: &[Decided]) -> String {
+    let rows = self::decided(decided);
+    if rows.is_empty() { String::new() } else { format!("decided by\n{}", table("  ", &rows)) }
+}
+
+fn decided(decided: &[Decided]) -> Vec<Vec<String>> {
+    let row = |one: &Decided| vec![plain(&one.what), plain(&one.value), plain(&one.by)];
+    decided.iter().map(row).collect()
+}
+
 /// Lists below the table, each where there is anything in it.
 fn sections(explain: &Explain, out: &mut String) {
     let mut section = |name: &str, rows: Vec<Vec<String>>| {
@@ -149,9 +160,7 @@ fn sections(explain: &Explain, out: &mut String) {
         }
     };
     section("variants", explain.variants.iter().map(variant).collect());
-    let decided = explain.decided.iter();
-    let decided = decided.map(|one| vec![plain(&one.what), plain(&one.value), plain(&one.by)]);
-    section("decided by", decided.collect());
+    section("decided by", decided(&explain.decided));
     let run = |run: &weir_config_admin::ChunkRun| {
         let chunks = match run.first == run.last {
             true => format!("{}", run.first),

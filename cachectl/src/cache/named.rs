@@ -28,7 +28,7 @@ fn host(text: &str) -> Option<&str> {
     })
 }
 
-pub(super) fn url(text: &str) -> Result<(), Failure> {
+pub(crate) fn url(text: &str) -> Result<(), Failure> {
     short(text)?;
     match host(text) {
         Some(rest) if !rest.is_empty() && !rest.starts_with(['/', '?', '#']) => Ok(()),

@@ -8,7 +8,7 @@ type Labels = Vec<(String, String)>;
 
 /// What a family counts, as far as it is shown otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Counter,
     Gauge,
     Histogram,
@@ -17,23 +17,23 @@ pub(super) enum Kind {
 
 /// A metric and its series.
 #[derive(Debug)]
-pub(super) struct Family {
-    pub(super) name: String,
-    pub(super) help: String,
-    pub(super) kind: Kind,
-    pub(super) samples: Vec<Sample>,
+pub(crate) struct Family {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) kind: Kind,
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// One series.
 #[derive(Debug)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// Without a bucket's bound.
-    pub(super) labels: Labels,
-    pub(super) value: Value,
+    pub(crate) labels: Labels,
+    pub(crate) value: Value,
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Number(f64),
     Histogram {
         count: u64,
@@ -49,7 +49,7 @@ impl Family {
         Self { name, help, kind: Kind::Untyped, samples: Vec::new() }
     }
 
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         let kind = match self.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -63,13 +63,13 @@ impl Family {
 
 impl Sample {
     /// `result="miss",proto="h2"`, in small letters.
-    pub(super) fn labelled(&self) -> String {
+    pub(crate) fn labelled(&self) -> String {
         let label = |(name, value): &(String, String)| format!("{name}=\"{value}\"");
         self.labels.iter().map(label).collect::<Vec<_>>().join(",").to_lowercase()
     }
 
     /// `result miss, proto h2`
-    pub(super) fn labels_shown(&self) -> String {
+    pub(crate) fn labels_shown(&self) -> String {
         let label = |(name, value): &(String, String)| format!("{name} {value}");
         self.labels.iter().map(label).collect::<Vec<_>>().join(", ")
     }
@@ -94,7 +94,7 @@ impl Sample {
 }
 
 /// All families, in the order of the server.
-pub(super) fn read(text: &str) -> Vec<Family> {
+pub(crate) fn read(text: &str) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     for line in text.lines() {
         if let Some(comment) = line.strip_prefix("# ") {

@@ -42,13 +42,17 @@ fn records() {
         expected.assert_eq(&left.shown());
         assert_eq!(requests, [format!("GET /v1/logs?{asked} HTTP/1.1")]);
     };
-    check(&["--follow"], "last=10&follow=1", &expect![[r#"
+    check(
+        &["--follow"],
+        "last=10&follow=1",
+        &expect![[r#"
         08:00:00.250  h2 503 error              0 B        252 ms   1.25 s  GET https://cdn.example/vod/�[2Ja  192.0.2.0  00000000000000aa
         08:00:00.250  h2 503 error         1.50 MiB cut    252 ms   1.25 s  GET http://cdn.example/vod/�[2Ja  -  00000000000000aa
         --- stderr
         7 records missing here: this end does not keep up
         --- exit 0
-    "#]]);
+    "#]],
+    );
     check(
         &["-n", "3", "--filter", "status=5xx and path~'a b'", "--ndjson"],
         "last=3&filter=status%3D5xx%20and%20path~%27a%20b%27",
@@ -59,10 +63,14 @@ fn records() {
             --- exit 0
         "#]],
     );
-    check(&["--json"], "last=10", &expect![[r#"
+    check(
+        &["--json"],
+        "last=10",
+        &expect![[r#"
         {"records":[{"bytes":0,"cache":"error","client":"192.0.2.0","host":"cdn.example","id":"00000000000000aa","method":"GET","new":1,"path":"/vod/\u001b[2Ja","protocol":"h2","range":null,"service":"film","sid":"s","status":503,"time":1800000000250,"tls":"1.3","total_ms":1251.5,"ttfb_ms":251.5,"whole":true},{"lost":7},{"bytes":1572864,"cache":"error","client":null,"host":"cdn.example","id":"00000000000000aa","method":"GET","new":1,"path":"/vod/\u001b[2Ja","protocol":"h2","range":null,"service":"film","sid":"s","status":503,"time":1800000000250,"tls":null,"total_ms":1251.5,"ttfb_ms":251.5,"whole":false}],"schema":"cachectl/v1"}
         --- exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -74,26 +82,62 @@ fn what_goes_wrong() {
         "error": "the filter cannot be understood", "why": "stauts=1\n^^^^^^ there is no field",
         "next": "did you mean `status`?",
     });
-    check(&["--filter", "stauts=1"], http(400, &refused.to_string()), &expect![[r#"
+    check(
+        &["--filter", "stauts=1"],
+        http(400, &refused.to_string()),
+        &expect![[r#"
         --- stderr
         error: the filter cannot be understood
           why:  stauts=1
                 ^^^^^^ there is no field
           next: did you mean `status`?
         --- exit 2
-    "#]]);
+    "#]],
+    );
     let mut cut = chunked(&[]);
     cut.truncate(cut.len() - 5);
-    check(&["-f"], cut, &expect![[r#"
+    check(
+        &["-f"],
+        cut,
+        &expect![[r#"
         --- stderr
         error: SOCKET says nothing more
           why:  the server has ended, or hangs
           next: cachectl status
         --- exit 75
-    "#]]);
-    check(&[], http(404, r#"{"error":"nothing is offered at /v1/logs"}"#), &expect![[r#"
+    "#]],
+    );
+    check(
+        &[],
+        http(404, r#"{"error":"nothing is offered at /v1/logs"}"#),
+        &expect![[r#"
         --- stderr
         error: nothing is offered at /v1/logs
         --- exit 3
-    "#]]);
+    "#]],
+    );
+}
+
+#[test]
+fn a_new_file() {
+    let check = |rotated: bool, expected: &Expect| {
+        let done = json!({ "path": "/log/access.jsonl", "rotated": rotated });
+        let server = Server::json(200, &done.to_string());
+        expected.assert_eq(&server.cachectl(&["logs", "rotate"], None).shown());
+        assert_eq!(server.asked(), ["POST /v1/logs/rotate HTTP/1.1 {}"]);
+    };
+    check(
+        true,
+        &expect![[r#"
+            a new /log/access.jsonl is written, the one before is /log/access.jsonl.1
+            --- exit 0
+        "#]],
+    );
+    check(
+        false,
+        &expect![[r#"
+            /log/access.jsonl is opened again; the server does not rotate it itself
+            --- exit 0
+        "#]],
+    );
 }

@@ -8,6 +8,8 @@ mod logs;
 mod objects;
 mod purge;
 mod seeing;
+mod top;
+mod trace;
 mod usage;
 mod warm;
 mod world;

@@ -25,6 +25,8 @@ fn help() {
               config      What a server was told, and telling it anew
               keys        Signing keys and playback tokens
               logs        Requests as the access log tells them
+              top         Traffic, hits, disks, origins, hottest objects and slow requests, as they are just now
+              trace       One request, phase by phase: a finished one by its id, or one made for it
               metrics     What the server counts: the series of /metrics, in units that people read
               completion  A shell's script that completes commands and options
               man         Manual pages, in roff: the main one to stdout, or one of each command to a folder

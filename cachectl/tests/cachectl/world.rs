@@ -63,6 +63,7 @@ pub(crate) fn cachectl(args: &[&str], answer: Option<&str>) -> Left {
         pause: &mut pause,
         host: Host { file: &file, program: &|_| None },
         terminal: false,
+        screen: None,
         stdout: &mut stdout,
         stderr: &mut stderr,
     };
