@@ -204,6 +204,7 @@ def rows(options):
     request("RFC 9220 §3", ":protocol in a GET", good + [(b":protocol", b"websocket")])
 
     settle = b"\x00" + frame(FrameType.SETTINGS)
+    # aioquic has allowed pushes up to 8 by itself.
     goaway = lambda number: frame(FrameType.GOAWAY, encode_uint_var(number))
     push = lambda number: frame(FrameType.MAX_PUSH_ID, encode_uint_var(number))
     control("RFC 9114 §5.2", "GOAWAY with a larger push ID", identifier, goaway(4), goaway(5))
@@ -216,7 +217,15 @@ def rows(options):
     fatal(at, "a control stream without SETTINGS", ErrorCode.H3_MISSING_SETTINGS, lambda c: c.beside(b"\x00" + push(1)), Bare)
     fatal(at, "SETTINGS behind an unknown frame", ErrorCode.H3_MISSING_SETTINGS, lambda c: c.beside(b"\x00" + unknown + settle[1:]), Bare)
     fatal(at, "the control stream ends", critical, lambda c: c.more(c.h3._local_control_stream_id, b"", end=True))
-    fatal(at, "the control stream is reset", critical, lambda c: c._quic.reset_stream(c.h3._local_control_stream_id, 0))
+
+    async def torn(client):
+        # Before its type is there a stream may end.
+        await goes_on(client)
+        client._quic.reset_stream(client.h3._local_control_stream_id, 0)
+        client.transmit()
+        await closes(client, critical)
+
+    row("malformed", at, "the control stream is reset", torn)
 
     async def stopped(client):
         await goes_on(client)
@@ -253,8 +262,8 @@ def rows(options):
     control("RFC 9114 §7.2.5", "PUSH_PROMISE on a control stream", unexpected, promise)
     frames("RFC 9114 §7.2.6", "GOAWAY on a request stream", unexpected, goaway(0))
     frames("RFC 9114 §7.2.7", "MAX_PUSH_ID on a request stream", unexpected, push(0))
-    control("RFC 9114 §7.2.7", "MAX_PUSH_ID that is smaller", identifier, push(5), push(4))
-    allowed("RFC 9114 §7.2.7", "MAX_PUSH_ID that grows", lambda c: c.more(c.h3._local_control_stream_id, push(5) + push(5) + push(9)))
+    control("RFC 9114 §7.2.7", "MAX_PUSH_ID that is smaller", identifier, push(20), push(19))
+    allowed("RFC 9114 §7.2.7", "MAX_PUSH_ID that grows", lambda c: c.more(c.h3._local_control_stream_id, push(20) + push(20) + push(30)))
     for kind in (0x2, 0x6, 0x8, 0x9):
         frames("RFC 9114 §7.2.8", f"frame type {kind} of HTTP/2 on a request stream", unexpected, frame(kind, b"12345"))
         control("RFC 9114 §7.2.8", f"frame type {kind} of HTTP/2 on a control stream", unexpected, frame(kind, b"12345"))
@@ -290,8 +299,21 @@ def rows(options):
         own = lambda c, kind=kind: getattr(c.h3, streams[kind])
         at = "RFC 9204 §4.2"
         fatal(at, f"a second {name} stream", creation, lambda c, kind=kind: c.beside(bytes([kind])))
-        fatal(at, f"the {name} stream ends", critical, lambda c, own=own: c.more(own(c), b"", end=True))
-        fatal(at, f"the {name} stream is reset", critical, lambda c, own=own: c._quic.reset_stream(own(c), 0))
+
+        async def ended(client, own=own):
+            # aioquic writes to it when the server's settings come.
+            await goes_on(client)
+            client.more(own(client), b"", end=True)
+            await closes(client, critical)
+
+        async def torn(client, own=own):
+            await goes_on(client)
+            client._quic.reset_stream(own(client), 0)
+            client.transmit()
+            await closes(client, critical)
+
+        row("malformed", at, f"the {name} stream ends", ended)
+        row("malformed", at, f"the {name} stream is reset", torn)
 
     def encoder(where, name, data):
         fatal(where, name, ENCODER_STREAM_ERROR, lambda c: c.more(c.h3._local_encoder_stream_id, data))
