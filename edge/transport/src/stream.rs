@@ -10,6 +10,7 @@
 
 use std::{
     io::{self, BufRead as _, IoSlice, Read, Write},
+    net::Shutdown,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -105,6 +106,30 @@ impl Flusher {
         let mut inner = self.0.lock();
         inner.close();
         inner.send(cx)
+    }
+
+    /// Tells the peer that nothing more comes, and throws away what it still sends, `left` bytes
+    /// at most. A socket that closes with unread bytes closes with a reset, which overtakes what
+    /// was said last. Ready when the peer has closed as well, or has sent too much.
+    pub fn poll_linger(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
+        let mut inner = self.0.lock();
+        inner.close();
+        if ready!(inner.send(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        // Fails only on a socket that is gone already.
+        let _ = SockRef::from(&inner.socket).shutdown(Shutdown::Write);
+        let mut scratch = [0; 8192];
+        while *left > 0 {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut inner.socket).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    *left = left.saturating_sub(buffer.filled().len());
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use weir_edge_transport::stream::Flusher;
 
@@ -18,6 +18,10 @@ use crate::{
     limits::Limits,
     serve::state::{Phase, State},
 };
+
+/// How long, and how many bytes more, a client that broke a rule may take to hear of it.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 4 << 20;
 
 /// How a connection ended, as far as anybody asks.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,13 @@ impl Outlet<'_> {
         Ok(())
     }
 
+    /// Stays for a moment after a connection that we broke off, so that its client learns why.
+    async fn linger(&mut self) {
+        let Some(flusher) = &mut self.flusher else { return };
+        let mut left = LINGER_BYTES;
+        let _ = timeout(LINGER, poll_fn(|cx| flusher.poll_linger(cx, &mut left))).await;
+    }
+
     /// Says goodbye, if the socket takes it at once.
     fn close(&mut self, cx: &mut Context<'_>) {
         if let Some(flusher) = &mut self.flusher {
@@ -71,11 +82,11 @@ where
     C: Future<Output = hyper::Result<()>>,
 {
     let state = outlet.state;
-    let mut connection = pin!(connection);
+    let mut connection = Box::pin(connection);
     let mut cancelled = pin!(begin.cancelled());
     let mut watch = Watch::new(state, limits);
     let mut leaving = false;
-    poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         loop {
             if !leaving && cancelled.as_mut().poll(cx).is_ready() {
                 leaving = true;
@@ -111,7 +122,16 @@ where
             }
         }
     })
-    .await
+    .await;
+    // With it end the requests that were running.
+    drop(connection);
+    // A clean close behind a response that broke off would look like its end.
+    let ours = matches!(&ended, Ended::Broken(error)
+        if error.is_parse() || state.protocol() == Protocol::H2);
+    if ours {
+        outlet.linger().await;
+    }
+    ended
 }
 
 /// Tells when the client has been silent, slow or stuck for too long, and in which phase.

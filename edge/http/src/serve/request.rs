@@ -137,7 +137,7 @@ fn is_plain(authority: &Authority) -> bool {
     let of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte);
     !authority.host().is_empty()
         && authority.host().bytes().all(of_names)
-        && (rest == Some("") || authority.port_u16().is_some())
+        && rest.is_some_and(|rest| rest.is_empty() || authority.port_u16().is_some())
 }
 
 fn same_authority(one: &Authority, other: &Authority, scheme: &Scheme) -> bool {
@@ -223,6 +223,8 @@ mod tests {
         check("GET / 1.1\nhost: x\nhost: x", false, Err(Refusal::ManyHosts));
         check("GET / 1.1\nhost: a b", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: u@x", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: u@x:80", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: u:p@x", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: x,y", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: x%2e", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost:", false, Err(Refusal::BadHost));

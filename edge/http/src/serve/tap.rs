@@ -1,14 +1,10 @@
 //! Reads along with hyper, and ends what may not be read: HTTP/1.1 with 400 and a close, HTTP/2
 //! with GOAWAY.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{io, pin::Pin, task::Context};
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncWrite, ReadBuf},
     time::Instant,
 };
 
@@ -26,10 +22,6 @@ use crate::{
 /// of a chunk and no trailers, so that hyper answers the requests before it, then 400, and
 /// closes; a body that breaks off there breaks off for its handler too.
 const POISON: u8 = 0;
-
-/// Bytes that are thrown away before an HTTP/2 connection closes: what lies unread in the kernel
-/// at a close makes it a reset, which may overtake our GOAWAY.
-const DRAIN: usize = 256 * 1024;
 
 /// A field block may be this long on the wire, even where fields may be less: Huffman's code is
 /// shorter than what it stands for, but a table's updates are not.
@@ -59,7 +51,7 @@ impl Tap {
 
     /// Looks at what came behind `before`. HTTP/2 that may not be read any further is an error;
     /// `whole` says that what we wrote ends with a frame.
-    pub(crate) fn look<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(crate) fn look<S: AsyncWrite + Unpin>(
         &mut self,
         buffer: &mut ReadBuf<'_>,
         before: usize,
@@ -86,9 +78,8 @@ impl Tap {
                 if whole {
                     let bytes = go_away(opened, verdict.code());
                     // A socket that takes nothing ends without it.
-                    let _ = Pin::new(&mut *stream).poll_write(cx, &bytes);
+                    let _ = Pin::new(stream).poll_write(cx, &bytes);
                 }
-                drain(stream, cx);
                 Err(io::Error::new(io::ErrorKind::InvalidData, "the frames end here"))
             }
             Self::Over => Ok(()),
@@ -118,15 +109,4 @@ fn go_away(opened: u32, code: u32) -> [u8; 17] {
     frame[9..13].copy_from_slice(&opened.to_be_bytes());
     frame[13..].copy_from_slice(&code.to_be_bytes());
     frame
-}
-
-fn drain<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) {
-    let mut scratch = [0; 8192];
-    for _ in 0..DRAIN / scratch.len() {
-        let mut buffer = ReadBuf::new(&mut scratch);
-        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-            _ => return,
-        }
-    }
 }

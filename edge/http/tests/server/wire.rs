@@ -261,6 +261,8 @@ async fn floods_are_told_to_calm_down() {
     bomb.extend([b'b'; 200]);
     bomb.extend([0xbe; 16_000]);
     check(Flood::Engine, frame(HEADERS, 0x5, 1, &bomb)).await;
+    // One who has sent megabytes more learns of it all the same.
+    check(Flood::Ping, frame(0x6, 0, 0, b"12345678").repeat(200_000)).await;
     // Nothing of it goes on.
     until(|| server.counters.active.of(Protocol::H2) == 0).await;
     server.end().await;
