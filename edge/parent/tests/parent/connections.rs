@@ -53,6 +53,12 @@ async fn other_connections_end() {
     // An answer nobody asked for, in one piece with the first or some time after it: it must
     // not be taken for the second one.
     check(hold(&format!("{A}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")), "more than").await;
+    // The beginning of one, an interim one, and a byte too many.
+    check(hold(&format!("{A}HTTP/1.1 2")), "more than").await;
+    check(hold(&format!("{A}HTTP/1.1 103 Early Hints\r\n\r\n")), "more than").await;
+    check(hold(&format!("{A}\n")), "more than").await;
+    check(hold("HTTP/1.1 304 Not Modified\r\ncontent-length: 1\r\n\r\na"), "").await;
+    check(hold("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n\r\nevil"), "").await;
     check(
         vec![
             Step::Read,
@@ -64,6 +70,23 @@ async fn other_connections_end() {
         "a",
     )
     .await;
+}
+
+/// Interim answers without end are no answer: the deadline of the head holds, and what is left of
+/// them meets nobody.
+#[tokio::test(start_paused = true)]
+async fn interim_answers_do_not_go_on_for_ever() {
+    let storm = "HTTP/1.1 102 Processing\r\n\r\n".repeat(10_000);
+    let drip = [send("HTTP/1.1 102 Processing\r\n\r\n"), Step::Wait(DEADLINE / 10)];
+    let drips = [Step::Read].into_iter().chain(drip.into_iter().cycle().take(100)).collect();
+    for first in [vec![Step::Read, send(&storm), Step::Hold], drips] {
+        let (seen, bodies) = in_turn(vec![first, answer(B)], 2).await;
+        assert_eq!(seen, [1, 1]);
+        assert!(bodies[0].contains("sent nothing") && bodies[1] == "b", "{bodies:?}");
+    }
+    // And many before an answer that comes are passed over.
+    let (seen, bodies) = in_turn(vec![answer(&format!("{storm}{A}"))], 1).await;
+    assert_eq!((seen, bodies), (vec![1], vec!["a".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]
