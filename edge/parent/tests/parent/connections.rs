@@ -82,7 +82,7 @@ async fn interim_answers_do_not_go_on_for_ever() {
     for first in [vec![Step::Read, send(&storm), Step::Hold], drips] {
         let (seen, bodies) = in_turn(vec![first, answer(B)], 2).await;
         assert_eq!(seen, [1, 1]);
-        assert!(bodies[0].contains("sent nothing") && bodies[1] == "b", "{bodies:?}");
+        assert!(bodies[0].contains("said nothing") && bodies[1] == "b", "{bodies:?}");
     }
     // And many before an answer that comes are passed over.
     let (seen, bodies) = in_turn(vec![answer(&format!("{storm}{A}"))], 1).await;
