@@ -5,6 +5,7 @@ mod clients;
 mod decode;
 mod limits;
 mod memory;
+mod overload;
 mod service;
 mod upstream;
 
@@ -17,9 +18,10 @@ use std::{
 
 use weir_config_units::ByteSize;
 
-pub use clients::{Clients, ForwardedField};
 pub use access::{Access, AccessFormat, ClientAddress};
+pub use clients::{Clients, ForwardedField};
 pub use limits::Limits;
+pub use overload::Overload;
 pub use memory::{MemoryParts, PER_OBJECT};
 pub use service::{Cors, HeaderRules, Preset, Service, TokenRule};
 pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind};
@@ -55,14 +57,16 @@ pub struct EdgeConfig {
     pub clients: Clients,
     /// `[limits]`
     pub limits: Limits,
+    /// `[overload]`
+    pub overload: Overload,
     /// `[log]`
     pub log: Log,
+    /// What of `[log]` is an edge's alone.
+    pub access: Access,
     /// `[shutdown]`
     pub shutdown: Shutdown,
     /// `[[upstream]]`, in the order of the file; ids are unique.
     pub upstreams: Vec<Upstream>,
-    /// What of `[log]` is an edge's alone.
-    pub access: Access,
     /// `[[service]]`, in the order of the file; ids are unique, and every upstream they name
     /// exists.
     pub services: Vec<Service>,
@@ -121,6 +125,9 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// Whether HTTP/3 is served and announced. Default: true where there is `https`.
     pub http3: bool,
+    /// Those of `https` and `http` on which trusted forwarders alone are expected, each connection
+    /// over TCP with a PROXY header. Default: none.
+    pub proxy_protocol: Vec<SocketAddr>,
     /// For how long a client may keep the `Alt-Svc` announcement. Default 24 h.
     pub alt_svc_max_age: Duration,
 }

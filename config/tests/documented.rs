@@ -34,6 +34,8 @@ size = "1 GiB"
 #
 [clients]
 #
+[overload]
+#
 [limits]
 #
 [log]

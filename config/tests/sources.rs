@@ -104,6 +104,7 @@ fn later_files_win_key_by_key_and_tables_by_name() {
             service[site].negative_ttl = (1s for `media`, none for `proxy`) # default
             service[site].stale_if_error = "1h" # default
             service[site].store_set_cookie = false # default
+            service[site].hedge = false # default
             service[site].server_timing = false # default
             service[site].response_headers.set.x-a = "1" # DIR/edge.toml:20:17
             service[site].response_headers.set.x-b = "2" # DIR/conf.d/30-service.toml:5:17
@@ -119,6 +120,7 @@ fn later_files_win_key_by_key_and_tables_by_name() {
             service[more].negative_ttl = (1s for `media`, none for `proxy`) # default
             service[more].stale_if_error = "1h" # default
             service[more].store_set_cookie = false # default
+            service[more].hedge = false # default
             service[more].server_timing = false # default
             service[more].response_headers.set = (empty) # default
             service[more].response_headers.remove = (empty) # default
@@ -246,7 +248,7 @@ fn mistakes_name_the_text_that_they_stand_in() {
               --> $WEIR_EDGE__SERVICE__SITE:1:1
                |
              1 | WEIR_EDGE__SERVICE__SITE=media
-               | ^^^^^^^^^^^^^^^^^^^^^^^^ known there: id, hosts, path_prefix, strip_prefix, preset, upstreams, query_keys, default_ttl, negative_ttl, stale_if_error, store_set_cookie, server_timing, cors, token, response_headers
+               | ^^^^^^^^^^^^^^^^^^^^^^^^ known there: id, hosts, path_prefix, strip_prefix, preset, upstreams, query_keys, default_ttl, negative_ttl, stale_if_error, store_set_cookie, hedge, server_timing, cors, token, response_headers
 
             10 mistakes in DIR/edge.toml; nothing was changed"#]],
     );
@@ -298,7 +300,7 @@ fn broken_files_and_too_many_of_them() {
               --> DIR/conf.d/10.toml:2:1
                |
              2 | deadline = 3
-               | ^^^^^^^^ known here: `node`, `listen`, `admin`, `tls`, `fill`, `cache`, `clients`, `limits`, `log`, `shutdown`, `upstream`, `service`
+               | ^^^^^^^^ known here: `node`, `listen`, `admin`, `tls`, `fill`, `cache`, `clients`, `overload`, `limits`, `log`, `shutdown`, `upstream`, `service`
 
             error: unknown key `log.levl`
               --> DIR/conf.d/20.toml:2:1

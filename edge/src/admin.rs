@@ -6,11 +6,16 @@ mod config;
 mod disks;
 mod doctor;
 mod explain;
+mod load;
+mod logs;
 mod objects;
+pub(crate) mod page;
 mod pins;
 mod purge;
 mod scrub;
-mod status;
+pub(crate) mod status;
+mod top;
+mod trace;
 pub mod warm;
 
 use std::sync::Arc;
@@ -38,6 +43,15 @@ impl Handler for Admin {
             (&Method::GET, api::STATUS) => json(StatusCode::OK, &status::status(&self.node)),
             (&Method::GET, api::DOCTOR) => answer(doctor::doctor(&self.node).await),
             (&Method::GET, api::METRICS) => metrics(&self.node),
+            (&Method::GET, api::TOP) => json(StatusCode::OK, &top::top(&self.node)),
+            (&Method::GET, api::TRACE) => answer(trace::of_id(&self.node, &query)),
+            (&Method::POST, api::TRACE) => {
+                answer(trace::ask(&self.node, request.into_body()).await)
+            }
+            (&Method::POST, api::LOGS_ROTATE) => answer(logs::rotate(&self.node)),
+            (&Method::GET, api::LOGS) => {
+                logs::logs(&self.node, &query).unwrap_or_else(Failure::answer)
+            }
             (&Method::GET, api::CACHE_STATS) => json(StatusCode::OK, &cache::stats(&self.node)),
             (&Method::GET, api::CACHE_EXPLAIN) => explain::explain(&self.node, &query)
                 .map_or_else(Failure::answer, |found| json(StatusCode::OK, &found)),
@@ -109,6 +123,10 @@ impl Handler for Admin {
                 | api::CACHE_PURGES
                 | api::DOCTOR
                 | api::METRICS
+                | api::LOGS
+                | api::LOGS_ROTATE
+                | api::TRACE
+                | api::TOP
                 | api::STATUS
                 | api::CACHE_STATS
                 | api::CACHE_EXPLAIN
@@ -172,7 +190,7 @@ fn metrics(node: &Node) -> Response {
     content(StatusCode::OK, CONTENT_TYPE, node.metrics.encode(node))
 }
 
-/// `/healthz`, `/readyz` and `/metrics`.
+/// `/healthz`, `/readyz`, `/metrics`, and a page with what comes live to it.
 #[derive(Debug)]
 pub struct Management {
     pub node: Arc<Node>,
@@ -195,7 +213,9 @@ impl Handler for Management {
                 content(StatusCode::SERVICE_UNAVAILABLE, PLAIN, phase)
             }
             "/metrics" => metrics(&self.node),
-            _ => content(StatusCode::NOT_FOUND, PLAIN, "/healthz, /readyz or /metrics\n"),
+            "/" => page::page(),
+            "/events" => page::events(&self.node, &request),
+            _ => content(StatusCode::NOT_FOUND, PLAIN, "/, /healthz, /readyz or /metrics\n"),
         }
     }
 }

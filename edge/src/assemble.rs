@@ -2,6 +2,7 @@
 //! here, before a socket is open to clients.
 
 pub mod disks;
+pub mod gate;
 mod services;
 mod upstreams;
 
@@ -13,13 +14,15 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, time::Instant};
-use weir_config::edge::{Admission, EdgeConfig, PER_OBJECT, TlsVersion};
+use weir_config::edge::{AccessFormat, Admission, EdgeConfig, PER_OBJECT, TlsVersion};
 use weir_config_lifecycle::{Clock, Pulses, Readiness, pulses::Count};
-use weir_config_telemetry::{AccessLog, AccessOptions, Metrics as Registry};
+use weir_config_telemetry::{
+    AccessFormat as Form, AccessLog, AccessOptions, Metrics as Registry, Rotation,
+};
 use weir_edge_cache::disks::Disks;
 use weir_edge_cache::{CHUNK_SIZE, Cache, CacheConfig, ChunkStore, OBJECT_BYTES};
 use weir_edge_fill::Engine;
-use weir_edge_http::{Counters, client::Client};
+use weir_edge_http::{Counters, Gate, client::Client};
 use weir_edge_transport::{
     connect::TlsClientError,
     tls::{CertificateError, Certificates, Keys, KeysError, MinVersion, Tls, TlsError},
@@ -27,7 +30,11 @@ use weir_edge_transport::{
 
 use crate::{
     admin::warm::Warms,
+    clients::Rules,
+    journal::Journal,
     judge,
+    live::{self, Bounds, Live},
+    load::{self, Load},
     metrics::Metrics,
     node::Node,
     observe::Observed,
@@ -90,11 +97,13 @@ pub struct Kept<'k> {
 pub fn served(
     config: &EdgeConfig,
     metrics: &Metrics,
+    journal: &Journal,
     pool: &Client,
     kept: Option<&Kept<'_>>,
 ) -> Result<(Vec<Arc<Observed>>, Services), StartError> {
-    let upstreams = upstreams::all(config, metrics, pool, kept)?;
-    let services = Services::new(services::all(config, &upstreams, workers(config))?);
+    let upstreams = upstreams::all(config, metrics, journal, pool, kept)?;
+    let services = Services::new(services::all(config, &upstreams, workers(config))?)
+        .with_clients(Rules::of(&config.clients));
     Ok((upstreams, services))
 }
 
@@ -113,10 +122,11 @@ pub async fn node(
 ) -> Result<Arc<Node>, StartError> {
     let metrics = Metrics::new(Registry::new());
     let parts = config.cache.parts(&config.fill).ok_or(StartError::Memory)?;
-    let (upstreams, services) = served(config, &metrics, pool, None)?;
+    let journal = Arc::new(Journal::new(workers(config)).telling(config.access.client_address));
+    let (upstreams, services) = served(config, &metrics, &journal, pool, None)?;
     let access = config.log.access.as_deref().map(|path| {
         folder_of(path)?;
-        let options = AccessOptions { shards: workers(config), ..AccessOptions::default() };
+        let options = access_options(config);
         AccessLog::open(path, options).map_err(StartError::from)
     });
     let access = access.transpose()?;
@@ -154,7 +164,11 @@ pub async fn node(
     fills.spawn(tick(Arc::downgrade(&cache), Arc::clone(&clock)));
     fills.spawn(Cache::reclaim(Arc::downgrade(&cache)));
     let engine = Engine::new(cache, Arc::clone(&clock), fills.clone(), concurrency);
+    engine.accounts().set_burst(config.clients.fill_burst.as_u64());
+    let load = Load::new(workers(config));
+    load.set(config);
     let node = Arc::new(Node {
+        load,
         name: config.node.name.clone(),
         site: config.node.site.clone(),
         started: Instant::now(),
@@ -163,17 +177,54 @@ pub async fn node(
         engine,
         upstreams: ArcSwap::from_pointee(upstreams),
         connections: Arc::new(Counters::default()),
+        gate: Gate::new(gate::limits(config)),
         metrics,
         access,
+        listening: OnceLock::new(),
+        journal,
         readiness,
         pulses: pulses(&fills, disks.as_ref()),
         disks,
         config: OnceLock::new(),
         warms: Warms::default(),
         upkeep: Upkeep::default(),
+        live: Live::new(bounds(config)),
     });
     fills.spawn(upkeep::watch(Arc::downgrade(&node)));
+    fills.spawn(load::watch(Arc::downgrade(&node)));
+    fills.spawn(live::watch(Arc::downgrade(&node)));
     Ok(node)
+}
+
+/// How the access log writes, and when it begins a new file.
+fn access_options(config: &EdgeConfig) -> AccessOptions {
+    let told = &config.access;
+    let rotation = Rotation {
+        bytes: told.rotate_size.map(|size| size.as_u64()),
+        age: told.rotate_age,
+        keep: told.keep.get(),
+    };
+    let rotates = rotation.bytes.is_some() || rotation.age.is_some();
+    AccessOptions {
+        shards: workers(config),
+        format: match told.format {
+            AccessFormat::Json => Form::Json,
+            AccessFormat::Combined => Form::Combined,
+            AccessFormat::W3c => Form::W3c,
+        },
+        rotation: rotates.then_some(rotation),
+        ..AccessOptions::default()
+    }
+}
+
+/// What the figures of the node are a part of.
+fn bounds(config: &EdgeConfig) -> Bounds {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Bounds {
+        memory_bytes: config.cache.memory.as_u64(),
+        fills: u64::from(config.fill.concurrency.get()),
+        processors: u32::try_from(processors).unwrap_or(u32::MAX),
+    }
 }
 
 /// What goes on beside the workers, which bring their own pulses: the threads that fill, and the

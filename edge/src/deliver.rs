@@ -21,6 +21,18 @@ pub enum Portion {
     Parts(Box<Several>),
 }
 
+impl Portion {
+    /// What is asked for of its bytes, where that is not all.
+    pub fn offsets(&self) -> Vec<std::ops::Range<u64>> {
+        let ranges = match self {
+            Self::NotModified | Self::Whole => &[][..],
+            Self::Part(range) => std::slice::from_ref(range),
+            Self::Parts(several) => &several.ranges,
+        };
+        ranges.iter().map(crate::parts::offsets).collect()
+    }
+}
+
 /// Several ranges, none overlapping another, and what stands between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Several {

@@ -13,6 +13,7 @@ use crate::{
     admit::{self, Admitted},
     authorize,
     deliver::{self, Portion, Story},
+    journal::Phase,
     lookup,
     node::Node,
     parts,
@@ -41,7 +42,16 @@ impl Handler for Edge {
     async fn handle(&self, request: Request, connection: &Arc<ConnectionInfo>) -> Response {
         let mut record = Record::begin(&self.node, connection, &request);
         let services = self.node.services.load();
-        let response = match admit::admit(&services, &request) {
+        record.client = services.clients().address(connection.peer.ip(), request.headers());
+        // Before anything that costs.
+        let client = services.clients().client(record.client);
+        let placed = self.node.load.enter(client).map_err(Refusal::Shed);
+        let admitted = placed.and_then(|place| {
+            record.place = Some(place);
+            admit::admit(&services, &request)
+        });
+        record.mark(Phase::Admit);
+        let response = match admitted {
             Ok(admitted) => {
                 drop(services);
                 record.host(&admitted.host);
@@ -81,7 +91,9 @@ impl Edge {
             return cors.preflight(&head.headers, admitted.service.preset);
         }
         let now = self.node.clock.unix_seconds();
-        let answered = match authorize::authorize(admitted, now, worker) {
+        let authorized = authorize::authorize(admitted, now, worker);
+        record.mark(Phase::Authorize);
+        let answered = match authorized {
             Ok(sid) => {
                 record.sid = sid;
                 self.answer(record, admitted, &head, body).await
@@ -110,7 +122,7 @@ impl Edge {
                 tracing::warn!(service = %admitted.service.id, path = %admitted.path, %error,
                                "no answer from upstream");
             }
-            Refusal::Busy | Refusal::Body(_) => record.outcome = Outcome::Error,
+            Refusal::Busy | Refusal::Shed(_) | Refusal::Body(_) => record.outcome = Outcome::Error,
             Refusal::Token(reject) => self.node.metrics.token_rejected(*reject),
             Refusal::TokenMissing => self.node.metrics.token_missing(),
             _ => {}
@@ -154,6 +166,12 @@ impl Edge {
         if control.only_if_cached && fresh.is_none() {
             return Err(Refusal::OnlyIfCached);
         }
+        record.mark(Phase::Lookup);
+        // What is here is served first, and what somebody fetches anyhow.
+        if fresh.is_none() && !engine.has_or_fetches(&ask) {
+            self.node.load.fetch().map_err(Refusal::Shed)?;
+        }
+        record.asks(&ask.path_and_query);
         self.fetch(record, admitted, head, &ask).await
     }
 
@@ -194,6 +212,7 @@ impl Edge {
                 }
             }
         };
+        record.mark(Phase::Lookup);
         let story = Story::hit();
         let mut response = self.head(admitted, object, stored, &portion, size, &story);
         *response.body_mut() = body;
@@ -209,18 +228,17 @@ impl Edge {
         head: &Parts,
         ask: &Ask,
     ) -> Result<Response, Refusal> {
+        let client = self.node.services.load().clients().client(record.client);
+        let ask = &Ask { client: Some(self.node.engine.accounts().of(client)), ..ask.clone() };
         let due = Instant::now() + ask.policy.deadline;
         let mut anew = ANEW;
         loop {
             let resolved = self.node.engine.resolve_by(ask, due).await;
+            record.mark(Phase::Fill);
             let found = match resolved.map_err(Refusal::from)? {
                 Answer::Object(found) => found,
-                Answer::Passed(Passed { response, fwd, reason }) => {
-                    record.outcome = Outcome::Bypass;
-                    let mut response = deliver::passed(&admitted.service, &head.method, response);
-                    let reason = reason.map(PassReason::as_str);
-                    self.bypassed(&mut response, fwd, reason);
-                    return Ok(response);
+                Answer::Passed(passed) => {
+                    return Ok(self.passed(record, admitted, head, passed));
                 }
             };
             match self.open(record, admitted, head, ask, &found).await {
@@ -230,6 +248,21 @@ impl Edge {
                 answer => return answer,
             }
         }
+    }
+
+    /// A response for this request alone.
+    fn passed(
+        &self,
+        record: &mut Record,
+        admitted: &Admitted,
+        head: &Parts,
+        passed: Passed,
+    ) -> Response {
+        let Passed { response, fwd, reason } = passed;
+        record.outcome = Outcome::Bypass;
+        let mut response = deliver::passed(&admitted.service, &head.method, response);
+        self.bypassed(&mut response, fwd, reason.map(PassReason::as_str));
+        response
     }
 
     async fn open(
@@ -246,6 +279,12 @@ impl Edge {
         let portion = deliver::portion(&head.method, &head.headers, object.status, &stored, size)?;
         let mut story = Story::of(found);
         let engine = &self.node.engine;
+        let ranges = if head.method == Method::HEAD { Vec::new() } else { portion.offsets() };
+        let Some(ask) = &engine.affords_ranges(ask, found, &ranges) else {
+            let due = Instant::now() + ask.policy.deadline;
+            let passed = engine.exactly(ask, due).await.map_err(Refusal::from)?;
+            return Ok(self.passed(record, admitted, head, passed));
+        };
         let body = match &portion {
             _ if head.method == Method::HEAD => ResponseBody::empty(),
             Portion::NotModified => ResponseBody::empty(),
@@ -266,6 +305,7 @@ impl Edge {
                 deliver::body(reader, length)
             }
         };
+        record.mark(Phase::Open);
         let mut response = self.head(admitted, object, stored, &portion, size, &story);
         *response.body_mut() = body;
         record.outcome = story.outcome();
@@ -308,7 +348,9 @@ impl Edge {
         });
         // How long a request with a body takes is its client's to say.
         let due = body.is_none().then(|| Instant::now() + ask.policy.deadline);
+        record.asks(&ask.path_and_query);
         let sent = self.node.engine.pass_by(&ask, head.method.clone(), body, due).await;
+        record.mark(Phase::Fill);
         let response = sent.map_err(Refusal::from)?;
         // RFC 9111 §4.4: what an unsafe method changed is not served from the cache.
         if freshness::invalidates(&head.method, response.status) {

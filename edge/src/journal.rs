@@ -138,7 +138,7 @@ impl Journal {
             let taken = rings.recent.iter().rev().filter(|one| filter.takes(&one.entry()));
             found.extend(taken.take(count).cloned());
         }
-        found.sort_by_key(Finished::ended_millis);
+        found.sort_by_key(Finished::ended);
         found.split_off(found.len().saturating_sub(count))
     }
 

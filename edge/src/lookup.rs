@@ -134,20 +134,24 @@ fn passed_on(service: &Service, headers: &HeaderMap) -> HeaderMap {
 /// one. They are a client's inventions, or true of one client; an origin that believes them would
 /// have its answer to that one kept for all. Trusted forwarders (`clients.rs`) are no exception.
 fn speaks_for_a_proxy(name: &HeaderName) -> bool {
-    const NAMES: [&str; 11] = [
+    const NAMES: [&str; 14] = [
         "forwarded",
         "x-host",
         "x-real-ip",
         "x-client-ip",
         "x-cluster-client-ip",
         "true-client-ip",
+        "x-backend-host",
         "x-method-override",
-        "x-http-method",
-        "x-http-method-override",
+        "x-url-scheme",
+        "cf-connecting-ip",
+        "fastly-client-ip",
+        "front-end-https",
         "x-wap-profile",
         "proxy",
     ];
-    const FAMILIES: [&str; 3] = ["x-forwarded-", "x-original-", "x-rewrite-"];
+    // Of host, path and method overrides there are many spellings.
+    const FAMILIES: [&str; 4] = ["x-forwarded-", "x-original-", "x-rewrite-", "x-http-"];
     let name = name.as_str();
     NAMES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
 }

@@ -1,19 +1,28 @@
 //! The node's metrics. Handles are found once and kept: a request counts, it does not look
 //! labels up.
 
+mod door;
+mod gauges;
+mod load;
+mod wire;
+
 use std::sync::OnceLock;
 
+use parking_lot::Mutex;
 use prometheus::{
-    Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec,
+    core::{Collector, Metric},
 };
-use weir_config_telemetry::{Metrics as Registry, families::edge as families};
-use weir_edge_cache::disks::{DiskState, DiskView};
-use weir_edge_cache::{Mode, PurgeStats};
-use weir_edge_fill::{guard::Circuit, upstream::Upstream};
-use weir_edge_http::{Malformed, Protocol};
+use weir_config_telemetry::{
+    Metrics as Registry, Names, families::edge as families, names::NAMES_MAX,
+};
+use weir_edge_cache::Mode;
+use weir_edge_http::Protocol;
 use weir_edge_token::Reject;
 
-use crate::{admin::warm::Warms, node::Node, record::Outcome, refuse::Fault};
+use crate::{live::BUCKETS, node::Node, record::Outcome, refuse::Fault};
+
+use gauges::Gauges;
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::H1, Protocol::H2, Protocol::H3];
 const CODES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -82,89 +91,13 @@ pub struct Metrics {
     pub origin_bytes: IntCounterVec,
     pub origin_requests: IntCounterVec,
     pub origin_withheld: IntCounterVec,
+    pub origin_hedges: IntCounterVec,
     pub origin_ttfb: HistogramVec,
+    /// Which upstreams have series of their own.
+    pub origins: Names,
     gauges: Gauges,
-}
-
-/// Read from their owners when somebody asks.
-#[derive(Debug)]
-struct Gauges {
-    connections: IntGaugeVec,
-    origin_circuit: IntGaugeVec,
-    inflight: IntGauge,
-    cache_bytes: IntGaugeVec,
-    cache_objects: IntGauge,
-    pinned_objects: IntGauge,
-    pinned_bytes: IntGauge,
-    collapsed: IntCounter,
-    fill_bytes: IntCounter,
-    fills: IntCounterVec,
-    stale_served: IntCounterVec,
-    left_behind: IntCounter,
-    variants: IntCounter,
-    warm: Warm,
-    admitted: IntCounter,
-    refused: IntCounter,
-    not_admitted: IntCounter,
-    checksum_failures: IntCounterVec,
-    disk_online: IntGaugeVec,
-    disk_full: IntGaugeVec,
-    disk_bytes: IntGaugeVec,
-    disk_reads: IntCounterVec,
-    disk_read_bytes: IntCounterVec,
-    disk_parts: IntCounterVec,
-    disk_device_read: IntCounterVec,
-    disk_index: IntGaugeVec,
-    disk_errors: IntCounterVec,
-    disk_written: IntCounterVec,
-    evictions: IntCounterVec,
-    log_dropped: IntCounter,
-    purges: Purges,
-    shed: IntCounterVec,
-    malformed: IntCounterVec,
-    config_revision: IntGauge,
-    config_restart: IntGauge,
-    config_refused: IntGauge,
-}
-
-/// What is fetched ahead of demand.
-#[derive(Debug)]
-struct Warm {
-    jobs: IntGauge,
-    objects: IntCounterVec,
-    bytes: IntCounter,
-}
-
-impl Warm {
-    fn read(&self, warms: &Warms) {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.jobs.set(signed(warms.running() as u64));
-        for (result, count) in ["fetched", "had", "failed", "skipped"].iter().zip(&warms.objects) {
-            raise(&self.objects.with_label_values(&[result]), count.load(Relaxed));
-        }
-        raise(&self.bytes, warms.bytes.load(Relaxed));
-    }
-}
-
-/// What purging did and has to do.
-#[derive(Debug)]
-struct Purges {
-    epoch: IntGauge,
-    reclaimed: IntGauge,
-    standing: IntGauge,
-    objects: IntCounterVec,
-    bytes: IntCounter,
-}
-
-impl Purges {
-    fn read(&self, stats: &PurgeStats) {
-        self.epoch.set(signed(stats.epoch));
-        self.reclaimed.set(signed(stats.reclaimed_epoch));
-        self.standing.set(signed(stats.orders));
-        raise(&self.objects.with_label_values(&["hard"]), stats.objects);
-        raise(&self.objects.with_label_values(&["soft"]), stats.stale);
-        raise(&self.bytes, stats.bytes);
-    }
+    /// One reads at a time: what is brought up to date is never seen half-way, nor counted twice.
+    reading: Mutex<()>,
 }
 
 impl Metrics {
@@ -174,6 +107,8 @@ impl Metrics {
         let each = |family: &HistogramVec| {
             std::array::from_fn(|i| family.with_label_values(&[Outcome::ALL[i].as_str()]))
         };
+        let others = registry.counters(&families::OTHER_NAMES);
+        let names = |label| Names::new(NAMES_MAX, others.with_label_values(&[label]));
         registry
             .gauges(&families::BUILD_INFO)
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
@@ -196,55 +131,11 @@ impl Metrics {
             origin_bytes: registry.counters(&families::ORIGIN_RECEIVED_BYTES),
             origin_requests: registry.counters(&families::ORIGIN_REQUESTS),
             origin_withheld: registry.counters(&families::ORIGIN_WITHHELD),
+            origin_hedges: registry.counters(&families::ORIGIN_HEDGES),
             origin_ttfb: registry.histograms(&families::ORIGIN_TTFB),
-            gauges: Gauges {
-                connections: registry.gauges(&families::CONNECTIONS),
-                origin_circuit: registry.gauges(&families::ORIGIN_CIRCUIT),
-                inflight: registry.gauge(&families::INFLIGHT_REQUESTS),
-                cache_bytes: registry.gauges(&families::CACHE_BYTES),
-                cache_objects: registry.gauge(&families::CACHE_OBJECTS),
-                pinned_objects: registry.gauge(&families::PINNED_OBJECTS),
-                pinned_bytes: registry.gauge(&families::PINNED_BYTES),
-                collapsed: registry.counter(&families::COALESCED_REQUESTS),
-                fill_bytes: registry.counter(&families::FILL_BYTES),
-                fills: registry.counters(&families::FILLS),
-                stale_served: registry.counters(&families::STALE_SERVED),
-                left_behind: registry.counter(&families::LEFT_BEHIND),
-                variants: registry.counter(&families::VARIANTS),
-                warm: Warm {
-                    jobs: registry.gauge(&families::WARM_JOBS),
-                    objects: registry.counters(&families::WARM_OBJECTS),
-                    bytes: registry.counter(&families::WARM_BYTES),
-                },
-                admitted: registry.counter(&families::ADMITTED_BYTES),
-                refused: registry.counter(&families::REFUSED_BYTES),
-                not_admitted: registry.counter(&families::NOT_ADMITTED_BYTES),
-                checksum_failures: registry.counters(&families::CACHE_CHECKSUM_FAILURES),
-                disk_online: registry.gauges(&families::DISK_ONLINE),
-                disk_full: registry.gauges(&families::DISK_FULL),
-                disk_bytes: registry.gauges(&families::DISK_BYTES),
-                disk_reads: registry.counters(&families::DISK_READS),
-                disk_read_bytes: registry.counters(&families::DISK_READ_BYTES),
-                disk_parts: registry.counters(&families::DISK_PART_READS),
-                disk_device_read: registry.counters(&families::DISK_DEVICE_READ_BYTES),
-                disk_index: registry.gauges(&families::DISK_INDEX_BYTES),
-                disk_errors: registry.counters(&families::DISK_ERRORS),
-                disk_written: registry.counters(&families::DISK_WRITTEN_BYTES),
-                evictions: registry.counters(&families::CACHE_EVICTIONS),
-                log_dropped: registry.counter(&families::ACCESS_LOG_DROPPED),
-                purges: Purges {
-                    epoch: registry.gauge(&families::PURGE_EPOCH),
-                    reclaimed: registry.gauge(&families::PURGE_RECLAIMED_EPOCH),
-                    standing: registry.gauge(&families::PURGES_STANDING),
-                    objects: registry.counters(&families::PURGED_OBJECTS),
-                    bytes: registry.counter(&families::PURGED_BYTES),
-                },
-                shed: registry.counters(&families::SHED_REQUESTS),
-                malformed: registry.counters(&families::MALFORMED),
-                config_revision: registry.gauge(&families::CONFIG_REVISION),
-                config_restart: registry.gauge(&families::CONFIG_RESTART_KEYS),
-                config_refused: registry.gauge(&families::CONFIG_REFUSED),
-            },
+            origins: names("origin"),
+            gauges: Gauges::new(&registry, names("disk"), names("certificate")),
+            reading: Mutex::new(()),
             registry,
         }
     }
@@ -265,6 +156,7 @@ impl Metrics {
 
     /// Counts what a step of a scrub read back from a disk.
     pub fn scrubbed(&self, disk: &str, bytes: u64, damaged: u64) {
+        let disk = self.gauges.disk_label(disk);
         self.scrub_bytes.with_label_values(&[disk]).inc_by(bytes);
         self.scrub_damaged.with_label_values(&[disk]).inc_by(damaged);
     }
@@ -324,11 +216,62 @@ impl Metrics {
         (requests, bytes)
     }
 
+    /// Requests sent to upstreams and body bytes received from them, since start.
+    pub fn origin_totals(&self) -> (u64, u64) {
+        (sum(&self.origin_requests), sum(&self.origin_bytes))
+    }
+
+    /// Of the requests with such outcomes, those whose first byte came within each bound, and all.
+    pub fn ttfb(&self, keep: impl Fn(Outcome) -> bool) -> [u64; BUCKETS] {
+        let mut below = [0; BUCKETS];
+        for (histogram, _) in self.ttfb.iter().zip(Outcome::ALL).filter(|(_, of)| keep(*of)) {
+            let seen = histogram.metric();
+            let seen = seen.get_histogram();
+            let bounded = seen.get_bucket().iter().map(|bucket| bucket.cumulative_count());
+            let counts = bounded.chain([seen.get_sample_count()]);
+            below.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        below
+    }
+
+    /// What was refused since start, for the page: which metric, which of its reasons, how often.
+    pub fn refusals(&self, node: &Node) -> Vec<(&'static str, String, u64)> {
+        let _reading = self.reading.lock();
+        self.gauges.read(node);
+        let vectors = [
+            (families::SHED_REQUESTS.name, &self.gauges.shed),
+            (families::TOKEN_REJECTS.name, &self.rejects),
+            (families::REQUEST_ERRORS.name, &self.errors),
+            (families::WIRE_FAULTS.name, &self.gauges.wire.faults),
+            (families::HTTP2_FLOODS.name, &self.gauges.wire.floods),
+            (families::MALFORMED.name, &self.gauges.malformed),
+            (families::CONNECTIONS_REFUSED.name, &self.gauges.door.refused),
+            (families::HTTP3_EXCESS.name, &self.gauges.door.exceeded),
+            (families::ORIGIN_WITHHELD.name, &self.origin_withheld),
+        ];
+        let of = |(name, vector): (&'static str, &IntCounterVec)| {
+            let metrics = vector.collect().into_iter().flat_map(|mut all| all.take_metric());
+            metrics.filter_map(move |metric| {
+                let reason = metric.get_label().first()?.value().to_owned();
+                let count = metric.get_counter().get_value() as u64;
+                (count > 0).then_some((name, reason, count))
+            })
+        };
+        vectors.into_iter().flat_map(of).collect()
+    }
+
     /// Everything, as Prometheus reads it.
     pub fn encode(&self, node: &Node) -> String {
+        let _reading = self.reading.lock();
         self.gauges.read(node);
         self.registry.encode()
     }
+}
+
+/// Over all labels.
+fn sum(counters: &IntCounterVec) -> u64 {
+    let metrics = counters.collect().into_iter().flat_map(|mut all| all.take_metric());
+    metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
 }
 
 /// What a request came to.
@@ -344,118 +287,6 @@ pub struct Seen {
     pub ttfb: f64,
     /// Seconds.
     pub ttlb: f64,
-}
-
-impl Gauges {
-    fn read(&self, node: &Node) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let mut inflight = 0;
-        for protocol in PROTOCOLS {
-            let open = signed(node.connections.open.of(protocol));
-            self.connections.with_label_values(&[protocol.as_str()]).set(open);
-            inflight += signed(node.connections.active.of(protocol));
-        }
-        self.inflight.set(inflight);
-        let over = node.connections.over_limit.load(Relaxed);
-        raise(&self.shed.with_label_values(&["connections"]), over);
-        for why in Malformed::ALL {
-            let times = node.connections.malformed_for(why);
-            raise(&self.malformed.with_label_values(&[why.as_str()]), times);
-        }
-        let stats = node.engine.cache().stats();
-        self.cache_objects.set(signed(stats.objects));
-        self.pinned_objects.set(signed(stats.objects_pinned));
-        self.pinned_bytes.set(signed(stats.pinned_bytes));
-        self.cache_bytes.with_label_values(&["mem"]).set(signed(stats.ram_used_bytes));
-        self.evict("mem", stats.ram.evictions);
-        for upstream in node.upstreams.load().iter() {
-            let circuit = match upstream.circuit() {
-                Circuit::Closed => 0,
-                Circuit::HalfOpen | Circuit::Recovering => 1,
-                Circuit::Open => 2,
-            };
-            self.origin_circuit.with_label_values(&[upstream.id()]).set(circuit);
-        }
-        let fills = node.engine.counters();
-        raise(&self.collapsed, fills.collapsed.load(Relaxed));
-        raise(&self.fill_bytes, fills.upstream_bytes.load(Relaxed));
-        let (failed, tainted) = (fills.failed.load(Relaxed), fills.tainted.load(Relaxed));
-        let ended = [
-            ("ok", fills.filled.load(Relaxed)),
-            ("failed", failed.saturating_sub(tainted)),
-            ("tainted", tainted),
-        ];
-        for (result, count) in ended {
-            raise(&self.fills.with_label_values(&[result]), count);
-        }
-        let stale = [
-            ("revalidating", fills.stale_while_revalidate.load(Relaxed)),
-            ("error", fills.stale_if_error.load(Relaxed)),
-        ];
-        for (why, count) in stale {
-            raise(&self.stale_served.with_label_values(&[why]), count);
-        }
-        raise(&self.left_behind, fills.left_behind.load(Relaxed));
-        raise(&self.variants, fills.variants.load(Relaxed));
-        self.warm.read(&node.warms);
-        raise(&self.not_admitted, stats.not_admitted_bytes);
-        if let Some(store) = stats.store {
-            raise(&self.admitted, store.accepted_bytes);
-            raise(&self.refused, store.refused_bytes);
-            self.cache_bytes
-                .with_label_values(&["disk"])
-                .set(signed(store.used_bytes.unwrap_or(0)));
-            self.evict("disk", store.evicted_chunks.unwrap_or(0));
-        }
-        self.purges.read(&node.engine.cache().purge_stats());
-        for disk in node.disks.iter().flat_map(|disks| disks.views()) {
-            self.disk(&disk);
-        }
-        if let Some(config) = node.config.get() {
-            let stands = config.summary();
-            self.config_revision.set(signed(stands.revision));
-            self.config_restart.set(signed(stands.restart.len() as u64));
-            self.config_refused.set(i64::from(stands.refused.is_some()));
-        }
-        if let Some(access) = &node.access {
-            raise(&self.log_dropped, access.dropped());
-        }
-    }
-
-    fn disk(&self, disk: &DiskView) {
-        let (path, stats) = (disk.path.to_string_lossy(), &disk.stats);
-        let (full, online) = (disk.state == DiskState::Full, disk.state == DiskState::Online);
-        let gauge = |family: &IntGaugeVec, value| family.with_label_values(&[&path]).set(value);
-        gauge(&self.disk_online, i64::from(online || full));
-        gauge(&self.disk_full, i64::from(full));
-        gauge(&self.disk_bytes, signed(stats.used_bytes.unwrap_or(0)));
-        gauge(&self.disk_index, signed(stats.index_bytes));
-        let count = |family: &IntCounterVec, to| raise(&family.with_label_values(&[&path]), to);
-        count(&self.checksum_failures, stats.checksum_failures);
-        count(&self.disk_written, stats.device_written_bytes);
-        count(&self.disk_read_bytes, stats.read_bytes);
-        count(&self.disk_reads, stats.read_hits);
-        count(&self.disk_parts, stats.read_parts);
-        count(&self.disk_device_read, stats.device_read_bytes);
-        let failures =
-            [("call", stats.io_errors), ("overdue", disk.overdue), ("lost", stats.lost_chunks)];
-        for (op, failed) in failures {
-            raise(&self.disk_errors.with_label_values(&[&path, op]), failed);
-        }
-    }
-
-    fn evict(&self, tier: &str, evictions: u64) {
-        raise(&self.evictions.with_label_values(&[tier, "space"]), evictions);
-    }
-}
-
-/// Brings a counter to what its owner has counted.
-fn raise(counter: &IntCounter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

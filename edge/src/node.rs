@@ -1,6 +1,9 @@
 //! What the phases of a request share: one node, for as long as the process lives.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
@@ -8,10 +11,10 @@ use weir_config_lifecycle::{Clock, Pulses, Readiness};
 use weir_config_telemetry::AccessLog;
 use weir_edge_cache::disks::Disks;
 use weir_edge_fill::Engine;
-use weir_edge_http::Counters;
+use weir_edge_http::{Counters, Gate};
 
 use crate::{
-    admin::warm::Warms, metrics::Metrics, observe::Observed, reload::Reloader, service::Services,
+    admin::warm::Warms, live::Live, journal::Journal, load::Load, metrics::Metrics, observe::Observed, reload::Reloader, service::Services,
     upkeep::Upkeep,
 };
 
@@ -25,11 +28,19 @@ pub struct Node {
     pub services: ArcSwap<Services>,
     pub engine: Arc<Engine>,
     pub upstreams: ArcSwap<Vec<Arc<Observed>>>,
+    /// What it has to do, and does no more.
+    pub load: Arc<Load>,
     /// What the servers count of connections.
     pub connections: Arc<Counters>,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
     pub metrics: Metrics,
     /// None where the configuration turns it off.
     pub access: Option<AccessLog>,
+    /// Where clients are served, and whether with TLS; set before the first request.
+    pub listening: OnceLock<Vec<(SocketAddr, bool)>>,
+    /// What is remembered of finished requests.
+    pub journal: Arc<Journal>,
     pub readiness: Readiness,
     /// Whether each part of the process goes on.
     pub pulses: Arc<Pulses>,
@@ -40,4 +51,6 @@ pub struct Node {
     pub upkeep: Upkeep,
     /// What is fetched ahead of demand.
     pub warms: Warms,
+    /// How it did lately.
+    pub live: Live,
 }

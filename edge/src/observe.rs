@@ -11,8 +11,12 @@ use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tokio::{sync::Semaphore, time::Instant};
 use weir_edge_fill::{
     guard::{Circuit, Guard, Sort},
+    hedge::Winner,
     upstream::{Filling, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
+use weir_edge_http::client::leasing;
+
+use crate::journal::{Ends, Exchanges};
 
 /// Counters of one upstream since start.
 #[derive(Debug)]
@@ -24,19 +28,27 @@ pub struct Tally {
     /// Whether the last request failed.
     pub failing: AtomicBool,
     pub last_error: Mutex<Option<String>>,
+    /// What stands for it in the metrics.
+    label: String,
     received: IntCounter,
     codes: IntCounterVec,
     ttfb: Histogram,
     withheld: IntCounter,
+    hedges: IntCounterVec,
+    exchanges: Arc<Exchanges>,
 }
 
 /// What of an upstream's metrics is its own.
 #[derive(Debug)]
 pub struct Told {
+    pub label: String,
     pub received: IntCounter,
     pub codes: IntCounterVec,
     pub ttfb: Histogram,
     pub withheld: IntCounter,
+    pub hedges: IntCounterVec,
+    /// Where each of its exchanges is noted.
+    pub exchanges: Arc<Exchanges>,
 }
 
 /// One upstream of the configuration.
@@ -56,19 +68,27 @@ impl Observed {
         guard: Arc<Guard>,
         told: Told,
     ) -> Self {
-        let Told { received, codes, ttfb, withheld } = told;
+        let Told { label, received, codes, ttfb, withheld, hedges, exchanges } = told;
         let tally = Tally {
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             last_error: Mutex::new(None),
+            label,
             received,
             codes,
             ttfb,
             withheld,
+            hedges,
+            exchanges,
         };
         Self { upstream, kind, tally: Arc::new(tally), guard }
+    }
+
+    /// What stands for it in the metrics.
+    pub fn label(&self) -> &str {
+        &self.tally.label
     }
 
     /// What is asked before it is.
@@ -110,20 +130,27 @@ impl Observed {
             };
             body.inspect(note).boxed()
         });
-        let result = self.upstream.send(request).await;
+        let exchange = self.tally.exchanges.begin(self.id(), &request);
+        let ends = Ends(Arc::clone(&exchange));
+        let (result, leased) = leasing(self.upstream.send(request)).await;
         let result = result.map_err(|error| broke.get().cloned().unwrap_or(error));
         leave.told(Instant::now().into_std(), &result);
-        self.tally.answered(self.id(), &result);
-        let mut response = result?;
+        self.tally.answered(&result);
+        let mut response = result.inspect_err(|error| exchange.failed(error))?;
+        exchange.answered(response.status.as_u16(), leased);
         // Only answers: a refused connection would make a dead origin look fast.
         self.tally.ttfb.observe(started.elapsed().as_secs_f64());
         let tally = Arc::clone(&self.tally);
         let body = response.body.inspect(move |piece| match piece {
             Ok(piece) => {
+                ends.0.piece(piece.len());
                 tally.bytes.fetch_add(piece.len() as u64, Relaxed);
                 tally.received.inc_by(piece.len() as u64);
             }
-            Err(error) => tally.failed(error.to_string()),
+            Err(error) => {
+                ends.0.failed(error);
+                tally.failed(error.to_string());
+            }
         });
         response.body = body.boxed();
         Ok(response)
@@ -131,6 +158,11 @@ impl Observed {
 }
 
 impl Tally {
+    /// A second upstream was asked beside this one, which took long.
+    pub fn hedged(&self, winner: Winner) {
+        self.hedges.with_label_values(&[&*self.label, winner.as_str()]).inc();
+    }
+
     /// Not sent, which is no error of its own: what went before was.
     fn withheld(&self, why: &UpstreamError) {
         self.withheld.inc();
@@ -144,7 +176,7 @@ impl Tally {
         *self.last_error.lock() = Some(why);
     }
 
-    fn answered(&self, id: &str, result: &Result<UpstreamResponse, UpstreamError>) {
+    fn answered(&self, result: &Result<UpstreamResponse, UpstreamError>) {
         self.requests.fetch_add(1, Relaxed);
         let code = match result {
             Ok(response) => match response.status.as_u16() {
@@ -157,7 +189,7 @@ impl Tally {
             Err(_) => "none",
         };
         // Once for each upstream request, far from the path of a hit.
-        self.codes.with_label_values(&[id, code]).inc();
+        self.codes.with_label_values(&[&self.label, code]).inc();
         match result {
             Ok(response) if response.status.is_server_error() => {
                 self.failed(format!("it answered {}", response.status));
@@ -209,10 +241,13 @@ mod tests {
     fn told() -> Told {
         let codes = Opts::new("codes", "of answers");
         Told {
+            label: "upstream".to_owned(),
             received: IntCounter::new("received", "bytes").unwrap(),
             codes: IntCounterVec::new(codes, &["upstream", "code"]).unwrap(),
             ttfb: Histogram::with_opts(HistogramOpts::new("ttfb", "seconds")).unwrap(),
             withheld: IntCounter::new("withheld", "requests").unwrap(),
+            hedges: IntCounterVec::new(Opts::new("hedges", "twice"), &["origin", "winner"]).unwrap(),
+            exchanges: Arc::default(),
         }
     }
 

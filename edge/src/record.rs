@@ -2,6 +2,7 @@
 //! and the counters.
 
 use std::{
+    mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
@@ -9,9 +10,13 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use tokio::time::Instant;
+use weir_config::edge::ClientAddress;
+use weir_config_telemetry::RequestId;
 use weir_edge_http::{ConnectionInfo, Request, Response, body::Observer};
 
 use crate::{
+    journal::{Finished, Marks, Phase, Said, hash, millis},
+    load::Place,
     metrics::{Class, Seen},
     node::Node,
 };
@@ -68,35 +73,13 @@ impl Outcome {
     }
 }
 
-/// One line of the access log. Field names are a promise to whoever parses it.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    time: u64,
-    protocol: &'static str,
-    tls: Option<&'static str>,
-    client: IpAddr,
-    method: &'a str,
-    host: &'a str,
-    /// Token redacted.
-    path: &'a str,
-    status: u16,
-    bytes: u64,
-    whole: bool,
-    cache: &'static str,
-    service: Option<&'a str>,
-    /// Session id of the token.
-    sid: Option<&'a str>,
-    range: Option<&'a str>,
-    ttfb_ms: f64,
-    total_ms: f64,
-}
-
 /// Gathers what is known of a request while its phases run.
 #[derive(Debug)]
 pub struct Record {
     node: Arc<Node>,
     connection: Arc<ConnectionInfo>,
     started: Instant,
+    id: RequestId,
     time: u64,
     method: http::Method,
     host: String,
@@ -104,7 +87,14 @@ pub struct Record {
     range: Option<String>,
     status: u16,
     ttfb: f64,
+    marks: Marks,
+    asked: Option<u64>,
+    said: Option<Box<Said>>,
     written: bool,
+    /// Who asks: the peer, or whom a trusted forwarder named.
+    pub client: IpAddr,
+    /// Its place among what its client has under way.
+    pub place: Option<Place>,
     pub outcome: Outcome,
     pub service: Option<Arc<str>>,
     pub sid: Option<String>,
@@ -112,7 +102,7 @@ pub struct Record {
 
 /// What the log says of a request whose client left before there was an answer. No client
 /// ever sees it.
-const CLIENT_GONE: u16 = 499;
+pub const CLIENT_GONE: u16 = 499;
 
 impl Record {
     pub fn begin(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, request: &Request) -> Self {
@@ -122,6 +112,7 @@ impl Record {
             node: Arc::clone(node),
             connection: Arc::clone(connection),
             started: Instant::now(),
+            id: node.journal.id(connection.worker),
             time: node.clock.unix_millis(),
             method: request.method().clone(),
             host: String::new(),
@@ -129,7 +120,16 @@ impl Record {
             range: range.and_then(|range| range.to_str().ok()).map(str::to_owned),
             status: 0,
             ttfb: 0.0,
+            marks: Marks::default(),
+            asked: None,
+            // Nobody else reads it.
+            said: node.access.as_ref().and_then(|access| {
+                let agents = access.format().tells_agents();
+                Said::of(request.uri(), request.headers(), agents)
+            }),
             written: false,
+            client: connection.peer.ip(),
+            place: None,
             outcome: Outcome::Own,
             service: None,
             sid: None,
@@ -138,6 +138,16 @@ impl Record {
 
     pub fn host(&mut self, host: &str) {
         host.clone_into(&mut self.host);
+    }
+
+    /// A phase has ended.
+    pub fn mark(&mut self, phase: Phase) {
+        self.marks.set(phase, self.started.elapsed());
+    }
+
+    /// The cache alone cannot answer: this is what the upstream is asked for.
+    pub fn asks(&mut self, path_and_query: &str) {
+        self.asked = Some(hash(path_and_query));
     }
 
     /// Scheme of the request's URI, as its connection says.
@@ -153,6 +163,8 @@ impl Record {
             let millis = millis(self.started.elapsed().as_secs_f64());
             text.push_str(&format!(", fill;dur={millis}"));
         }
+        // By which `cachectl trace` finds it.
+        text.push_str(&format!(", request;desc={}", self.id));
         let value = HeaderValue::try_from(text).expect("words and digits are a header value");
         headers.append(HeaderName::from_static("server-timing"), value);
     }
@@ -196,31 +208,37 @@ impl Record {
             ttfb: self.ttfb,
             ttlb: total,
         });
-        let Some(access) = &self.node.access else { return };
-        access.record(&Line {
+        let finished = Finished {
+            id: self.id,
             time: self.time,
-            protocol: self.connection.protocol.as_str(),
-            tls: self.connection.tls.as_ref().map(|tls| tls.version),
-            client: truncated(self.connection.peer.ip()),
-            method: self.method.as_str(),
-            host: &self.host,
-            path: &self.path,
+            started: self.started,
+            client: match self.node.journal.address {
+                ClientAddress::Truncated => Some(truncated(self.client)),
+                ClientAddress::Full => Some(self.client),
+                ClientAddress::None => None,
+            },
+            connection: Arc::clone(&self.connection),
+            method: mem::take(&mut self.method),
+            host: mem::take(&mut self.host),
+            path: mem::take(&mut self.path),
+            range: self.range.take(),
             status: self.status,
             bytes,
             whole,
-            cache: self.outcome.as_str(),
-            service: self.service.as_deref(),
-            sid: self.sid.as_deref(),
-            range: self.range.as_deref(),
-            ttfb_ms: millis(self.ttfb),
-            total_ms: millis(total),
-        });
+            outcome: self.outcome,
+            service: self.service.take(),
+            sid: self.sid.take(),
+            ttfb: self.ttfb,
+            total,
+            marks: self.marks,
+            asked: self.asked,
+            said: self.said.take(),
+        };
+        if let Some(access) = &self.node.access {
+            access.entry(&finished.entry());
+        }
+        self.node.journal.take(finished);
     }
-}
-
-/// Milliseconds with three places; more is noise.
-fn millis(seconds: f64) -> f64 {
-    (seconds * 1e6).round() / 1e3
 }
 
 /// A client's network, not the client: /24 and /48.

@@ -1,10 +1,14 @@
 //! Answers that are not an object: what was wrong, whose fault it is and what to do, with
 //! the cross-origin fields a browser needs to show it.
 
-use http::{HeaderValue, StatusCode, header};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use weir_edge_fill::upstream::UpstreamError;
 use weir_edge_http::{Response, ResponseBody};
 use weir_edge_token::{PathError, Reject};
+
+use crate::load::Shed;
 
 /// Why a request gets no object.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -33,6 +37,8 @@ pub enum Refusal {
     Body(String),
     #[error("this server fetches as much at once as it may; ask again in a moment")]
     Busy,
+    #[error("this server has more to do than it can; ask again in {} s", .0.after().as_secs())]
+    Shed(Shed),
     #[error("the origin gave no usable answer")]
     Upstream(#[source] UpstreamError),
 }
@@ -72,7 +78,7 @@ impl Refusal {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Upstream(_) => Fault::Upstream,
-            Self::Busy => Fault::Server,
+            Self::Busy | Self::Shed(_) => Fault::Server,
             _ => Fault::Client,
         }
     }
@@ -82,7 +88,7 @@ impl Refusal {
         match self {
             Self::NoService { .. } => StatusCode::NOT_FOUND,
             Self::BadPath(_) | Self::Ambiguous | Self::Body(_) => StatusCode::BAD_REQUEST,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Shed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TokenMissing | Self::Token(_) => StatusCode::FORBIDDEN,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -119,16 +125,19 @@ impl Refusal {
             | Self::Upstream(UpstreamError::Refused { .. } | UpstreamError::Status { .. }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
-            Self::Upstream(UpstreamError::Withheld { after, .. }) => {
-                // RFC 9110 §10.2.3: whole seconds; earlier would be in vain.
-                let seconds = after.as_millis().div_ceil(1000).max(1);
-                let value = seconds.to_string().parse().expect("digits are a value");
-                headers.insert(header::RETRY_AFTER, value);
-            }
+            Self::Upstream(UpstreamError::Withheld { after, .. }) => retry(headers, *after),
+            Self::Shed(why) => retry(headers, why.after()),
             _ => {}
         }
         response
     }
+}
+
+/// RFC 9110 §10.2.3: whole seconds; earlier would be in vain.
+fn retry(headers: &mut HeaderMap, after: Duration) {
+    let seconds = after.as_millis().div_ceil(1000).max(1);
+    let value = seconds.to_string().parse().expect("digits are a value");
+    headers.insert(header::RETRY_AFTER, value);
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, Notify};
 use weir_config::{Entry, Loaded, Report, Sources, Texts, edge::EdgeConfig};
 use weir_config_admin::{
     ConfigEntry, ConfigHistory, ConfigReport, ConfigSummary, ReloadOutcome, ReloadResult,
+    ServedCertificate,
 };
 use weir_config_lifecycle::Notifier;
 use weir_config_telemetry::logging::Verbosity;
@@ -167,9 +168,22 @@ impl Reloader {
         }
     }
 
+    /// TLS of the node; none where it was started without.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.parts.tls.as_ref()
+    }
+
     /// The configuration that runs; waits for a reload that is under way.
     pub async fn config(&self) -> EdgeConfig {
         self.running.lock().await.config.clone()
+    }
+
+    /// What clients are shown in handshakes.
+    pub fn certificates(&self) -> Vec<ServedCertificate> {
+        let served = self.parts.tls.as_ref().map(Tls::served).unwrap_or_default();
+        let certificate =
+            |(names, not_after_unix_s)| ServedCertificate { names, not_after_unix_s };
+        served.into_iter().map(certificate).collect()
     }
 
     /// What ran before.

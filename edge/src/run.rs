@@ -68,6 +68,9 @@ pub async fn run(
     let count = assemble::workers(config);
     let sockets = sockets_of(config, count, passed)?;
     let addresses = addresses(&sockets);
+    // Whoever asks where proxies alone may come is none.
+    let asked = addresses.iter().filter(|(at, _)| !config.listen.proxy_protocol.contains(at));
+    let _once = node.listening.set(asked.map(|(at, scheme)| (*at, *scheme == "https")).collect());
     let admin = admin_socket(config)?;
     let management =
         config.admin.listen.map(|address| sockets::bind_tcp(address, 1)).transpose()?;
@@ -79,6 +82,7 @@ pub async fn run(
 
     let alt_svc = alt_svc(config, &addresses);
     let shares = Mutex::new(shares(sockets, count));
+    let proxied = config.listen.proxy_protocol.clone();
     let handler = Arc::new(Edge::new(Arc::clone(&node)));
     let workers = {
         let (node, draining) = (Arc::clone(&node), draining.clone());
@@ -88,13 +92,23 @@ pub async fn run(
             let (handler, clock) = (Arc::clone(&handler), Arc::clone(&node.clock));
             let mut server = Server::new(handler, Limits::default(), counters, clock)
                 .worker(index)
-                .watched(Arc::clone(&node.pulses));
+                .watched(Arc::clone(&node.pulses))
+                .gate(Arc::clone(&node.gate), node.started);
             let pulse = node.pulses.pulse(format!("worker {index}"));
             if let Some(value) = &alt_svc {
                 server = server.alt_svc(value.clone());
             }
             let (tls, draining) = (tls.clone(), draining.clone());
-            async move { pulse.during(worker(share, server, tls.as_ref(), index, &draining)).await }
+            let proxied = proxied.clone();
+            let load = Arc::clone(&node.load);
+            async move {
+                // A task among the others, so that it waits as they do.
+                let feels = tokio::spawn(async move { load.feel(index).await });
+                let served = worker(share, server, &proxied, tls.as_ref(), index, &draining);
+                let drained = pulse.during(served).await;
+                feels.abort();
+                drained
+            }
         })?
     };
 
@@ -142,6 +156,8 @@ pub async fn run(
         }
     }
     tracing::info!(finished = total.finished, cut = total.dropped, "drained");
+    node.readiness.advance(Phase::Stopped);
+    node.live.ended().await;
     shutdown.stop();
     let _ended = admin_task.await;
     if let Some(task) = management_task {
@@ -154,12 +170,19 @@ pub async fn run(
 async fn worker(
     share: Share,
     server: Server<Edge>,
+    proxied: &[SocketAddr],
     tls: Option<&Tls>,
     index: usize,
     shutdown: &HttpShutdown,
 ) -> Drained {
+    let behind = server.behind_proxies();
+    let at = |listener: &std::net::TcpListener| match listener.local_addr() {
+        Ok(address) if proxied.contains(&address) => &behind,
+        _ => &server,
+    };
     let mut serving: Vec<futures::future::LocalBoxFuture<'_, Drained>> = Vec::new();
     for listener in share.plain {
+        let server = at(&listener);
         match TcpListener::from_std(listener) {
             Ok(listener) => serving.push(Box::pin(server.plain(listener, shutdown))),
             Err(error) => tracing::error!(%error, "a listener cannot be used"),
@@ -167,8 +190,9 @@ async fn worker(
     }
     for (listener, udp) in share.tls {
         let Some(tls) = tls else { continue };
+        let at = at(&listener);
         match TcpListener::from_std(listener) {
-            Ok(listener) => serving.push(Box::pin(server.tls(listener, tls, shutdown))),
+            Ok(listener) => serving.push(Box::pin(at.tls(listener, tls, shutdown))),
             Err(error) => tracing::error!(%error, "a listener cannot be used"),
         }
         let Some(udp) = udp else { continue };

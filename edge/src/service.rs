@@ -6,8 +6,10 @@ use std::{collections::HashMap, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 pub use weir_config::edge::Preset;
-use weir_edge_fill::{Policy, upstream::Upstream};
+use weir_edge_fill::{Policy, hedge::Hedge, upstream::Upstream};
 use weir_edge_token::{Memo, Reject, Verifier};
+
+use crate::clients::Rules;
 
 /// Fields by which an upstream tags its responses, see `weir_edge_cache::purge::tags_of`.
 static TAGS: [HeaderName; 2] =
@@ -75,6 +77,8 @@ pub struct Service {
     /// Whether answers tell how long their fill took.
     pub server_timing: bool,
     pub upstream: Arc<dyn Upstream>,
+    /// When the second upstream is asked too; none where it never is.
+    pub hedge: Option<Arc<Hedge>>,
     pub policy: Arc<Policy>,
     /// Where the configuration says so: `edge.toml:41`.
     pub rule: String,
@@ -86,6 +90,7 @@ pub struct Services {
     by_host: HashMap<String, Vec<Arc<Service>>>,
     any_host: Vec<Arc<Service>>,
     all: Vec<Arc<Service>>,
+    clients: Rules,
 }
 
 impl Services {
@@ -124,6 +129,17 @@ impl Services {
 
     pub fn all(&self) -> &[Arc<Service>] {
         &self.all
+    }
+
+    /// The same for clients by these rules.
+    #[must_use]
+    pub fn with_clients(self, clients: Rules) -> Self {
+        Self { clients, ..self }
+    }
+
+    /// Who a client is.
+    pub fn clients(&self) -> &Rules {
+        &self.clients
     }
 }
 

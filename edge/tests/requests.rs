@@ -5,8 +5,12 @@
 
 #[path = "requests/caching.rs"]
 mod caching;
+#[path = "requests/clients.rs"]
+mod clients;
 #[path = "requests/explain.rs"]
 mod explain;
+#[path = "requests/logs.rs"]
+mod logs;
 #[path = "requests/objects.rs"]
 mod objects;
 #[path = "requests/purge.rs"]
@@ -123,6 +127,17 @@ impl Upstream for Origin {
     }
 }
 
+/// Who asks over the admin socket.
+fn nowhere() -> Arc<ConnectionInfo> {
+    Arc::new(ConnectionInfo {
+        protocol: Protocol::H1,
+        peer: "127.0.0.1:1".parse().unwrap(),
+        local: "127.0.0.1:2".parse().unwrap(),
+        tls: None,
+        worker: 0,
+    })
+}
+
 struct World {
     clock: Arc<ManualClock>,
     edge: Edge,
@@ -146,12 +161,14 @@ fn service(id: &str, prefix: &str, preset: Preset, upstream: Arc<dyn Upstream>) 
         set_headers: vec![(header::X_CONTENT_TYPE_OPTIONS, "nosniff".parse().unwrap())],
         remove_headers: vec![header::SERVER],
         server_timing: false,
+        hedge: None,
         upstream,
         policy: Arc::new(Policy {
             default_ttl: std::time::Duration::from_secs(60),
             negative_ttl: std::time::Duration::from_secs(1),
             stale_if_error: std::time::Duration::from_secs(600),
             store_set_cookie: false,
+            anonymous: preset == Preset::Media,
             deadline: std::time::Duration::from_secs(2),
             resumes: 3,
         }),
@@ -189,14 +206,19 @@ impl World {
             engine,
             upstreams: arc_swap::ArcSwap::default(),
             config: std::sync::OnceLock::new(),
+            load: weir_edge::load::Load::new(1),
             connections: Arc::default(),
+            gate: weir_edge_http::Gate::new(weir_edge_http::GateLimits::default()),
             metrics: Metrics::new(Registry::new()),
             access: Some(AccessLog::open(&log, AccessOptions::default()).unwrap()),
+            listening: std::sync::OnceLock::new(),
+            journal: Arc::new(weir_edge::journal::Journal::new(1)),
             readiness,
             pulses: Arc::default(),
             disks: None,
             upkeep: weir_edge::upkeep::Upkeep::default(),
             warms: weir_edge::admin::warm::Warms::default(),
+            live: weir_edge::live::Live::new(weir_edge::live::Bounds::default()),
         });
         Self { clock, edge: Edge::new(Arc::clone(&node)), node, origin, key, log, _folder: folder }
     }

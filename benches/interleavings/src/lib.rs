@@ -11,9 +11,9 @@
 mod chunk {
     pub(crate) use weir_edge_cache::ObjectId;
 }
-#[expect(dead_code, reason = "nobody pays here")]
-#[path = "../../../edge/fill/src/account.rs"]
-mod account;
+mod account {
+    pub(crate) use weir_edge_fill::account::Account;
+}
 #[expect(dead_code, reason = "bodies are not poured here")]
 #[path = "../../../edge/fill/src/demand.rs"]
 mod demand;

@@ -42,6 +42,7 @@ mod doctor;
 mod explain;
 mod logs;
 mod objects;
+mod overview;
 mod purge;
 mod status;
 mod top;
@@ -63,11 +64,12 @@ pub use objects::{
     ChunkCopy, ChunkState, Damage, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
     ObjectVerify, Pin, PinRequest, PinResult, SCRUB_RATE_LEAST, ScrubRequest, ScrubStep,
 };
+pub use overview::Overview;
 pub use purge::{
     PurgeOrder, PurgeRequest, PurgeResult, PurgeTarget, Purges, TAG_BYTES_MAX, tag_fault,
 };
 pub use status::{
-    CacheSummary, Protocol, Reason, ServedCertificate, State, Status, Upstream,
+    CacheSummary, Protocol, Reason, Refusal, ServedCertificate, State, Status, Upstream,
     UpstreamState, Verdict,
 };
 pub use top::{HotObject, Top};

@@ -64,6 +64,35 @@ pub struct Status {
     /// How the configuration stands; nothing from a server that reads it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<crate::ConfigSummary>,
+    /// The eight figures over the last minute; nothing in the first seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overview: Option<crate::Overview>,
+    /// What was turned away since the start, by whom and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refusal>,
+    /// What clients are shown in handshakes.
+    #[serde(default)]
+    pub certificates: Vec<ServedCertificate>,
+}
+
+/// Something that was turned away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The metric that counts it.
+    pub metric: String,
+    /// Its label.
+    pub reason: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// A certificate that is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedCertificate {
+    /// The names it is for, sorted.
+    pub names: Vec<String>,
+    /// When it, or the first of its chain, ends, Unix seconds; nothing where that cannot be read.
+    pub not_after_unix_s: Option<u64>,
 }
 
 /// Something that needs a hand.
@@ -144,6 +173,9 @@ pub struct Upstream {
     pub kind: String,
     /// Whether it answers.
     pub state: UpstreamState,
+    /// How its circuit stands: `closed`, `open`, `half_open` or `recovering`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<String>,
     /// Requests sent.
     pub requests: u64,
     /// Requests that failed.

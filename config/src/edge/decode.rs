@@ -3,6 +3,7 @@
 mod access;
 mod clients;
 mod limits;
+mod overload;
 mod service;
 mod upstream;
 
@@ -15,7 +16,8 @@ use std::{
 use weir_config_units::ByteSize;
 
 use super::{
-    Admin, Admission, Cache, Certificate, Disk, EdgeConfig, Fill, Listen, Node, Tls, TlsVersion,
+    Admin, Admission, Cache, Certificate, Clients, Disk, EdgeConfig, Fill, Listen, Node, Tls,
+    TlsVersion,
 };
 use crate::{
     common::{self, Address, days, duration},
@@ -39,7 +41,9 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
     let fill = fill(root);
     let cache = cache(root, fill.as_ref());
     let clients = clients::clients(root);
+    let overload = overload::overload(root, cache.as_ref());
     let limits = limits::limits(root);
+    proxies(root, listen.as_ref(), clients.as_ref());
     let (log, access) = common::log_with(root, access::access);
     let shutdown = common::shutdown(root);
     let (upstreams, ids) = upstream::upstreams(root);
@@ -53,12 +57,13 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
         cache: cache?,
         fill: fill?,
         clients: clients?,
+        overload: overload?,
         limits: limits?,
         log: log?,
+        access: access?,
         shutdown: shutdown?,
         upstreams: upstreams?,
         services: services?,
-        access: access?,
     })
 }
 
@@ -91,6 +96,19 @@ fn listen(root: &Table<'_>) -> (Option<Listen>, Vec<Address>) {
         ),
         wanted => Some(wanted),
     });
+    let served = |address: &Address| {
+        let mut all = https.iter().chain(&http).flatten();
+        all.any(|other| other.address == address.address)
+    };
+    let proxied = table.or("proxy_protocol", "[\"10.0.0.5:443\"]", vec![], |v| {
+        v.list(|v| match common::address(v)? {
+            known if https.is_none() || http.is_none() || served(&known) => Some(known),
+            unknown => v.refuse(
+                Finding::new(format!("`{}`: {} is not served", v.path, unknown.address))
+                    .help("it names one of the addresses of `listen.https` and `listen.http`"),
+            ),
+        })
+    });
     let max_age = table.or("alt_svc_max_age", "\"24h\"", days(1), |v| {
         duration(v, Duration::from_secs(1), days(365))
     });
@@ -101,11 +119,27 @@ fn listen(root: &Table<'_>) -> (Option<Listen>, Vec<Address>) {
             https: plain(https.as_deref()?),
             http: plain(http.as_deref()?),
             http3: http3?,
+            proxy_protocol: plain(proxied.as_deref()?),
             alt_svc_max_age: max_age?,
         })
     })();
     let bound = https.into_iter().chain(http).flatten().collect();
     (listen, bound)
+}
+
+/// Where proxies alone may come, somebody has to be one.
+fn proxies(root: &Table<'_>, listen: Option<&Listen>, clients: Option<&Clients>) {
+    let (Some(listen), Some(clients)) = (listen, clients) else { return };
+    if listen.proxy_protocol.is_empty() || !clients.trusted_forwarders.is_empty() {
+        return;
+    }
+    let finding = Finding::new(
+        "`listen.proxy_protocol` needs `clients.trusted_forwarders`: nobody could connect there",
+    );
+    let table = root.table("listen");
+    if let Some(value) = table.value("proxy_protocol", "[\"10.0.0.5:443\"]") {
+        value.wrong(finding.example("[clients] trusted_forwarders = [\"10.0.0.0/8\"]"));
+    }
 }
 
 fn admin(root: &Table<'_>, bound: &mut Vec<Address>) -> Option<Admin> {

@@ -72,6 +72,18 @@ pub(super) const KEYS: &[Key] = &[
         about: "How long a client may remember the announcement of HTTP/3.",
     },
     Key {
+        path: "listen.proxy_protocol",
+        kind: Kind::List,
+        only: "",
+        class: Class::Restart,
+        value: "addresses",
+        default: "none",
+        about: "Those of `listen.https` and `listen.http` on which `clients.trusted_forwarders` \
+                alone are let in, each connection over TCP beginning with a PROXY header of \
+                version 2. The address in it is the client's, for the log, the limits and tokens. \
+                HTTP/3 there is not changed by it.",
+    },
+    Key {
         path: "admin.socket",
         kind: Kind::Path,
         only: "",
@@ -350,6 +362,25 @@ pub(super) const KEYS: &[Key] = &[
         default: "`[\"127.0.0.0/8\", \"::1\"]`",
         about: "Networks that count among all connections and in no other of these limits: \
                 forwarders, health probes, the host itself.",
+    },
+    Key {
+        path: "overload.memory",
+        kind: Kind::Size,
+        only: "",
+        class: Class::Live,
+        value: "64 MiB to 1 PiB",
+        default: "`cache.memory`, a quarter of it, and 512 MiB",
+        about: "Resident memory of the whole process. From nine tenths of it on the node refuses what \
+                it can best do without, see [overload](operating.md#overload).",
+    },
+    Key {
+        path: "overload.requests",
+        kind: Kind::Integer(64, 10_000_000),
+        only: "",
+        class: Class::Live,
+        value: "64 to 10000000",
+        default: "16384",
+        about: "Requests under way at once; from half of them on the same.",
     },
     Key {
         path: "log.level",

@@ -51,6 +51,8 @@ pub mod edge {
             "Requests sent to upstreams.";
         ORIGIN_WITHHELD = Kind::Counter, "edge_origin_withheld_total" ["origin"]
             "Requests that were not sent: the circuit was open, or too many were repeats.";
+        ORIGIN_HEDGES = Kind::Counter, "edge_origin_hedges_total" ["origin", "winner"]
+            "Requests that a second upstream was asked as well, because the first took long.";
         ORIGIN_CIRCUIT = Kind::Gauge, "edge_origin_circuit" ["origin"]
             "Circuit of an upstream: 0 closed, 1 recovering or half-open, 2 open.";
         ORIGIN_TTFB = Kind::Histogram(LATENCY), "edge_origin_ttfb_seconds" ["origin"]
@@ -63,8 +65,30 @@ pub mod edge {
             "Requests being answered.";
         SHED_REQUESTS = Kind::Counter, "edge_shed_requests_total" ["reason"]
             "Connections and requests refused to protect the rest.";
+        OVERLOAD_GRADE = Kind::Gauge, "edge_overload_grade" []
+            "What is refused now: 0 nothing, 1 fetching ahead, 2 cold objects, 3 new connections.";
+        LOAD = Kind::Ratio, "edge_load_ratio" ["input"]
+            "How much of what the node bears it has to: 1 is all of it.";
+        HEALTH = Kind::Ratio, "edge_health_ratio" []
+            "How much is to spare of what is scarcest, from 1 to 0.";
+        RANGES_PASSED = Kind::Counter, "edge_ranges_passed_total" []
+            "Requests for parts that were answered with these alone, since their client had its share.";
+        CLIENTS_SPENT = Kind::Gauge, "edge_clients_over_budget" []
+            "Clients for whom nothing is fetched beyond what they take.";
+        WIRE_FAULTS = Kind::Counter, "edge_http_malformed_total" ["reason"]
+            "HTTP/1.1 and HTTP/2 connections not read any further because of what came on them.";
+        HTTP2_FLOODS = Kind::Counter, "edge_http2_floods_total" ["kind"]
+            "HTTP/2 connections ended because they sent too much of what is allowed.";
         MALFORMED = Kind::Counter, "edge_http3_malformed_total" ["reason"]
             "HTTP/3 messages and streams refused because RFC 9114 calls them malformed.";
+        CONNECTIONS_REFUSED = Kind::Counter, "edge_connections_refused_total" ["reason"]
+            "Connections that were not let in.";
+        QUIC_RETRIES = Kind::Counter, "edge_quic_retries_total" []
+            "QUIC clients that were told to prove their address first.";
+        QUIC_HANDSHAKES = Kind::Gauge, "edge_quic_handshakes" []
+            "QUIC handshakes under way.";
+        HTTP3_EXCESS = Kind::Counter, "edge_http3_excess_total" ["reason"]
+            "HTTP/3 connections closed because they did too much of what is allowed.";
         CACHE_BYTES = Kind::Gauge, "edge_cache_bytes" ["tier"]
             "Bytes held.";
         CACHE_OBJECTS = Kind::Gauge, "edge_cache_objects" []

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use weir_config_telemetry::{
     Family, Kind,
     families::{edge, origin},
+    overview::FIGURES,
 };
 
 fn row(family: &Family) -> String {
@@ -18,13 +19,25 @@ fn row(family: &Family) -> String {
         .replace("|  |", "| |")
 }
 
-fn check(process: &str, families: &[&Family]) {
+fn operating() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating.md");
-    let text = fs::read_to_string(path).expect("the document is there");
+    fs::read_to_string(path).expect("the document is there")
+}
+
+fn check(process: &str, families: &[&Family]) {
+    let text = operating();
     let start = format!("| `{process}_");
     let told: Vec<&str> = text.lines().filter(|line| line.starts_with(&start)).collect();
     let due: Vec<String> = families.iter().map(|family| row(family)).collect();
     assert_eq!(told, due, "the table should read:\n{}", due.join("\n"));
+}
+
+#[test]
+fn the_eight_figures() {
+    let text = operating();
+    let due: Vec<String> =
+        FIGURES.iter().map(|figure| format!("| `{}` | {} |", figure.id, figure.meaning)).collect();
+    assert!(text.contains(&due.join("\n")), "the table should read:\n{}", due.join("\n"));
 }
 
 #[test]

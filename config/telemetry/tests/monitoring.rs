@@ -43,7 +43,7 @@ fn exports(family: &Family, name: &str) -> bool {
     }
 }
 
-fn unknown<'t>(text: &'t str) -> Vec<&'t str> {
+fn unknown(text: &str) -> Vec<&str> {
     let all: Vec<_> = edge::ALL.iter().chain(origin::ALL).collect();
     let known = |name: &&str| all.iter().any(|family| exports(family, name));
     named(text).into_iter().filter(|name| !known(name)).collect()

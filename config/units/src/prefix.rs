@@ -65,7 +65,8 @@ impl Prefix {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4() && Self::of(address, self.bits, self.bits) == *self
+        address.is_ipv4() == self.address.is_ipv4()
+            && Self::of(address, self.bits, self.bits) == *self
     }
 
     /// Its first address.

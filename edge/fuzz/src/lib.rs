@@ -5,15 +5,18 @@
 //! `libfuzzer/` hands the same functions to cargo-fuzz (`cargo xtask bench fuzz`). Its short form
 //! counts inputs (`bench-fuzz` in `benches/load`). Nothing else depends on this crate.
 
+mod access;
 mod control;
 mod damage;
 mod fields;
 mod fmp4;
+mod forwarded;
 mod h3_message;
 mod image;
 pub mod mutate;
 mod path;
 mod playlist;
+mod proxy;
 mod range;
 mod state;
 mod structured;
@@ -34,7 +37,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "range", run: range::run, short: 400_000, longest: 200 },
     Target { name: "control", run: control::run, short: 150_000, longest: 600 },
     Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
@@ -46,6 +49,10 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "fmp4", run: fmp4::run, short: 400_000, longest: 2000 },
     Target { name: "h3_message", run: h3_message::run, short: 400_000, longest: 400 },
     Target { name: "h3_streams", run: h3_message::streams, short: 400_000, longest: 200 },
+    Target { name: "proxy", run: proxy::run, short: 400_000, longest: 200 },
+    Target { name: "forwarded", run: forwarded::run, short: 200_000, longest: 200 },
+    Target { name: "cmcd", run: access::cmcd, short: 100_000, longest: 400 },
+    Target { name: "log_filter", run: access::filter, short: 200_000, longest: 300 },
 ];
 
 /// Inputs of each target in a counted run, at least.

@@ -35,6 +35,11 @@ fn range() {
 }
 
 #[test]
+fn forwarded() {
+    check("forwarded");
+}
+
+#[test]
 fn control() {
     check("control");
 }
@@ -70,6 +75,11 @@ fn h3_message() {
 }
 
 #[test]
+fn proxy() {
+    check("proxy");
+}
+
+#[test]
 fn h3_streams() {
     check("h3_streams");
 }
@@ -97,4 +107,14 @@ fn hls() {
 #[test]
 fn mpd() {
     check("mpd");
+}
+
+#[test]
+fn cmcd() {
+    check("cmcd");
+}
+
+#[test]
+fn log_filter() {
+    check("log_filter");
 }

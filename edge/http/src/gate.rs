@@ -11,7 +11,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -53,6 +53,8 @@ pub struct GateLimits {
     pub handshake: Duration,
     /// Who is counted among all and nowhere else. The host itself.
     pub exempt: Vec<Prefix>,
+    /// Who may say for whom it comes, where that is asked. Nobody.
+    pub forwarders: Vec<Prefix>,
 }
 
 impl Default for GateLimits {
@@ -69,6 +71,7 @@ impl Default for GateLimits {
             quic_handshakes: 256,
             handshake: Duration::from_secs(10),
             exempt: own.into(),
+            forwarders: Vec::new(),
         }
     }
 }
@@ -90,11 +93,17 @@ pub enum Refused {
     NetworkRate,
     /// Too many QUIC handshakes are under way.
     Handshakes,
+    /// The node has more to do than it can.
+    Overload,
+    /// Who comes where proxies are expected is none that is trusted.
+    NoForwarder,
+    /// A proxy did not say for whom it comes, or not so that it can be understood.
+    ProxyHeader,
 }
 
 impl Refused {
     /// Every reason, for whoever names the metrics.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::Client,
         Self::Network,
@@ -102,6 +111,9 @@ impl Refused {
         Self::ClientRate,
         Self::NetworkRate,
         Self::Handshakes,
+        Self::Overload,
+        Self::NoForwarder,
+        Self::ProxyHeader,
     ];
 
     /// As labels write it.
@@ -114,6 +126,9 @@ impl Refused {
             Self::ClientRate => "rate_of_client",
             Self::NetworkRate => "rate_of_network",
             Self::Handshakes => "handshakes",
+            Self::Overload => "overload",
+            Self::NoForwarder => "no_forwarder",
+            Self::ProxyHeader => "proxy_header",
         }
     }
 }
@@ -124,6 +139,7 @@ pub struct Gate {
     limits: RwLock<Arc<GateLimits>>,
     total: AtomicUsize,
     handshakes: AtomicUsize,
+    shut: AtomicBool,
     clients: Open,
     networks: Open,
     all: parking_lot::Mutex<Bucket>,
@@ -140,6 +156,7 @@ impl Gate {
             limits: RwLock::new(Arc::new(limits)),
             total: AtomicUsize::new(0),
             handshakes: AtomicUsize::new(0),
+            shut: AtomicBool::new(false),
             clients: Open::default(),
             networks: Open::default(),
             all: parking_lot::Mutex::default(),
@@ -153,6 +170,11 @@ impl Gate {
     /// Other limits from now on; who is in stays in.
     pub fn set(&self, limits: GateLimits) {
         *self.limits.write() = Arc::new(limits);
+    }
+
+    /// Lets nobody in any more, or again; who is in stays in.
+    pub fn shut(&self, shut: bool) {
+        self.shut.store(shut, Relaxed);
     }
 
     /// What it goes by.
@@ -185,6 +207,10 @@ impl Gate {
 
     /// Somebody knocks over QUIC. `proved`: its address is its own, as it has shown.
     pub(crate) fn knock(self: &Arc<Self>, peer: IpAddr, proved: bool, now: Duration) -> Knock {
+        if self.shut.load(Relaxed) {
+            self.count(Refused::Overload);
+            return Knock::Out(Refused::Overload);
+        }
         let (under_way, bound) = (self.handshakes(), self.limits().quic_handshakes);
         // RFC 9000 §8.1.2: a Retry costs us nothing to remember. Who has not shown its address may
         // be anybody, and neither uses up another's share nor is refused for it.
@@ -214,7 +240,45 @@ impl Gate {
     }
 
     fn judge(self: &Arc<Self>, peer: IpAddr, now: Duration) -> Result<Pass, Refused> {
+        if self.shut.load(Relaxed) {
+            return Err(Refused::Overload);
+        }
         let limits = self.limits();
+        let mut pass = self.told(peer, &limits, now)?;
+        self.take_place(&mut pass, limits.connections)?;
+        Ok(pass)
+    }
+
+    /// A place for a proxy, of which nobody knows yet for whom it comes.
+    pub(crate) fn anteroom(self: &Arc<Self>, proxy: IpAddr) -> Result<Pass, Refused> {
+        let limits = self.limits();
+        let mut pass = Pass { gate: Arc::clone(self), client: None, network: None, within: false };
+        let taken = if self.shut.load(Relaxed) {
+            Err(Refused::Overload)
+        } else if limits.forwarders.iter().any(|prefix| prefix.contains(proxy)) {
+            self.take_place(&mut pass, limits.connections)
+        } else {
+            Err(Refused::NoForwarder)
+        };
+        taken.inspect_err(|why| self.count(*why)).map(|()| pass)
+    }
+
+    /// The proxy with that place has said for whom it comes.
+    pub(crate) fn announced(
+        self: &Arc<Self>,
+        client: IpAddr,
+        now: Duration,
+    ) -> Result<Pass, Refused> {
+        self.told(client, &self.limits(), now).inspect_err(|why| self.count(*why))
+    }
+
+    /// What is counted of one client and its network.
+    fn told(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        limits: &GateLimits,
+        now: Duration,
+    ) -> Result<Pass, Refused> {
         let mut pass = Pass { gate: Arc::clone(self), client: None, network: None, within: false };
         if !limits.exempt.iter().any(|prefix| prefix.contains(peer)) {
             let (v4, v6) = limits.client;
@@ -240,7 +304,6 @@ impl Gate {
                 return Err(Refused::Rate);
             }
         }
-        self.take_place(&mut pass, limits.connections)?;
         Ok(pass)
     }
 
@@ -255,7 +318,7 @@ impl Gate {
         }
     }
 
-    fn count(&self, why: Refused) {
+    pub(crate) fn count(&self, why: Refused) {
         self.refused[why as usize].fetch_add(1, Relaxed);
     }
 

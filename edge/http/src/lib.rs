@@ -79,6 +79,7 @@ pub mod gate;
 pub mod handler;
 pub mod limits;
 pub mod message;
+pub mod proxy;
 pub mod serve;
 pub mod shutdown;
 pub mod wire;

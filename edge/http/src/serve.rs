@@ -6,6 +6,7 @@ mod door;
 mod drive;
 mod h3;
 mod io;
+mod proxied;
 mod request;
 mod response;
 mod service;
@@ -14,11 +15,11 @@ mod streams;
 mod tap;
 mod tcp;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener},
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -27,7 +28,7 @@ use weir_edge_transport::{quic::Endpoint, tls::Tls};
 
 use crate::{
     counters::{Counters, count},
-    gate::Gate,
+    gate::{Gate, Refused},
     handler::Handler,
     limits::Limits,
     shutdown::{Drained, Shutdown},
@@ -35,7 +36,7 @@ use crate::{
 
 use accept::{accept_loop, drain};
 use date::Dates;
-use door::Door;
+use door::{Door, Inside};
 use service::Shared;
 
 /// How long a QUIC endpoint may take to tell its last clients that it is gone.
@@ -44,6 +45,7 @@ const GOODBYE: Duration = Duration::from_millis(100);
 /// One worker's server. Cheap to make: each worker makes its own around the shared handler.
 pub struct Server<H> {
     shared: Arc<Shared<H>>,
+    proxied: bool,
 }
 
 impl<H: Handler> Server<H> {
@@ -65,7 +67,7 @@ impl<H: Handler> Server<H> {
             pulses: Arc::default(),
             door: Door::open(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), proxied: false }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Shared<H>)) -> Self {
@@ -100,27 +102,65 @@ impl<H: Handler> Server<H> {
         self.change(|shared| shared.door = Door::guarded(gate, since))
     }
 
+    /// The same server for listeners on which proxies alone are expected, those that its gate
+    /// trusts: each connection over TCP begins with a PROXY header of version 2.
+    #[must_use]
+    pub fn behind_proxies(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), proxied: true }
+    }
+
+    /// Whether somebody may come in, of so many that a listener has.
+    fn entry(&self, peer: SocketAddr, running: usize) -> Result<Inside, Refused> {
+        let (door, limits) = self.shared.door();
+        if self.proxied { door.anteroom(peer) } else { door.enter(peer, running, limits) }
+    }
+
     /// The pulse of the accept loop on `what`.
     fn pulse(&self, what: impl std::fmt::Display) -> Pulse {
         let worker = self.shared.worker;
         self.shared.pulses.pulse(format!("accept loop of worker {worker} on {what}"))
     }
 
+    /// `serve` for whom the connection is, which a proxy has to say first.
+    fn announced<S, F>(
+        &self,
+        mut socket: TcpStream,
+        peer: SocketAddr,
+        serve: S,
+    ) -> impl Future<Output = ()> + Send + use<S, F, H>
+    where
+        S: FnOnce(TcpStream, SocketAddr) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (shared, proxied) = (Arc::clone(&self.shared), self.proxied);
+        async move {
+            if !proxied {
+                return serve(socket, peer).await;
+            }
+            let (door, limits) = shared.door();
+            let announced = proxied::announced(&mut socket, peer, door, limits).await;
+            let Some((client, inside)) = announced else { return };
+            serve(socket, client).await;
+            drop(inside);
+        }
+    }
+
     /// Serves HTTP/1.1 without TLS until the shutdown.
     pub async fn plain(&self, listener: TcpListener, shutdown: &Shutdown) -> Drained {
-        let (door, counters) = (self.shared.door(), &self.shared.counters);
+        let (entry, counters) = (|peer, running| self.entry(peer, running), &self.shared.counters);
         let pulse = self.pulse(accept::shown(&listener));
-        accept_loop(listener, door, counters, shutdown, pulse, |socket, peer| {
-            tcp::plain(socket, peer, Arc::clone(&self.shared), shutdown.begin.clone())
+        accept_loop(listener, entry, counters, shutdown, pulse, |socket, peer| {
+            let (shared, begin) = (Arc::clone(&self.shared), shutdown.begin.clone());
+            self.announced(socket, peer, |socket, peer| tcp::plain(socket, peer, shared, begin))
         })
         .await
     }
 
     /// Serves HTTP/1.1 on a Unix socket until the shutdown.
     pub async fn unix(&self, listener: UnixListener, shutdown: &Shutdown) -> Drained {
-        let (door, counters) = (self.shared.door(), &self.shared.counters);
+        let (entry, counters) = (|peer, running| self.entry(peer, running), &self.shared.counters);
         let pulse = self.pulse("a Unix socket");
-        accept_loop(listener, door, counters, shutdown, pulse, |socket, _| {
+        accept_loop(listener, entry, counters, shutdown, pulse, |socket, _| {
             tcp::unix(socket, Arc::clone(&self.shared), shutdown.begin.clone())
         })
         .await
@@ -128,11 +168,12 @@ impl<H: Handler> Server<H> {
 
     /// Serves HTTP/1.1 and HTTP/2 over TLS until the shutdown.
     pub async fn tls(&self, listener: TcpListener, tls: &Tls, shutdown: &Shutdown) -> Drained {
-        let (door, counters) = (self.shared.door(), &self.shared.counters);
+        let (entry, counters) = (|peer, running| self.entry(peer, running), &self.shared.counters);
         let pulse = self.pulse(accept::shown(&listener));
-        accept_loop(listener, door, counters, shutdown, pulse, |socket, peer| {
-            let shared = Arc::clone(&self.shared);
-            tcp::tls(socket, peer, tls.clone(), shared, shutdown.begin.clone())
+        accept_loop(listener, entry, counters, shutdown, pulse, |socket, peer| {
+            let (shared, begin) = (Arc::clone(&self.shared), shutdown.begin.clone());
+            let tls = tls.clone();
+            self.announced(socket, peer, |socket, peer| tcp::tls(socket, peer, tls, shared, begin))
         })
         .await
     }

@@ -94,7 +94,7 @@ pub(super) fn one(disks: &Disks, name: &str) -> Result<usize, Failure> {
     }
 }
 
-fn reports(node: &Node, disks: &Disks) -> Vec<DiskReport> {
+pub(super) fn reports(node: &Node, disks: &Disks) -> Vec<DiskReport> {
     let views = disks.views();
     let in_use = |view: &DiskView| matches!(view.state, Is::Online | Is::Full);
     let weight = |view: &DiskView| view.stats.capacity_bytes;

@@ -21,6 +21,8 @@ use weir_edge_transport::{
     sockets::{BACKLOG, UDP_BUFFER},
 };
 
+pub(in crate::admin) use listening::near;
+
 use super::Failure;
 use crate::node::Node;
 

@@ -3,18 +3,19 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use weir_config_admin::{
-    CacheSummary, Protocol as ProtocolLine, Reason, State, Status, Upstream as UpstreamLine,
-    UpstreamState, Verdict,
+    CacheSummary, Protocol as ProtocolLine, Reason, Refusal, ServedCertificate, State, Status,
+    Upstream as UpstreamLine, UpstreamState, Verdict,
 };
 use weir_config_lifecycle::Phase;
-use weir_edge_fill::upstream::Upstream;
+use weir_config_telemetry::families::edge as families;
+use weir_edge_fill::{guard::Circuit, upstream::Upstream};
 use weir_edge_http::Protocol;
 
-use crate::{node::Node, record::Outcome};
+use crate::{judge::span, live, node::Node, record::Outcome};
 
-pub(super) fn status(node: &Node) -> Status {
+pub(crate) fn status(node: &Node) -> Status {
     let reasons = reasons(node);
-    let verdict = reasons.iter().map(|reason| reason.verdict).max().unwrap_or(Verdict::Ok);
+    let verdict = worst(&reasons);
     // Answers the edge gives by itself say nothing of the cache.
     let asked = |outcome: Outcome| !matches!(outcome, Outcome::Own | Outcome::Bypass);
     let (requests, bytes) = node.metrics.totals(|_, _, _| true);
@@ -45,7 +46,28 @@ pub(super) fn status(node: &Node) -> Status {
         cache: summary(node),
         upstreams: node.upstreams.load().iter().map(|upstream| line(upstream)).collect(),
         config: node.config.get().map(|config| config.summary()),
+        overview: node.live.overview(live::MINUTE),
+        refused: refused(node),
+        certificates: node.config.get().map(|config| config.certificates()).unwrap_or_default(),
     }
+}
+
+/// Connections and what came over them; requests that are answered say so themselves.
+fn refused(node: &Node) -> Vec<Refusal> {
+    let shown =
+        [families::CONNECTIONS_REFUSED.name, families::MALFORMED.name, families::HTTP3_EXCESS.name];
+    let all = node.metrics.refusals(node).into_iter();
+    let all = all.filter(|(metric, ..)| shown.contains(metric));
+    all.map(|(metric, reason, times)| Refusal { metric: metric.into(), reason, times }).collect()
+}
+
+/// The verdict alone, for the metrics.
+pub(crate) fn verdict(node: &Node) -> Verdict {
+    worst(&reasons(node))
+}
+
+fn worst(reasons: &[Reason]) -> Verdict {
+    reasons.iter().map(|reason| reason.verdict).max().unwrap_or(Verdict::Ok)
 }
 
 fn protocol(node: &Node, protocol: Protocol) -> ProtocolLine {
@@ -88,6 +110,15 @@ fn line(upstream: &crate::observe::Observed) -> UpstreamLine {
             (_, true) => UpstreamState::Failing,
             (_, false) => UpstreamState::Ok,
         },
+        circuit: Some(
+            match upstream.circuit() {
+                Circuit::Closed => "closed",
+                Circuit::Open => "open",
+                Circuit::HalfOpen => "half_open",
+                Circuit::Recovering => "recovering",
+            }
+            .to_owned(),
+        ),
         requests,
         errors: tally.errors.load(Relaxed),
         bytes: tally.bytes.load(Relaxed),
@@ -121,9 +152,37 @@ fn reasons(node: &Node) -> Vec<Reason> {
         );
         reasons.push(Reason { verdict: Verdict::Degraded, what, next });
     }
+    if let Some(access) = &node.access
+        && let Some(why) = access.failure()
+    {
+        let path = access.path().display();
+        let what = format!("the access log {path} loses lines: {why}");
+        let next = Some("make room or give rights there; it is tried again with each line".to_owned());
+        reasons.push(Reason { verdict: Verdict::Degraded, what, next });
+    }
+    reasons.extend(super::load::reasons(node));
     reasons.extend(super::disks::reasons(node));
     reasons.extend(super::config::reasons(node));
+    reasons.extend(certificates(node));
     reasons
+}
+
+/// Whoever renews by itself has done it a week before the end.
+fn certificates(node: &Node) -> Vec<Reason> {
+    const SOON_S: u64 = 7 * 24 * 60 * 60;
+    let now = node.clock.unix_seconds();
+    let served = node.config.get().map(|config| config.certificates()).unwrap_or_default();
+    let reason = |served: ServedCertificate| {
+        let end = served.not_after_unix_s.filter(|end| *end < now + SOON_S)?;
+        let name = served.names.first().map_or("no name", String::as_str);
+        let what = match end.checked_sub(now) {
+            Some(left) => format!("the certificate for {name} is good for {} only", span(left)),
+            None => format!("the certificate for {name} expired {} ago", span(now - end)),
+        };
+        let next = "put a new one in its place, then: cachectl config reload".to_owned();
+        Some(Reason { verdict: Verdict::Degraded, what, next: Some(next) })
+    };
+    served.into_iter().filter_map(reason).collect()
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {

@@ -38,13 +38,12 @@ pub(super) fn of_id(node: &Arc<Node>, query: &str) -> Result<Trace, Failure> {
 /// All that is known of it.
 fn told(journal: &Journal, found: &Finished) -> Trace {
     let line = journal::line(&found.entry());
-    let ended = found.started + std::time::Duration::from_secs_f64(found.total.max(0.0));
     Trace {
         record: serde_json::from_slice(&line).expect("a record is written as it is read"),
         phases: phases(found),
         upstream: found
             .asked
-            .map(|hash| journal.exchanges.during(hash, found.started, ended))
+            .map(|hash| journal.exchanges.during(hash, found.started, found.ended()))
             .unwrap_or_default(),
     }
 }

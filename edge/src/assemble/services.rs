@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use weir_config::edge::{EdgeConfig, Service as Told};
-use weir_edge_fill::{Failover, Policy, upstream::Upstream};
+use weir_edge_fill::{Failover, Policy, hedge::Hedge, upstream::Upstream};
 use weir_edge_token::Verifier;
 
 use super::StartError;
 use crate::{
     observe::Observed,
-    service::{Cors, Service, TokenRule},
+    service::{Cors, Preset, Service, TokenRule},
 };
 
 pub(super) fn all(
@@ -27,17 +27,28 @@ fn one(
     workers: usize,
 ) -> Result<Service, StartError> {
     let refused = |reason: String| StartError::Service { id: told.id.clone(), reason };
-    let chosen: Vec<Arc<dyn Upstream>> = told
+    let chosen: Vec<&Arc<Observed>> = told
         .upstreams
         .iter()
         .filter_map(|id| upstreams.iter().find(|upstream| upstream.id() == id))
-        .map(|upstream| Arc::clone(upstream) as _)
         .collect();
+    let hedge = match chosen.as_slice() {
+        [first, _, ..] if told.hedge => {
+            let tally = Arc::clone(&first.tally);
+            Some(Arc::new(Hedge::new(move |winner| tally.hedged(winner))))
+        }
+        _ => None,
+    };
     let upstream: Arc<dyn Upstream> = match chosen.as_slice() {
-        [only] => Arc::clone(only),
+        [only] => Arc::clone(*only) as _,
         _ => {
-            let many = Failover::new(chosen);
-            Arc::new(many.ok_or_else(|| refused("it names no upstream".into()))?)
+            let many = chosen.iter().map(|&upstream| Arc::clone(upstream) as _).collect();
+            let many = Failover::new(many);
+            let many = many.ok_or_else(|| refused("it names no upstream".into()))?;
+            Arc::new(match &hedge {
+                Some(hedge) => many.hedged(Arc::clone(hedge)),
+                None => many,
+            })
         }
     };
     let cors = told.cors.as_ref().map(|cors| Cors {
@@ -78,11 +89,13 @@ fn one(
         remove_headers,
         server_timing: told.server_timing,
         upstream,
+        hedge,
         policy: Arc::new(Policy {
             default_ttl: told.default_ttl,
             negative_ttl: told.negative_ttl,
             stale_if_error: told.stale_if_error,
             store_set_cookie: told.store_set_cookie,
+            anonymous: told.preset == Preset::Media,
             deadline: config.fill.deadline,
             resumes: config.fill.resumes,
         }),

@@ -16,6 +16,7 @@ use weir_origin_s3::{S3Config, S3Credentials, S3Store};
 
 use super::{Kept, StartError};
 use crate::{
+    journal::Journal,
     metrics::Metrics,
     observe::{Observed, Told as OfOne},
     s3_upstream::S3Upstream,
@@ -34,6 +35,7 @@ pub(super) fn pool() -> Result<Client, StartError> {
 pub(super) fn all(
     config: &EdgeConfig,
     metrics: &Metrics,
+    journal: &Journal,
     client: &Client,
     kept: Option<&Kept<'_>>,
 ) -> Result<Vec<Arc<Observed>>, StartError> {
@@ -72,11 +74,15 @@ pub(super) fn all(
                     (Arc::new(parent), "http")
                 }
             };
+            let label = metrics.origins.label(id);
             let metrics = OfOne {
-                received: metrics.origin_bytes.with_label_values(&[id]),
+                label: label.to_owned(),
+                received: metrics.origin_bytes.with_label_values(&[label]),
                 codes: metrics.origin_requests.clone(),
-                ttfb: metrics.origin_ttfb.with_label_values(&[id]),
-                withheld: metrics.origin_withheld.with_label_values(&[id]),
+                ttfb: metrics.origin_ttfb.with_label_values(&[label]),
+                withheld: metrics.origin_withheld.with_label_values(&[label]),
+                hedges: metrics.origin_hedges.clone(),
+                exchanges: Arc::clone(&journal.exchanges),
             };
             Ok(Arc::new(Observed::new(upstream, kind, guard, metrics)))
         })
@@ -144,15 +150,16 @@ mod tests {
     #[tokio::test]
     async fn what_a_reload_keeps() {
         let (metrics, pool) = (Metrics::new(Registry::new()), pool().unwrap());
+        let journal = Journal::new(1);
         let before = config(8, "2 s", &web(9, ""));
         let check = |what: &str, now: EdgeConfig, circuit: Circuit, fills: usize| {
-            let running = all(&before, &metrics, &pool, None).unwrap();
+            let running = all(&before, &metrics, &journal, &pool, None).unwrap();
             for _ in 0..20 {
                 let asked = Instant::now().into_std();
                 drop(running[0].guard().ask(asked, Sort::Plain, false).unwrap());
             }
             let kept = Kept { config: &before, fills: 8, upstreams: &running };
-            let upstreams = all(&now, &metrics, &pool, Some(&kept)).unwrap();
+            let upstreams = all(&now, &metrics, &journal, &pool, Some(&kept)).unwrap();
             assert_eq!(upstreams[0].circuit(), circuit, "{what}");
             assert_eq!(upstreams[0].guard().slots().available_permits(), fills, "{what}");
             assert_eq!(running[0].circuit(), Circuit::Open, "{what}");

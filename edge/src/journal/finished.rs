@@ -1,6 +1,6 @@
 //! One request that is over.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, header};
 use tokio::time::Instant;
@@ -107,7 +107,12 @@ impl Finished {
         }
     }
 
-    /// When it was over, Unix milliseconds.
+    /// When it was over.
+    pub fn ended(&self) -> Instant {
+        self.started + Duration::from_secs_f64(self.total.max(0.0))
+    }
+
+    /// The same, Unix milliseconds.
     pub fn ended_millis(&self) -> u64 {
         self.time.saturating_add((self.total * 1e3) as u64)
     }

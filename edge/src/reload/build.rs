@@ -34,8 +34,9 @@ impl Built {
         let fills = running.fills;
         let keep = assemble::Kept { config: &running.config, fills, upstreams: &before };
         let pool = &parts.pool;
-        let (upstreams, services) = assemble::served(config, &node.metrics, pool, Some(&keep))
-            .map_err(ReloadError::Build)?;
+        let (upstreams, services) =
+            assemble::served(config, &node.metrics, &node.journal, pool, Some(&keep))
+                .map_err(ReloadError::Build)?;
         let chains = chains(config);
         let is_new = |path: &&PathBuf| running.chains.get(*path) != chains.get(*path);
         let new: Vec<&PathBuf> = chains.keys().filter(is_new).collect();
@@ -88,6 +89,9 @@ impl Built {
         }
         node.upstreams.store(Arc::new(self.upstreams));
         node.services.store(Arc::new(self.services));
+        node.gate.set(assemble::gate::limits(config));
+        node.engine.accounts().set_burst(config.clients.fill_burst.as_u64());
+        node.load.set(config);
         let level = config.log.level.as_str().parse().unwrap_or(tracing::Level::INFO);
         if let Err(error) = parts.verbosity.set(level, parts.log_filter.as_deref()) {
             tracing::warn!(%error, "the level of the log stays as it was");

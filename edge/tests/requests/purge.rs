@@ -10,7 +10,7 @@ use weir_edge::admin::Admin;
 use weir_edge_cache::Cache;
 use weir_edge_http::{Handler, Request, RequestBody};
 
-use super::{Answer, ConnectionInfo, Protocol, World};
+use super::{Answer, World, nowhere};
 
 impl World {
     pub(super) async fn admin(
@@ -27,15 +27,8 @@ impl World {
         let pieces = futures::stream::iter([Ok(Bytes::from(body.to_owned()))]).boxed();
         let mut request = Request::new(RequestBody::stream(pieces, Some(body.len() as u64)));
         (*request.method_mut(), *request.uri_mut()) = (method, path.parse().unwrap());
-        let connection = Arc::new(ConnectionInfo {
-            protocol: Protocol::H1,
-            peer: "127.0.0.1:1".parse().unwrap(),
-            local: "127.0.0.1:2".parse().unwrap(),
-            tls: None,
-            worker: 0,
-        });
         let admin = Admin { node: Arc::clone(&self.node) };
-        Answer::of(admin.handle(request, &connection).await).await
+        Answer::of(admin.handle(request, &nowhere()).await).await
     }
 
     async fn purge(&self, body: &str) -> (StatusCode, serde_json::Value) {

@@ -30,6 +30,11 @@ pub enum EndpointError {
     Socket(#[from] io::Error),
 }
 
+/// Bytes that wait of one connection that is not let in yet, and of all. quinn's own bounds, 10 and
+/// 100 MiB, are meant for servers that take long to decide.
+const INCOMING_BYTES: u64 = 64 << 10;
+const INCOMING_BYTES_ALL: u64 = 4 << 20;
+
 /// The bounds of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuicLimits {
@@ -74,6 +79,8 @@ pub fn endpoint(
     let mut server = ServerConfig::new(Arc::new(crypto), Arc::new(tls.keys().token_key()));
     server.transport_config(Arc::new(transport(limits)));
     server.max_incoming(limits.handshakes);
+    // What has come of connections that nobody has let in yet; each is let in or refused at once.
+    server.incoming_buffer_size(INCOMING_BYTES).incoming_buffer_size_total(INCOMING_BYTES_ALL);
     server.migration(true);
     Ok(Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))?)
 }

@@ -198,12 +198,12 @@ impl Tls {
         self.store.replace(Arc::new(certificates));
     }
 
-    pub(crate) fn tcp(&self, preference: Preference) -> Arc<ServerConfig> {
     /// What clients are shown, see [`Certificates::served`].
     pub fn served(&self) -> Vec<(Vec<String>, Option<u64>)> {
         self.store.current().served()
     }
 
+    pub(crate) fn tcp(&self, preference: Preference) -> Arc<ServerConfig> {
         let tcp = self.tcp.load();
         Arc::clone(match preference {
             Preference::Aes => &tcp.aes,

@@ -17,9 +17,8 @@ pub(super) fn clients(root: &Table<'_>) -> Option<Clients> {
         ("x-forwarded-for", ForwardedField::XForwardedFor),
         ("forwarded", ForwardedField::Forwarded),
     ];
-    let field = table.or("forwarded_field", "\"x-forwarded-for\"", usual.forwarded_field, |v| {
-        v.choice(&fields)
-    });
+    let field = table
+        .or("forwarded_field", "\"x-forwarded-for\"", usual.forwarded_field, |v| v.choice(&fields));
     let bits = |v: &Value<'_>, least, most| u8::try_from(v.integer(least, most)?).ok();
     let prefix_v4 = table.or("prefix_v4", "32", usual.prefix_v4, |v| bits(v, 8, 32));
     let prefix_v6 = table.or("prefix_v6", "56", usual.prefix_v6, |v| bits(v, 16, 128));

@@ -86,7 +86,10 @@ impl Cmcd {
             Value::Integer(number) => format!("{key}={number}"),
             Value::Decimal(number) => format!("{key}={number}"),
             Value::Text(text) => match sort(key) {
-                Some((_, Sort::Text)) => format!("{key}=\"{text}\""),
+                Some((_, Sort::Text)) => {
+                    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+                    format!("{key}=\"{text}\"")
+                }
                 _ => format!("{key}={text}"),
             },
         };
@@ -146,7 +149,9 @@ fn read(sort: Sort, value: Option<&str>) -> Option<Value> {
         (Sort::Integer, Some(text)) => digits(text)?.parse().ok().map(Value::Integer),
         (Sort::Decimal, Some(text)) => {
             let plain = text.len() <= 16 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-            plain.then(|| text.parse().ok().map(Value::Decimal))?
+            let number: f64 = plain.then(|| text.parse().ok())??;
+            // Three places say enough of a rate, and can be written as they were read.
+            (number < 1e9).then(|| Value::Decimal((number * 1e3).round() / 1e3))
         }
         (Sort::Token, Some(text)) => {
             let plain = text.len() <= 16 && text.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -210,7 +215,7 @@ mod tests {
         check(
             &["cid=\"a,b \\\"c\\\"\",nor=\"..%2Fseg-4.m4v\",com.example-x=1,br=abc,sf=h"],
             r#"{"cid":"a,b \"c\"","nor":"..%2Fseg-4.m4v","sf":"h"}"#,
-            "cid=\"a,b \"c\"\",nor=\"..%2Fseg-4.m4v\",sf=h",
+            "cid=\"a,b \\\"c\\\"\",nor=\"..%2Fseg-4.m4v\",sf=h",
         );
         check(&["br=1,br=2", "br=3"], r#"{"br":1}"#, "br=1");
         check(&["", "=", ",,", "br", "sid=x", "br=-1", "br=1e9"], "{}", "");

@@ -94,7 +94,7 @@ fn target(expr: &str, legend: &str, id: &str) -> Value {
     })
 }
 
-fn panel(title: &str, about: &str, unit: &str, targets: Vec<Value>) -> Value {
+fn panel(title: &str, about: &str, unit: &str, targets: &[Value]) -> Value {
     json!({
         "type": "timeseries", "title": title, "description": about,
         "datasource": { "type": "prometheus", "uid": "${source}" },
@@ -159,7 +159,7 @@ fn of_family(family: &Family, build: &str) -> Value {
         }
         _ => vec![ask(name, &legend, "A")],
     };
-    let mut panel = panel(name, family.help, unit(family), targets);
+    let mut panel = panel(name, family.help, unit(family), &targets);
     if name == "edge_clock_seconds" {
         // A clock may be behind.
         panel["fieldConfig"]["defaults"]["min"] = Value::Null;
@@ -167,7 +167,7 @@ fn of_family(family: &Family, build: &str) -> Value {
     panel
 }
 
-fn sheet(title: &str, uid: &str, build: &str, panels: Vec<Value>) -> String {
+fn sheet(title: &str, uid: &str, build: &str, panels: &[Value]) -> String {
     let dashboard = json!({
         "title": title, "uid": uid, "tags": ["weir"], "schemaVersion": 38, "version": 1,
         "editable": true, "graphTooltip": 1, "refresh": "30s", "timezone": "browser",
@@ -202,7 +202,7 @@ pub(super) fn edge(families: &[&Family]) -> String {
         };
         let expr = of_nodes(&query.replace("$over", "$__rate_interval"), BUILD);
         let targets = vec![target(&expr, "{{instance}}", "A")];
-        sheet_of.put(panel(figure.title, figure.meaning, unit, targets), 6, 7);
+        sheet_of.put(panel(figure.title, figure.meaning, unit, &targets), 6, 7);
     }
     for row in ORDER {
         let of_row: Vec<_> = families.iter().filter(|family| row_of(family) == row).collect();
@@ -214,7 +214,7 @@ pub(super) fn edge(families: &[&Family]) -> String {
             sheet_of.put(of_family(family, BUILD), 8, 7);
         }
     }
-    sheet("Weir edge", "weir-edge", BUILD, sheet_of.panels)
+    sheet("Weir edge", "weir-edge", BUILD, &sheet_of.panels)
 }
 
 /// The dashboard of origins.
@@ -224,5 +224,5 @@ pub(super) fn origin(families: &[&Family]) -> String {
     for family in families {
         sheet_of.put(of_family(family, BUILD), 8, 7);
     }
-    sheet("Weir origin", "weir-origin", BUILD, sheet_of.panels)
+    sheet("Weir origin", "weir-origin", BUILD, &sheet_of.panels)
 }

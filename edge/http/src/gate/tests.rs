@@ -21,6 +21,7 @@ fn wide() -> GateLimits {
         rate_per_network: 1_000_000,
         quic_handshakes: 256,
         exempt: Vec::new(),
+        forwarders: Vec::new(),
     }
 }
 
@@ -156,6 +157,23 @@ fn limits_change_while_clients_are_in() {
     assert_eq!(come(&gate, &["192.0.2.1"], NOW).1, Some(Refused::Client));
     drop(passes);
     assert_eq!(come(&gate, &["192.0.2.1"; 4], NOW).0.len(), 3);
+}
+
+#[test]
+fn a_proxy_is_trusted_or_stays_outside_and_its_clients_are_clients() {
+    let forwarders = vec!["198.51.100.0/24".parse().unwrap()];
+    let gate = Gate::new(GateLimits { per_client: 1, connections: 3, forwarders, ..wide() });
+    assert_eq!(gate.anteroom(ip("192.0.2.1")).err(), Some(Refused::NoForwarder));
+    let places: Vec<_> = (0..3).map(|_| gate.anteroom(ip("198.51.100.9")).unwrap()).collect();
+    assert_eq!(gate.anteroom(ip("198.51.100.9")).err(), Some(Refused::Connections));
+    let first = gate.announced(ip("192.0.2.1"), NOW).unwrap();
+    assert_eq!(gate.announced(ip("192.0.2.1"), NOW).err(), Some(Refused::Client));
+    let _second = gate.announced(ip("192.0.2.2"), NOW).unwrap();
+    // One place for the proxy's connection and the client behind it.
+    assert_eq!((gate.open(), gate.refused(Refused::Client)), (3, 1));
+    drop((first, places));
+    assert_eq!(gate.open(), 0);
+    assert!(gate.announced(ip("192.0.2.1"), NOW).is_ok());
 }
 
 #[test]

@@ -35,7 +35,12 @@ pub(super) fn head(section: &[u8]) -> Result<Option<u64>, Malformed> {
             if std::mem::replace(&mut seen[which], true) {
                 return Err(Malformed::PseudoRepeated);
             }
-            connect |= which == 0 && line.value.read(&mut room)? == b"CONNECT";
+            let value = line.value;
+            connect |= which == 0 && value.read(&mut room)? == b"CONNECT";
+            // RFC 9114 §4.3.1: nobody's name and password.
+            if which == 2 && value.read(&mut room)?.contains(&b'@') {
+                return Err(Malformed::Request);
+            }
             continue;
         }
         fields = true;

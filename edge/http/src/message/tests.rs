@@ -68,6 +68,8 @@ fn check(frames: &[Vec<u8>], expected: Result<(), Malformed>) {
 fn heads() {
     let ok = |fields: &[(&str, &str)]| check(&[headers(fields)], Ok(()));
     let no = |fields: &[(&str, &str)], why| check(&[headers(fields)], Err(why));
+    let named = [(":method", "GET"), (":scheme", "https"), (":authority", "a:b@x"), (":path", "/")];
+    no(&named, Malformed::Request);
     let and = |more: &[(&'static str, &'static str)]| [get().as_slice(), more].concat();
     ok(&get());
     ok(&and(&[("accept", "*/*"), ("te", "trailers"), ("x-_~", "A\tb")]));

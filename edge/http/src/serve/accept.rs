@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::sleep,
 };
 
@@ -18,8 +19,8 @@ use weir_config_lifecycle::pulses::Pulse;
 
 use crate::{
     counters::{Counters, count},
-    limits::Limits,
-    serve::door::Door,
+    gate::Refused,
+    serve::door::Inside,
     shutdown::{Drained, Shutdown},
 };
 
@@ -65,15 +66,18 @@ impl Listen for UnixListener {
 pub(crate) const NOWHERE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// As many as the kernel keeps waiting, of one listener.
+const WAITING_MAX: usize = 4096;
+
 /// What a listener is called where its loop does not go on.
 pub(crate) fn shown(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "tcp".into(), |address| format!("tcp {address}"))
 }
 
-/// Runs `connection` for each accepted socket that the door lets in, until the shutdown.
+/// Runs `connection` for each accepted socket that `entry` lets in, of so many that run, until the shutdown.
 pub(crate) async fn accept_loop<L, C, F>(
     listener: L,
-    (door, limits): (&Door, &Limits),
+    entry: impl Fn(SocketAddr, usize) -> Result<Inside, Refused>,
     counters: &Counters,
     shutdown: &Shutdown,
     mut pulse: Pulse,
@@ -85,6 +89,23 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut running = JoinSet::new();
+    let mut take = |running: &mut JoinSet<()>, socket: L::Socket, peer: SocketAddr| {
+        count(&counters.accepted);
+        match entry(peer, running.len()) {
+            Ok(inside) => {
+                let connection = connection(socket, peer);
+                running.spawn(async move {
+                    connection.await;
+                    drop(inside);
+                });
+            }
+            Err(why) => {
+                tracing::debug!(%peer, why = why.as_str(), "refused");
+                count(&counters.over_limit);
+                L::refuse(socket);
+            }
+        }
+    };
     loop {
         tokio::select! {
             biased;
@@ -93,26 +114,21 @@ where
             () = pulse.next() => {}
             Some(_) = running.join_next() => {}
             accepted = listener.next() => match accepted {
-                Ok((socket, peer)) => {
-                    count(&counters.accepted);
-                    match door.enter(peer, running.len(), limits) {
-                        Ok(inside) => {
-                            let connection = connection(socket, peer);
-                            running.spawn(async move {
-                                connection.await;
-                                drop(inside);
-                            });
-                        }
-                        Err(why) => {
-                            tracing::debug!(%peer, why = why.as_str(), "refused");
-                            count(&counters.over_limit);
-                            L::refuse(socket);
-                        }
-                    }
-                }
+                Ok((socket, peer)) => take(&mut running, socket, peer),
                 Err(error) => pause_after(&error, &counters.accept_errors).await,
             },
         }
+    }
+    // Who has been waiting at the door was there before: closing the listener would reset it.
+    for _ in 0..WAITING_MAX {
+        let mut next = listener.next().now_or_never();
+        if next.is_none() {
+            // The runtime may not have heard of it yet.
+            yield_now().await;
+            next = listener.next().now_or_never();
+        }
+        let Some(Ok((socket, peer))) = next else { break };
+        take(&mut running, socket, peer);
     }
     pulse.end();
     drop(listener);

@@ -68,6 +68,25 @@ impl Door {
         }
     }
 
+    /// A connection of a proxy, which is still to say for whom it comes.
+    pub(crate) fn anteroom(&self, proxy: SocketAddr) -> Result<Inside, Refused> {
+        // Without a gate nobody has said who is trusted.
+        let gate = self.gate.as_ref().ok_or(Refused::NoForwarder)?;
+        gate.anteroom(proxy.ip()).map(|pass| Inside { _pass: Some(pass) })
+    }
+
+    /// It has said so.
+    pub(crate) fn announced(&self, client: SocketAddr) -> Result<Inside, Refused> {
+        let gate = self.gate.as_ref().ok_or(Refused::NoForwarder)?;
+        gate.announced(client.ip(), self.now()).map(|pass| Inside { _pass: Some(pass) })
+    }
+
+    pub(crate) fn count(&self, why: Refused) {
+        if let Some(gate) = &self.gate {
+            gate.count(why);
+        }
+    }
+
     /// One over QUIC. Who may not come in has its answer when this returns.
     pub(crate) fn knock(
         &self,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use weir_edge_transport::stream::Flusher;
 
@@ -22,6 +22,9 @@ use crate::{
 /// How long, and how many bytes more, a client that broke a rule may take to hear of it.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 4 << 20;
+
+/// How long a connection that has not asked anything may go on after the shutdown began.
+const FRESH: Duration = Duration::from_millis(250);
 
 /// How a connection ended, as far as anybody asks.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +88,7 @@ where
     let mut connection = Box::pin(connection);
     let mut cancelled = pin!(begin.cancelled());
     let mut watch = Watch::new(state, limits);
-    let mut leaving = false;
+    let (mut leaving, mut fresh) = (false, None);
     let ended = poll_fn(|cx| {
         loop {
             if !leaving && cancelled.as_mut().poll(cx).is_ready() {
@@ -100,8 +103,18 @@ where
             if let Err(error) = outlet.flush(cx) {
                 return Poll::Ready(Ended::Io(error));
             }
-            // hyper keeps a connection that has not asked anything yet; nobody will miss it.
-            if leaving && state.protocol() == Protocol::H1 && state.phase() == Phase::Idle {
+            // hyper keeps a connection that has not asked anything yet. What it is about to ask may
+            // be on its way, and would be lost: it has a moment for that.
+            if leaving
+                && state.protocol() == Protocol::H1
+                && state.phase() == Phase::Idle
+                && (state.started() > 0
+                    || fresh
+                        .get_or_insert_with(|| Box::pin(sleep(FRESH)))
+                        .as_mut()
+                        .poll(cx)
+                        .is_ready())
+            {
                 outlet.close(cx);
                 return Poll::Ready(Ended::Clean);
             }

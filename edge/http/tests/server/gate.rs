@@ -126,3 +126,62 @@ async fn garbage_is_no_client() {
     assert_eq!((gate.open(), server.counters.open.of(Protocol::H3)), (1, 1));
     server.end().await;
 }
+
+/// A PROXY header of version 2, for this client over IPv4.
+fn announcement(client: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend(client);
+    header.extend([127, 0, 0, 1, 0x30, 0x39, 0x1f, 0x90]);
+    header
+}
+
+const ASK: &[u8] = b"GET /headers HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn behind_a_proxy_a_client_is_who_the_proxy_says() {
+    let host = || vec!["127.0.0.0/8".parse().unwrap()];
+    let gate = strict(|limits| {
+        limits.forwarders = host();
+        limits.per_client = 1;
+        limits.handshake = Duration::from_millis(500);
+    });
+    let server = Running::behind_proxies(&gate).await;
+    let send = async |bytes: &[u8]| {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let _ = socket.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let read = socket.read_to_end(&mut answer);
+        match timeout(Duration::from_secs(10), read).await.unwrap() {
+            Ok(_) => Ok(String::from_utf8_lossy(&answer).into_owned()),
+            Err(error) => Err(error.kind()),
+        }
+    };
+    let answer = send(&[&announcement([192, 0, 2, 7]), ASK].concat()).await.unwrap();
+    assert!(answer.contains("\npeer: 192.0.2.7\n"), "{answer}");
+    // The proxy itself, which looks whether we are well.
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0";
+    let answer = send(&[&local[..], ASK].concat()).await.unwrap();
+    assert!(answer.contains("\npeer: 127.0.0.1\n"), "{answer}");
+    // One that already has what a client may have.
+    let mut held = TcpStream::connect(server.address).await.unwrap();
+    held.write_all(&announcement([192, 0, 2, 7])).await.unwrap();
+    until(|| gate.open() == 1).await;
+    until(|| gate.enter([192, 0, 2, 7].into(), Duration::ZERO).is_err()).await;
+    let before = gate.refused(Refused::Client);
+    let reset = Err(ErrorKind::ConnectionReset);
+    assert_eq!(send(&announcement([192, 0, 2, 7])).await, reset);
+    assert_eq!(gate.refused(Refused::Client), before + 1);
+    // No header, one of version 1, none in time.
+    for bytes in
+        [ASK, b"PROXY TCP4 192.0.2.7 127.0.0.1 1 2\r\n", &announcement([192, 0, 2, 8])[..20]]
+    {
+        assert_eq!(send(bytes).await, reset, "{}", bytes.escape_ascii());
+    }
+    assert_eq!(gate.refused(Refused::ProxyHeader), 3);
+    // Somebody who is no proxy of ours cannot say who it is.
+    gate.set(GateLimits { exempt: Vec::new(), ..GateLimits::default() });
+    assert_eq!(send(&announcement([192, 0, 2, 9])).await, reset);
+    assert_eq!(gate.refused(Refused::NoForwarder), 1);
+    drop(held);
+    server.end().await;
+}

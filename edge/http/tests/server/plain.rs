@@ -163,6 +163,34 @@ async fn shutdown_ends_idle_connections_at_once_and_running_ones_when_they_are_d
     assert!(TcpStream::connect(address).await.is_err());
 }
 
+/// A client that has connected and is about to ask is answered, not cut: whoever restarts a server
+/// fails no request with it.
+#[tokio::test]
+async fn a_shutdown_answers_who_was_there_before_it() {
+    for _ in 0..50 {
+        let server = Running::plain(Limits::default()).await;
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            clients.push(TcpStream::connect(server.address).await.unwrap());
+        }
+        server.begin();
+        let mut answers = Vec::new();
+        for (at, client) in clients.iter_mut().enumerate() {
+            if at % 2 == 0 {
+                tokio::task::yield_now().await;
+            }
+            client.write_all(b"GET /full/1 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        }
+        for client in &mut clients {
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            answers.push(answer.starts_with(b"HTTP/1.1 200"));
+        }
+        assert!(answers.iter().all(|answered| *answered), "{answers:?}");
+        assert_eq!(server.end().await.dropped, 0);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_outlives_the_deadline_is_cut() {
     let server = Running::plain(Limits::default()).await;

@@ -102,6 +102,7 @@ impl Handler for Script {
                     text += &format!("{name}: {}\n", value.to_str().unwrap());
                 }
                 text += &format!("tls: {:?}\n", connection.tls);
+                text += &format!("peer: {}\n", connection.peer.ip());
                 Response::new(ResponseBody::full(text))
             }
             "wrong" => {
@@ -182,6 +183,21 @@ impl Running {
         let counters = Arc::new(Counters::default());
         let begin = CancellationToken::new();
         let server = Server::new(Arc::new(Script), limits, Arc::clone(&counters), clock());
+        let shutdown = Shutdown::new(begin.clone(), Duration::from_secs(5));
+        let task = tokio::spawn(async move { server.plain(listener, &shutdown).await });
+        Self { address, counters, begin, task }
+    }
+
+    /// HTTP/1.1 for proxies that `gate` trusts.
+    pub(crate) async fn behind_proxies(gate: &Arc<Gate>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let counters = Arc::new(Counters::default());
+        let begin = CancellationToken::new();
+        let limits = Limits::default();
+        let server = Server::new(Arc::new(Script), limits, Arc::clone(&counters), clock())
+            .gate(Arc::clone(gate), tokio::time::Instant::now())
+            .behind_proxies();
         let shutdown = Shutdown::new(begin.clone(), Duration::from_secs(5));
         let task = tokio::spawn(async move { server.plain(listener, &shutdown).await });
         Self { address, counters, begin, task }

@@ -37,7 +37,7 @@ pub(super) async fn ports(config: &EdgeConfig) -> Vec<Check> {
 }
 
 /// How an address that is listened on is reached from this host.
-fn near(address: SocketAddr) -> SocketAddr {
+pub(in crate::admin) fn near(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

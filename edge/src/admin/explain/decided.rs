@@ -76,6 +76,13 @@ impl Told {
             found.push(self.by("token", "token.required", Some(value.to_owned())));
         }
         found.push(self.by("upstream", "upstreams", None));
+        if let Some(hedge) = &service.hedge {
+            let value = hedge.long().map_or_else(
+                || "the second is asked too, once it is known how long the first takes".to_owned(),
+                |long| format!("the second is asked too after {} ms", long.as_millis()),
+            );
+            found.push(self.by("hedging", "hedge", Some(value)));
+        }
         found
     }
 

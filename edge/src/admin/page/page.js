@@ -101,7 +101,7 @@
     t.curve.classList.toggle("probed", t.probe !== null);
     if (t.probe === null) {
       put(t.told, t.top === null ? "" : `up to ${says(t.figure, t.top)}`);
-      put(t.least, points.length < 2 ? "" : `${span(points.length * stepSeconds)} ago`);
+      put(t.least, points.length < 2 ? "" : `${span(steps * stepSeconds)} ago`);
       put(t.most, points.length < 2 ? "curve begins" : "now");
       t.told.className = "";
       return;
@@ -120,7 +120,7 @@
     const whole = t.figure.unit === "ratio" && t.figure.id !== "error_ratio";
     const top = Math.max(whole ? 1 : 0, ...known) || 1;
     // Of a level everybody knows the scale.
-    t.top = whole || !known.length ? null : Math.max(...known);
+    t.top = whole ? null : Math.max(0, ...known) || null;
     const first = steps - values.length;
     const y = (value) => (40 - (value / top) * 38).toFixed(2);
     let line = "", area = "", run = [];
@@ -292,7 +292,9 @@
   const METRICS = {
     edge_shed_requests_total: "shed", edge_token_rejects_total: "token",
     edge_request_errors_total: "failed by the", edge_http3_malformed_total: "malformed HTTP/3",
-    edge_origin_withheld_total: "not sent to",
+    edge_origin_withheld_total: "not sent to", edge_http_malformed_total: "malformed HTTP",
+    edge_http2_floods_total: "HTTP/2 flood:", edge_http3_excess_total: "HTTP/3 excess:",
+    edge_connections_refused_total: "connection:",
   };
   const before = new Map();
   const refusals = (tick) => {

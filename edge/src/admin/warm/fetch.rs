@@ -204,6 +204,8 @@ impl Fetcher {
 
     /// Waits until the pace allows more; a job that is cancelled takes this away as it waits.
     async fn turn(&self) {
+        // Nobody waits for it, and others do.
+        self.node.load.calm().await;
         let Some(pace) = &self.pace else { return };
         loop {
             let wait = pace.lock().wait(Instant::now());
