@@ -7,7 +7,7 @@ use crate::{
     Failure, apt,
     args::{Args, nearest},
     check::Outcome,
-    fuzz,
+    fuzz, malformed,
     run::Run,
     scorecard::{self, Put},
     systemd, tools, undocumented,
@@ -36,6 +36,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("disk-hot", "CPU seconds per GB from the device, against nginx, each in a memory group"),
     ("systemd", "what systemd-analyze says of the units, and a trial of them under a real systemd"),
     ("unsafe", "unsafe code in the sources, and which of it has no reason above it"),
+    ("malformed", "what RFC 9112, 9113 and 9114 call malformed, sent to an edge: refused of sent"),
     ("players", "four stock players in Chromium, all at 1x, over HTTP/2 and HTTP/3"),
     (
         "abuse",
@@ -71,6 +72,9 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     }
     if name == "systemd" {
         return systemd::command(root, args);
+    }
+    if name == "malformed" {
+        return malformed::command(root, args);
     }
     if name == "unsafe" {
         return undocumented::command(root, args);

@@ -149,7 +149,17 @@ const SHORT_FORMS: &[(&str, &str)] = &[
     ("purge, short", "bench-purge"),
     ("cache tests, short", "bench-cache-tests"),
     ("fuzz, short", "bench-fuzz"),
+    ("smuggling, short", "bench-smuggling"),
+    ("poisoning, short", "bench-poisoning"),
+    ("amplification, short", "bench-amplification"),
+    ("origin back, short", "bench-origin-back"),
+    ("overload, short", "bench-overload"),
+    ("abuse, short", "bench-abuse"),
 ];
+
+/// The kits of the protocols, each a stage.
+const KITS: [(&str, Kit); 3] =
+    [("h1 interop", Kit::H1), ("h2 interop", Kit::H2), ("h3 interop", Kit::H3)];
 
 /// The stages that ask running servers, which start and end with them.
 const WITH_STACK: [&str; 7] =
@@ -169,8 +179,13 @@ fn with_stack(place: &Place, stages: &mut Stages) {
     match start(place) {
         Ok(mut stack) => {
             let up = begun.elapsed();
-            stages.run("h3 interop", || interop::run(place, &stack));
+            for (stage, kit) in KITS {
+                stages.run(stage, || interop::run(place, &stack, kit).map(|found| found.passed));
+            }
             stages.run("players", || check::players(place, &stack, true).map(Outcome::all));
+            // After the players: everything that can be counted was.
+            stages.run("metrics", || monitoring::metrics(&place.root, &stack));
+            stages.run("page", || monitoring::page(place, &stack));
             let ending = Instant::now();
             let orderly = stack.servers.end();
             stages.done.push(("up and down", orderly.into(), up + ending.elapsed()));
@@ -183,9 +198,6 @@ fn with_stack(place: &Place, stages: &mut Stages) {
 }
 
 /// Prints the minutes of each stage and the last line.
-            // After the players: everything that can be counted was.
-            stages.run("metrics", || monitoring::metrics(&place.root, &stack));
-            stages.run("page", || monitoring::page(place, &stack));
 fn report(done: &[Result3]) -> bool {
     println!("\nstage             minutes");
     for (name, ended, time) in done {
@@ -218,6 +230,7 @@ fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
         apt::NPM,
         apt::PYTHON,
         apt::VENV,
+        apt::PROMETHEUS,
     ];
     apt::ensure(&needs, log)?;
     tools::node::players(&place.players(), log)?;
@@ -230,7 +243,6 @@ fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
 }
 
 fn cargo(root: &Path, args: &[&str]) -> Result<bool, Failure> {
-        apt::PROMETHEUS,
     ran(Run::new("cargo").args(args).dir(root))
 }
 
