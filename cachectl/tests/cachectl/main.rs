@@ -1,5 +1,6 @@
 //! cachectl as a person meets it: what it prints, and how it ends.
 
+mod alerts;
 mod asking;
 mod config;
 mod disks;
