@@ -1,11 +1,12 @@
 //! `cachectl status`
 
-use weir_config_admin::{STATUS, State, Status, UpstreamState, Verdict};
+use weir_config_admin::{Overview, STATUS, State, Status, UpstreamState, Verdict};
 
 use crate::{
     Answer,
     client::Client,
     failure::{Code, Failure},
+    metrics::seconds,
     print::{bytes, count, counted, level, percent, plain, table},
     time::{span, utc},
 };
@@ -40,7 +41,11 @@ fn render(status: &Status) -> String {
         errors => format!(", {} failed", count(errors)),
     };
     let row = |name: &str, text: String| vec![name.to_owned(), text];
-    let mut rows = vec![
+    let mut rows = match &status.overview {
+        Some(overview) => lately(overview),
+        None => Vec::new(),
+    };
+    rows.extend([
         row(
             "traffic",
             format!(
@@ -66,7 +71,7 @@ fn render(status: &Status) -> String {
                 level(cache.memory_bytes, cache.memory_limit)
             ),
         ),
-    ];
+    ]);
     if cache.disk_limit > 0 {
         rows.push(row("", format!("disk {}", level(cache.disk_bytes, cache.disk_limit))));
     }
@@ -107,11 +112,62 @@ fn render(status: &Status) -> String {
     if cache.fills > 0 {
         rows.push(row("", format!("{} under way", counted(cache.fills, "fill"))));
     }
+    if !status.refused.is_empty() {
+        let of = |metric: &str| {
+            let kind = status.refused.iter().filter(|refusal| refusal.metric == metric);
+            let (mut times, mut reasons) = (0, Vec::new());
+            for refusal in kind {
+                times += refusal.times;
+                reasons.push(format!("{} {}", refusal.reason, count(refusal.times)));
+            }
+            (times, reasons.join(", "))
+        };
+        let mut first = "refused";
+        for (metric, what) in [
+            ("edge_connections_refused_total", "connection"),
+            ("edge_http3_malformed_total", "malformed HTTP/3 message"),
+            ("edge_http3_excess_total", "excessive HTTP/3 connection"),
+        ] {
+            let (times, reasons) = of(metric);
+            if times > 0 {
+                rows.push(row(first, format!("{}: {reasons}", counted(times, what))));
+                first = "";
+            }
+        }
+    }
     out.push_str(&table("  ", &rows));
     out.push_str(&protocols(status));
     out.push_str(&upstreams(status));
     out.push_str(&reasons(status));
     out
+}
+
+/// The eight figures: what is delivered and how well, then what it costs.
+fn lately(seen: &Overview) -> Vec<Vec<String>> {
+    let rate = |bytes_a_second: f64| format!("{}/s", bytes(bytes_a_second as u64));
+    let first = seen.ttfb_p99_s.map_or_else(|| "-".to_owned(), seconds);
+    // One in ten thousand is worth a digit.
+    let failed = seen.error_ratio.map_or_else(|| "-".to_owned(), |r| format!("{:.2} %", r * 100.0));
+    let delivered = format!(
+        "{} sent, {} of bytes from the cache, 99 % of first bytes within {first}, {failed} failed",
+        rate(seen.traffic),
+        percent(seen.hit_ratio),
+    );
+    let disks = match seen.disks {
+        Some(_) => format!(", {} of disks in use", percent(seen.disks)),
+        None => String::new(),
+    };
+    let scarcest = match (&seen.scarcest, seen.saturation) {
+        (Some(what), Some(_)) => format!(", {} of {}", percent(seen.saturation), plain(what)),
+        _ => String::new(),
+    };
+    let costs = format!(
+        "{} from upstreams{disks}, {} of the memory budget{scarcest}",
+        rate(seen.origin_load),
+        percent(seen.memory),
+    );
+    let over = format!("last {:.0} s", seen.over_s);
+    vec![vec![over, delivered], vec![String::new(), costs]]
 }
 
 fn protocols(status: &Status) -> String {

@@ -31,6 +31,12 @@ fn status() -> serde_json::Value {
              "bytes": 5_000_000, "last_error": "connection refused"},
             {"id": "web", "kind": "http", "state": "unknown", "requests": 0, "errors": 0, "bytes": 0},
         ],
+        "refused": [
+            {"metric": "edge_connections_refused_total", "reason": "rate_of_client", "times": 1200},
+            {"metric": "edge_connections_refused_total", "reason": "handshakes", "times": 3},
+            {"metric": "edge_http3_malformed_total", "reason": "field", "times": 1},
+            {"metric": "edge_of_a_newer_server_total", "reason": "x", "times": 1},
+        ],
         "from_a_newer_server": true,
     })
 }
@@ -49,6 +55,8 @@ fn status_degraded() {
           cache      1 object, RAM 256 MiB of 512 MiB (50.0 %)
                      disk 0 B of 10.0 GiB (0.0 %)
                      2 fills under way
+          refused    1 203 connections: rate_of_client 1 200, handshakes 3
+                     1 malformed HTTP/3 message: field 1
           protocols
             h2  18 412 requests  38.4 GiB sent  3 open
             h3  7 requests       1.00 KiB sent  12 open
@@ -71,7 +79,7 @@ fn status_ok() {
     status["hit_ratio"] = json!(null);
     status["cache"]["disk_limit"] = 0.into();
     status["cache"]["fills"] = 0.into();
-    for list in ["reasons", "protocols", "upstreams"] {
+    for list in ["reasons", "protocols", "upstreams", "refused"] {
         status[list] = json!([]);
     }
     let server = Server::json(200, &status.to_string());
@@ -87,6 +95,25 @@ fn status_ok() {
         --- exit 0
     "#]],
     );
+}
+
+#[test]
+fn status_begins_with_the_eight_figures() {
+    let mut status = status();
+    status["overview"] = json!({
+        "over_s": 60.0, "traffic": 4_750_000_000.0, "hit_ratio": 0.974, "ttfb_p99_s": 0.011,
+        "error_ratio": 0.0002, "origin_load": 123_700_000.0, "disks": 0.75, "memory": 0.62,
+        "saturation": 0.441, "requests": 11_840.0, "origin_requests": 14.0,
+        "resident_bytes": 41_200_000_000_u64, "scarcest": "cpu",
+    });
+    let server = Server::json(200, &status.to_string());
+    let shown = server.cachectl(&["status"], None).shown();
+    let lines: Vec<_> = shown.lines().skip(1).take(3).collect();
+    expect![[r#"
+          last 60 s  4.42 GiB/s sent, 97.4 % of bytes from the cache, 99 % of first bytes within 11 ms, 0.02 % failed
+                     118 MiB/s from upstreams, 75.0 % of disks in use, 62.0 % of the memory budget, 44.1 % of cpu
+          traffic    18 419 requests, 3 failed, 38.4 GiB sent, 15 open connections"#]]
+    .assert_eq(&lines.join("\n"));
 }
 
 #[test]

@@ -137,7 +137,8 @@ fn reasons(node: &Node) -> Vec<Reason> {
         if upstream.tally.failing.load(Relaxed) {
             let why = upstream.tally.last_error.lock().clone().unwrap_or_default();
             let what = format!("upstream {} fails: {why}", upstream.id());
-            reasons.push(Reason { verdict: Verdict::Degraded, what, next: None });
+            let next = Some("cachectl doctor".to_owned());
+            reasons.push(Reason { verdict: Verdict::Degraded, what, next });
         }
     }
     if let Some(why) = node.engine.cache().state_failure() {
