@@ -10,16 +10,19 @@ use weir_config_telemetry::{
 /// What a Prometheus server takes from one node without a thought.
 const SERIES_MAX: usize = 3_000;
 
-/// Values that a label can have.
-fn values(label: &str) -> usize {
+/// Values that a label of a family can have.
+fn values(family: &Family, label: &str) -> usize {
     match label {
-        "proto" | "op" | "outcome" | "resource" | "label" => 3,
+        // Room is the only one.
+        "reason" if *family == edge::CACHE_EVICTIONS => 1,
+        "proto" | "op" | "outcome" | "resource" | "label" | "winner" => 3,
         "class" => 5,
         // Of upstreams there is `none` beside the five.
         "code" => 6,
         "result" => 9,
         // Enums, the longest being that of malformed messages.
-        "reason" => 20,
+        "reason" => 32,
+        "kind" | "input" => 16,
         "tier" | "why" | "mode" => 2,
         "version" => 1,
         // From the configuration, and `other`.
@@ -34,7 +37,7 @@ fn series(family: &Family) -> usize {
         Kind::Histogram(bounds) => bounds.len() + 3,
         _ => 1,
     };
-    family.labels.iter().map(|label| values(label)).product::<usize>() * each
+    family.labels.iter().map(|label| values(family, label)).product::<usize>() * each
 }
 
 #[test]
