@@ -14,8 +14,8 @@ use weir_edge_fill::Engine;
 use weir_edge_http::{Counters, Gate};
 
 use crate::{
-    admin::warm::Warms, live::Live, journal::Journal, load::Load, metrics::Metrics, observe::Observed, reload::Reloader, service::Services,
-    upkeep::Upkeep,
+    admin::warm::Warms, journal::Journal, live::Live, load::Load, metrics::Metrics,
+    observe::Observed, reload::Reloader, service::Services, upkeep::Upkeep,
 };
 
 /// One edge server.

@@ -181,8 +181,7 @@ impl Reloader {
     /// What clients are shown in handshakes.
     pub fn certificates(&self) -> Vec<ServedCertificate> {
         let served = self.parts.tls.as_ref().map(Tls::served).unwrap_or_default();
-        let certificate =
-            |(names, not_after_unix_s)| ServedCertificate { names, not_after_unix_s };
+        let certificate = |(names, not_after_unix_s)| ServedCertificate { names, not_after_unix_s };
         served.into_iter().map(certificate).collect()
     }
 

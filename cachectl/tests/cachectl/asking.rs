@@ -108,8 +108,9 @@ fn status_begins_with_the_eight_figures() {
     });
     let server = Server::json(200, &status.to_string());
     let shown = server.cachectl(&["status"], None).shown();
-    let lines: Vec<_> = shown.lines().skip(1).take(3).collect();
+    let lines: Vec<_> = shown.lines().take(4).collect();
     expect![[r#"
+        edge-1   DEGRADED   site lim-01, serving for 3h 12min, weir 0.1.0
           last 60 s  4.42 GiB/s sent, 97.4 % of bytes from the cache, 99 % of first bytes within 11 ms, 0.02 % failed
                      118 MiB/s from upstreams, 75.0 % of disks in use, 62.0 % of the memory budget, 44.1 % of cpu
           traffic    18 419 requests, 3 failed, 38.4 GiB sent, 15 open connections"#]]

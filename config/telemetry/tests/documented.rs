@@ -27,7 +27,9 @@ fn operating() -> String {
 fn check(process: &str, families: &[&Family]) {
     let text = operating();
     let start = format!("| `{process}_");
-    let told: Vec<&str> = text.lines().filter(|line| line.starts_with(&start)).collect();
+    // Of four columns, which the eight figures do not have.
+    let row_of = |line: &&str| line.starts_with(&start) && line.matches('|').count() == 5;
+    let told: Vec<&str> = text.lines().filter(row_of).collect();
     let due: Vec<String> = families.iter().map(|family| row(family)).collect();
     assert_eq!(told, due, "the table should read:\n{}", due.join("\n"));
 }
