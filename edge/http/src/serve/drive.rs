@@ -92,8 +92,14 @@ where
     let ended = poll_fn(|cx| {
         loop {
             if !leaving && cancelled.as_mut().poll(cx).is_ready() {
-                leaving = true;
-                go_away(connection.as_mut());
+                // hyper closes a connection that has not asked anything. What it is about to ask
+                // may be on its way, and would be lost: it has a moment for that.
+                let asked = state.protocol() != Protocol::H1 || state.started() > 0;
+                let moment = fresh.get_or_insert_with(|| Box::pin(sleep(FRESH)));
+                if asked || moment.as_mut().poll(cx).is_ready() {
+                    leaving = true;
+                    go_away(connection.as_mut());
+                }
             }
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 // What hyper had no occasion to flush itself, most of all before an error.
@@ -103,18 +109,11 @@ where
             if let Err(error) = outlet.flush(cx) {
                 return Poll::Ready(Ended::Io(error));
             }
-            // hyper keeps a connection that has not asked anything yet. What it is about to ask may
-            // be on its way, and would be lost: it has a moment for that.
-            if leaving
-                && state.protocol() == Protocol::H1
-                && state.phase() == Phase::Idle
-                && (state.started() > 0
-                    || fresh
-                        .get_or_insert_with(|| Box::pin(sleep(FRESH)))
-                        .as_mut()
-                        .poll(cx)
-                        .is_ready())
-            {
+            // Now it has asked.
+            if !leaving && fresh.is_some() && state.started() > 0 {
+                continue;
+            }
+            if leaving && state.protocol() == Protocol::H1 && state.phase() == Phase::Idle {
                 outlet.close(cx);
                 return Poll::Ready(Ended::Clean);
             }

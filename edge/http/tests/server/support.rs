@@ -102,9 +102,9 @@ impl Handler for Script {
                     text += &format!("{name}: {}\n", value.to_str().unwrap());
                 }
                 text += &format!("tls: {:?}\n", connection.tls);
-                text += &format!("peer: {}\n", connection.peer.ip());
                 Response::new(ResponseBody::full(text))
             }
+            "peer" => Response::new(ResponseBody::full(connection.peer.ip().to_string())),
             "wrong" => {
                 let mut response = Response::new(ResponseBody::full("four"));
                 response.headers_mut().insert("content-length", HeaderValue::from_static("5"));
