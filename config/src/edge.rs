@@ -21,8 +21,8 @@ use weir_config_units::ByteSize;
 pub use access::{Access, AccessFormat, ClientAddress};
 pub use clients::{Clients, ForwardedField};
 pub use limits::Limits;
-pub use overload::Overload;
 pub use memory::{MemoryParts, PER_OBJECT};
+pub use overload::Overload;
 pub use service::{Cors, HeaderRules, Preset, Service, TokenRule};
 pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind};
 

@@ -246,7 +246,8 @@ mod tests {
             codes: IntCounterVec::new(codes, &["upstream", "code"]).unwrap(),
             ttfb: Histogram::with_opts(HistogramOpts::new("ttfb", "seconds")).unwrap(),
             withheld: IntCounter::new("withheld", "requests").unwrap(),
-            hedges: IntCounterVec::new(Opts::new("hedges", "twice"), &["origin", "winner"]).unwrap(),
+            hedges: IntCounterVec::new(Opts::new("hedges", "twice"), &["origin", "winner"])
+                .unwrap(),
             exchanges: Arc::default(),
         }
     }

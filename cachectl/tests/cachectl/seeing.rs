@@ -209,6 +209,16 @@ fn manual_pages() {
         assert!(names.contains(&due), "{due} is not among {names:?}");
     }
     assert_eq!(fs::read_dir(&pages).unwrap().count(), names.len());
+    // Every command is told of where people look; dashes are blanks, or a name's own.
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md");
+    let document = fs::read_to_string(document).unwrap();
+    let count = format!("{} pages in /usr/local/share/man/man1", names.len());
+    assert!(document.contains(&count), "it should read: {count}");
+    let document = document.replace('-', " ");
+    for name in &names {
+        let command = name.trim_end_matches(".1").trim_start_matches("cachectl").replace('-', " ");
+        assert!(document.contains(command.trim_start()), "{name} is not in docs/operating.md");
+    }
     let main = cachectl(&["man"], None).stdout;
     assert!(main.contains(".SH \"EXIT STATUS\"\nExit codes: 0 ok"), "{main}");
     assert_eq!(fs::read_to_string(pages.join("cachectl.1")).unwrap(), main);

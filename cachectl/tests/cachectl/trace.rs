@@ -83,7 +83,11 @@ fn one_that_is_made() {
         )
     };
     let args = ["trace", "request", "https://h/t/x/a", "-H", "Range: bytes=0-1"];
-    check(&args, &made(seen, trace()), &order("null"), &expect![[r#"
+    check(
+        &args,
+        &made(seen, trace()),
+        &order("null"),
+        &expect![[r#"
         before  MISS. nothing is stored
         client  200 over h2, TLS 1.3, 1.00 MiB, from 127.0.0.1:8443
           connect         50 µs
@@ -104,14 +108,19 @@ fn one_that_is_made() {
         decided by
           ttl  1h  edge.toml:3
         --- exit 0
-    "#]]);
+    "#]],
+    );
     let refused = json!({
         "address": "127.0.0.1:8443", "protocol": "", "connect_ms": null, "tls_ms": null,
         "tls": null, "head_ms": null, "first_ms": null, "total_ms": null, "status": null,
         "bytes": 0, "headers": [], "error": "cannot connect to 127.0.0.1:8443",
     });
     let args = [&args[..], &["--h1"]].concat();
-    check(&args, &made(refused, Value::Null), &order("\"h1\""), &expect![[r#"
+    check(
+        &args,
+        &made(refused, Value::Null),
+        &order("\"h1\""),
+        &expect![[r#"
         before  MISS. nothing is stored
         client  no answer, 0 B, from 127.0.0.1:8443
                 cannot connect to 127.0.0.1:8443
@@ -119,7 +128,8 @@ fn one_that_is_made() {
         decided by
           ttl  1h  edge.toml:3
         --- exit 5
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

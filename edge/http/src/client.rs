@@ -154,8 +154,8 @@ impl Client {
             };
             let reused = lease.reused;
             // Nobody asks of most requests.
-            let _unasked = LEASED
-                .try_with(|cell| cell.set(Some(Leased { waited: begun.elapsed(), reused })));
+            let _unasked =
+                LEASED.try_with(|cell| cell.set(Some(Leased { waited: begun.elapsed(), reused })));
             let repeatable = asked.is_idempotent() && upload.is_empty();
             match exchange(lease, &asked, upload, deadlines).await {
                 Ok(answer) => return Ok(answer),

@@ -158,7 +158,8 @@ fn reasons(node: &Node) -> Vec<Reason> {
     {
         let path = access.path().display();
         let what = format!("the access log {path} loses lines: {why}");
-        let next = Some("make room or give rights there; it is tried again with each line".to_owned());
+        let next =
+            Some("make room or give rights there; it is tried again with each line".to_owned());
         reasons.push(Reason { verdict: Verdict::Degraded, what, next });
     }
     reasons.extend(super::load::reasons(node));

@@ -28,7 +28,7 @@ struct Count {
 }
 
 /// One worker's counters.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Hot {
     window: u64,
     current: Box<Counters>,
@@ -85,12 +85,6 @@ impl Counters {
             let (name, requests) = (count.name.clone()?, count.requests - count.doubtful);
             Some(Asked { hash: *hash, name, requests, bytes: count.bytes })
         }));
-    }
-}
-
-impl Default for Hot {
-    fn default() -> Self {
-        Self { window: 0, current: Box::default(), last: Box::default() }
     }
 }
 

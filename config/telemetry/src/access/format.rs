@@ -240,12 +240,46 @@ mod tests {
             agent: None,
             ..entry
         };
-        check(AccessFormat::Json, &entry, &expect![[r#"{"time":1709251198750,"id":"00000000000000aa","protocol":"h2","tls":"1.3","client":"192.0.2.0","method":"GET","host":"cdn.example","path":"/t/-/vod/a\"b/s.m4s?x=1&y=é","status":206,"bytes":1048576,"whole":true,"cache":"hit_mem","service":"film","sid":"demo 1","range":"bytes=0-1048575","ttfb_ms":0.25,"total_ms":1250.5,"cmcd":{"br":3200,"bs":true,"sid":"a b"}}"#]]);
-        check(AccessFormat::Json, &bare, &expect![[r#"{"time":1709251198750,"id":"00000000000000aa","protocol":"h1","tls":null,"client":null,"method":"GET","host":"","path":"/","status":404,"bytes":0,"whole":false,"cache":"hit_mem","service":null,"sid":null,"range":null,"ttfb_ms":0.25,"total_ms":1250.5}"#]]);
-        check(AccessFormat::Combined, &entry, &expect![[r#"192.0.2.0 - demo\x201 [29/Feb/2024:23:59:58 +0000] "GET /t/-/vod/a\"b/s.m4s?x=1&y=\xc3\xa9 HTTP/2.0" 206 1048576 "https://play.example/?a=\"\x0a" "Mozilla/5.0 (X11; Linux x86_64)""#]]);
-        check(AccessFormat::Combined, &bare, &expect![[r#"- - - [29/Feb/2024:23:59:58 +0000] "GET / HTTP/1.1" 404 - "-" "-""#]]);
-        check(AccessFormat::W3c, &entry, &expect![[r#"2024-02-29 23:59:58 192.0.2.0 GET cdn.example /t/-/vod/a"b/s.m4s x=1&y=%c3%a9 206 1048576 1.250 HTTP/2.0 Mozilla/5.0+(X11;+Linux+x86_64) https://play.example/?a="%0a hit_mem film demo+1 bytes=0-1048575 0.000 1 1.3 00000000000000aa br=3200,bs,sid="a+b""#]]);
-        check(AccessFormat::W3c, &bare, &expect!["2024-02-29 23:59:58 - GET - / - 404 0 1.250 HTTP/1.1 - - hit_mem - - - 0.000 0 - 00000000000000aa -"]);
+        check(
+            AccessFormat::Json,
+            &entry,
+            &expect![[
+                r#"{"time":1709251198750,"id":"00000000000000aa","protocol":"h2","tls":"1.3","client":"192.0.2.0","method":"GET","host":"cdn.example","path":"/t/-/vod/a\"b/s.m4s?x=1&y=é","status":206,"bytes":1048576,"whole":true,"cache":"hit_mem","service":"film","sid":"demo 1","range":"bytes=0-1048575","ttfb_ms":0.25,"total_ms":1250.5,"cmcd":{"br":3200,"bs":true,"sid":"a b"}}"#
+            ]],
+        );
+        check(
+            AccessFormat::Json,
+            &bare,
+            &expect![[
+                r#"{"time":1709251198750,"id":"00000000000000aa","protocol":"h1","tls":null,"client":null,"method":"GET","host":"","path":"/","status":404,"bytes":0,"whole":false,"cache":"hit_mem","service":null,"sid":null,"range":null,"ttfb_ms":0.25,"total_ms":1250.5}"#
+            ]],
+        );
+        check(
+            AccessFormat::Combined,
+            &entry,
+            &expect![[
+                r#"192.0.2.0 - demo\x201 [29/Feb/2024:23:59:58 +0000] "GET /t/-/vod/a\"b/s.m4s?x=1&y=\xc3\xa9 HTTP/2.0" 206 1048576 "https://play.example/?a=\"\x0a" "Mozilla/5.0 (X11; Linux x86_64)""#
+            ]],
+        );
+        check(
+            AccessFormat::Combined,
+            &bare,
+            &expect![[r#"- - - [29/Feb/2024:23:59:58 +0000] "GET / HTTP/1.1" 404 - "-" "-""#]],
+        );
+        check(
+            AccessFormat::W3c,
+            &entry,
+            &expect![[
+                r#"2024-02-29 23:59:58 192.0.2.0 GET cdn.example /t/-/vod/a"b/s.m4s x=1&y=%c3%a9 206 1048576 1.250 HTTP/2.0 Mozilla/5.0+(X11;+Linux+x86_64) https://play.example/?a="%0a hit_mem film demo+1 bytes=0-1048575 0.000 1 1.3 00000000000000aa br=3200,bs,sid="a+b""#
+            ]],
+        );
+        check(
+            AccessFormat::W3c,
+            &bare,
+            &expect![
+                "2024-02-29 23:59:58 - GET - / - 404 0 1.250 HTTP/1.1 - - hit_mem - - - 0.000 0 - 00000000000000aa -"
+            ],
+        );
         let fields = AccessFormat::W3c.header().lines().last().unwrap().split(' ').skip(1).count();
         let mut line = Vec::new();
         AccessFormat::W3c.write(&entry, &mut line);
