@@ -34,8 +34,8 @@ impl Engine {
     /// where its client has no more than what it asks for.
     pub(crate) fn affords(&self, ask: &Ask) -> Option<Ask> {
         let Some(client) = &ask.client else { return Some(ask.clone()) };
-        // Whoever joins others costs nothing more.
-        if self.table.is_under_way(ask.id) {
+        // A head costs nothing, and whoever joins others nothing more.
+        if ask.get().is_some() || self.table.is_under_way(ask.id) {
             return Some(ask.clone());
         }
         let (wanted, brought) = match (ask.range, ask.aligned()) {
@@ -44,6 +44,11 @@ impl Engine {
             }
             // Several ranges, or the end of it: little, and all of it is brought.
             (None, _) if ask.alone_headers.contains_key(header::RANGE) => (0, CHUNK),
+            // What is on its way when a client leaves is fetched in vain: who has nothing left gets
+            // all of it in steps.
+            (None, _) if !client.is_sound(Instant::now()) => {
+                return Some(Ask { range: Some((0, Some(CHUNK - 1))), ..ask.clone() });
+            }
             _ => return Some(ask.clone()),
         };
         put_aside(client, ask, wanted, brought)
@@ -90,6 +95,17 @@ impl Engine {
         };
         response.body = response.body.inspect(counted).boxed();
         Ok(Passed { response, fwd: Forward::UriMiss, reason })
+    }
+}
+
+/// The last chunk of a step from `index` on, where `last` is the last that is wanted: all, or for
+/// who has nothing left half as much as it has come to.
+pub(crate) fn step(ask: &Ask, index: u32, last: u32) -> u32 {
+    match &ask.client {
+        Some(client) if !client.is_sound(Instant::now()) && ask.reserved.is_none() => {
+            last.min(index.saturating_add(1 + index / 2))
+        }
+        _ => last,
     }
 }
 

@@ -24,6 +24,9 @@ use crate::{
     upstream::UpstreamError,
 };
 
+/// So much of what was handed over may still lie in the buffers of sockets.
+const LATE: u64 = 256 << 10;
+
 /// Where the first byte came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
@@ -47,6 +50,8 @@ pub struct Reader {
     place: Option<Follower>,
     /// Its part in how far a fill goes.
     reading: Option<Reading>,
+    /// Bytes handed over that have not earned anything yet.
+    handed: u64,
     /// Pieces read ahead by [`Reader::prime`].
     ahead: VecDeque<Bytes>,
     tier: Option<Tier>,
@@ -79,6 +84,7 @@ impl Reader {
             fill: None,
             place: None,
             reading: None,
+            handed: 0,
             ahead: VecDeque::new(),
             tier: None,
             refilled: false,
@@ -283,8 +289,15 @@ impl Reader {
         }
         self.at += piece.len() as u64;
         let bytes = piece.len() as u64;
+        self.handed += bytes;
         if let Some(client) = &self.ask.client {
-            client.earn(bytes, Instant::now());
+            // What is in the buffers of sockets is not taken yet, and never is where a client leaves.
+            let late = if self.end == Some(self.at) { 0 } else { LATE };
+            let taken = self.handed.saturating_sub(late);
+            if taken > 0 {
+                client.earn(taken, Instant::now());
+                self.handed -= taken;
+            }
         }
         if let Some(reading) = &self.reading {
             reading.took(self.at, bytes);
