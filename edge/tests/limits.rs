@@ -12,6 +12,8 @@
 mod clients;
 #[path = "limits/connections.rs"]
 mod connections;
+#[path = "limits/floods.rs"]
+mod floods;
 #[path = "limits/form.rs"]
 mod form;
 #[path = "limits/gate.rs"]
@@ -31,7 +33,7 @@ use weir_config_telemetry::families;
 
 /// In the order of the document.
 fn rows() -> Vec<Row> {
-    [gate::rows(), connections::rows(), messages::rows(), clients::rows()].concat()
+    [gate::rows(), connections::rows(), messages::rows(), floods::rows(), clients::rows()].concat()
 }
 
 fn root() -> PathBuf {

@@ -30,18 +30,16 @@ use crate::{
         streams::{Inbox, WithStreams},
         tap::Tap,
     },
-    wire::Flood,
+    wire::{Flood, h2::LOCAL_RESETS},
 };
 
 /// Bytes of one request's body on the way to us, and of all bodies of a connection.
 const H2_STREAM_WINDOW: u32 = 256 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// Streams a client has reset before we have looked at them, and streams we had to reset because
-/// of the client's mistakes (CVE-2025-8671): more of either and the connection goes. The first is
+/// Streams a client has reset before we have looked at them; more and the connection goes. It is
 /// above what `wire/h2/budget.rs` lets a client reset (CVE-2023-44487), which says so by name.
 const H2_PENDING_RESETS: usize = 300;
-const H2_LOCAL_RESETS: usize = 100;
 
 pub(super) async fn plain<H: Handler>(
     socket: TcpStream,
@@ -201,7 +199,7 @@ fn h2_builder(limits: &Limits, inbox: Inbox) -> http2::Builder<Inbox> {
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_CONNECTION_WINDOW)
         .max_pending_accept_reset_streams(H2_PENDING_RESETS)
-        .max_local_error_reset_streams(H2_LOCAL_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.ping);
     builder

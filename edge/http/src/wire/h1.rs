@@ -26,7 +26,7 @@ const SIZE_DIGITS: u8 = 16;
 
 /// Bytes behind the size in its line. Nobody uses extensions (RFC 9112 §7.1.1 has recipients
 /// bound them).
-const EXTENSION: u16 = 256;
+pub const EXTENSION: u16 = 256;
 
 /// Where in a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,17 @@ const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 const HEAD: usize = 9;
 
 /// CONTINUATION frames of one field block. A block of the size we take needs three.
-const CONTINUATIONS: u8 = 5;
+pub const CONTINUATIONS: u8 = 5;
+
+/// Streams of a connection that we reset because of the client's mistakes (CVE-2025-8671). h2
+/// counts them.
+pub const LOCAL_RESETS: usize = 100;
+
+/// How many frames of a kind a connection may send at once, and how many more in each second.
+/// None for what is not counted by frames.
+pub fn allowance(of: Flood) -> Option<(u64, u64)> {
+    budget::allowance(of)
+}
 
 /// DATA with less than this is small.
 const SMALL_DATA: u32 = 64;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::wire::Flood;
+
 /// How a budget grows.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
@@ -24,8 +26,9 @@ const RESET: Rate = Rate { burst: 200, second: 20, requests: Some(4), ..NEVER };
 /// Clients send one at the beginning, and seldom another when a window is to change.
 const SETTINGS: Rate = Rate { burst: 32, second: 1, ..NEVER };
 
-/// Keep-alive, and the measuring of a path while bytes flow.
-const PING: Rate = Rate { burst: 64, second: 10, bytes: Some(64 * 1024), ..NEVER };
+/// Keep-alive, the measuring of a path while bytes flow, and one beside each request that a client
+/// of Go takes back.
+const PING: Rate = Rate { burst: 64, second: 10, bytes: Some(64 * 1024), requests: Some(4) };
 
 /// Old browsers build a tree of a dozen; new ones send an update or two for each request.
 const PRIORITY: Rate = Rate { burst: 256, second: 10, requests: Some(1), ..NEVER };
@@ -42,6 +45,22 @@ const SMALL_DATA: Rate = Rate { burst: 1024, second: 256, ..NEVER };
 
 /// Types that are there to keep others tolerant, and announcements.
 const UNKNOWN: Rate = Rate { burst: 128, second: 10, requests: Some(1), ..NEVER };
+
+/// At once, and in each second.
+pub(super) fn allowance(of: Flood) -> Option<(u64, u64)> {
+    let rate = match of {
+        Flood::Reset => RESET,
+        Flood::Settings => SETTINGS,
+        Flood::Ping => PING,
+        Flood::Priority => PRIORITY,
+        Flood::WindowUpdate => WINDOW_UPDATE,
+        Flood::EmptyData => EMPTY_DATA,
+        Flood::SmallData => SMALL_DATA,
+        Flood::Unknown => UNKNOWN,
+        Flood::Continuation | Flood::Engine => return None,
+    };
+    Some((rate.burst, rate.second))
+}
 
 /// What there is a reason for so far: seconds of the connection, bytes that we have sent, and
 /// requests.
