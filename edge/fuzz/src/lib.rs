@@ -20,6 +20,7 @@ mod proxy;
 mod range;
 mod state;
 mod structured;
+mod wire;
 
 use std::{fs, io, path::Path};
 
@@ -37,7 +38,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "range", run: range::run, short: 400_000, longest: 200 },
     Target { name: "control", run: control::run, short: 150_000, longest: 600 },
     Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
@@ -47,6 +48,8 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "hls", run: playlist::hls, short: 50_000, longest: 1500 },
     Target { name: "mpd", run: playlist::mpd, short: 30_000, longest: 3000 },
     Target { name: "fmp4", run: fmp4::run, short: 400_000, longest: 2000 },
+    Target { name: "h1_requests", run: wire::h1, short: 400_000, longest: 300 },
+    Target { name: "h2_frames", run: wire::h2, short: 400_000, longest: 300 },
     Target { name: "h3_message", run: h3_message::run, short: 400_000, longest: 400 },
     Target { name: "h3_streams", run: h3_message::streams, short: 400_000, longest: 200 },
     Target { name: "proxy", run: proxy::run, short: 400_000, longest: 200 },

@@ -70,6 +70,16 @@ fn fmp4() {
 }
 
 #[test]
+fn h1_requests() {
+    check("h1_requests");
+}
+
+#[test]
+fn h2_frames() {
+    check("h2_frames");
+}
+
+#[test]
 fn h3_message() {
     check("h3_message");
 }
