@@ -1,3 +1,5 @@
+//! Bytes of connections, cut in every place, and what is wrong in them.
+
 use super::*;
 
 /// `connection` cut in every place says the same: whole, or a fault at its byte.

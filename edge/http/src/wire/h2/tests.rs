@@ -1,3 +1,5 @@
+//! Frames of connections, cut in many places, and what ends them.
+
 use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
