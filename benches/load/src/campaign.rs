@@ -17,6 +17,7 @@ pub mod figures;
 pub mod gate;
 pub mod good;
 pub mod group;
+pub mod light;
 pub mod loops;
 pub mod memory;
 pub mod naive;

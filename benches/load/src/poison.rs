@@ -20,7 +20,7 @@ pub struct Attempt {
 }
 
 /// Fields that no key has, and that some origins believe.
-const FIELDS: [&str; 40] = [
+const FIELDS: [&str; 39] = [
     "X-Forwarded-Host: evil.test",
     "X-Forwarded-Server: evil.test",
     "X-Forwarded-Scheme: evil",
@@ -50,7 +50,6 @@ const FIELDS: [&str; 40] = [
     "Fastly-Client-IP: evil",
     "X-Wap-Profile: http://evil.test/",
     "Proxy: http://evil.test",
-    "Destination: /evil",
     "Accept-Language: evil",
     "User-Agent: evil",
     "Origin: http://evil.test",
@@ -209,7 +208,7 @@ mod tests {
         let all = corpus(|number| format!("/p/{number}"));
         let names: HashSet<&str> = all.iter().map(|attempt| attempt.name.as_str()).collect();
         let clean: HashSet<&str> = all.iter().map(|attempt| attempt.clean.as_str()).collect();
-        assert_eq!((names.len(), clean.len(), all.len()), (116, 116, 116));
+        assert_eq!((names.len(), clean.len(), all.len()), (115, 115, 115));
         assert!(all[0].bytes.starts_with(b"GET /p/0 HTTP/1.1\r\nHost: localhost\r\nX-F"));
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{
     sync::Semaphore,
@@ -14,7 +15,10 @@ use tokio::{
 };
 use weir_benches_content::{Content, Expected};
 
-use super::rated::P99_MS;
+use super::{
+    light::{Light1, Light2},
+    rated::P99_MS,
+};
 use crate::connection::{Ask, Connection, Protocol, Server};
 
 /// A request that has not ended by then has failed.
@@ -97,15 +101,99 @@ pub fn percentile(all: &mut [u32], share: f64) -> f64 {
     all.get(at).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
 }
 
+/// A connection of one of them.
+#[derive(Debug)]
+enum Client {
+    // A connection with its buffers is large.
+    H1(Box<Light1>),
+    H2(Light2),
+    H3(Connection),
+}
+
+/// What one request came to.
+struct Ended {
+    status: Option<u16>,
+    first_byte: Option<Instant>,
+    /// All of it was right.
+    right: bool,
+    why: Option<String>,
+}
+
+impl Client {
+    async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<Self, String> {
+        match protocol {
+            Protocol::H1 => {
+                Light1::open(server).await.map(Box::new).map(Self::H1).map_err(|e| e.to_string())
+            }
+            Protocol::H2 => Light2::open(server).await.map(Self::H2).map_err(|e| e.to_string()),
+            Protocol::H3 => {
+                let open = Connection::open(server, protocol).await;
+                open.map(Self::H3).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        match self {
+            Self::H1(light) => light.open,
+            Self::H2(light) => light.is_open(),
+            Self::H3(connection) => connection.is_open(),
+        }
+    }
+
+    /// Another handle; none of what has no streams.
+    fn share(&self) -> Option<Self> {
+        match self {
+            Self::H1(_) => None,
+            Self::H2(light) => Some(Self::H2(light.clone())),
+            Self::H3(connection) => connection.share().map(Self::H3),
+        }
+    }
+
+    async fn get(&mut self, path: &str, content: &Content, bytes: &Bytes) -> Ended {
+        let got = match self {
+            Self::H1(light) => timeout(PATIENCE, light.get(path, bytes)).await,
+            Self::H2(light) => timeout(PATIENCE, light.get(path, bytes)).await,
+            Self::H3(connection) => {
+                let ask = Ask { deadline: PATIENCE, ..Ask::path(path) };
+                let exchange = connection.get(&ask.expect(Expected::all(content))).await;
+                let right = exchange.verdict.is_some_and(|verdict| verdict.is_clean());
+                return Ended {
+                    status: exchange.status.map(|status| status.as_u16()),
+                    first_byte: exchange.first_byte,
+                    right: right && exchange.error.is_none(),
+                    why: exchange.error,
+                };
+            }
+        };
+        match got {
+            Ok(Ok(got)) => Ended {
+                status: Some(got.status),
+                first_byte: got.first_byte,
+                right: got.right,
+                why: None,
+            },
+            Ok(Err(error)) => Ended::broken(error.to_string()),
+            Err(_) => Ended::broken(format!("no end within {PATIENCE:?}")),
+        }
+    }
+}
+
+impl Ended {
+    fn broken(why: String) -> Self {
+        Self { status: None, first_byte: None, right: false, why: Some(why) }
+    }
+}
+
 /// Good clients of one protocol at one server. Connections stay between two runs.
 #[derive(Debug)]
 pub struct Good {
     server: Arc<Server>,
     protocol: Protocol,
     /// Paths and what they hold.
-    objects: Vec<(String, Content)>,
+    objects: Vec<(String, Content, Bytes)>,
     /// Connections that can be used, and how often each was.
-    idle: Mutex<Vec<(Connection, u64)>>,
+    idle: Mutex<Vec<(Client, u64)>>,
     /// HTTP/1.1 connections there may be.
     places: Arc<Semaphore>,
 }
@@ -114,6 +202,8 @@ impl Good {
     /// None is connected yet.
     pub fn new(server: Arc<Server>, protocol: Protocol, objects: Vec<(String, Content)>) -> Self {
         let places = Arc::new(Semaphore::new(MOST));
+        let objects = objects.into_iter();
+        let objects = objects.map(|(path, content)| (path, content, content.all())).collect();
         Self { server, protocol, objects, idle: Mutex::default(), places }
     }
 
@@ -126,8 +216,7 @@ impl Good {
     pub async fn gather(&self) {
         let missing = SHARED.saturating_sub(self.idle.lock().len());
         for _ in 0..missing {
-            if let Ok(Ok(open)) =
-                timeout(PATIENCE, Connection::open(&self.server, self.protocol)).await
+            if let Ok(Ok(open)) = timeout(PATIENCE, Client::open(&self.server, self.protocol)).await
             {
                 self.idle.lock().push((open, 0));
             }
@@ -174,9 +263,7 @@ impl Good {
             false
         };
         let count = self.objects.len() as u64;
-        let (path, content) = &self.objects[(number % count) as usize];
-        let ask = Ask { deadline: PATIENCE, ..Ask::path(path.clone()) };
-        let ask = ask.expect(Expected::all(content));
+        let (path, content, bytes) = &self.objects[(number % count) as usize];
         // The place of an HTTP/1.1 connection, while it is used.
         let _place = match self.protocol {
             Protocol::H1 => match timeout(PATIENCE, self.places.acquire()).await {
@@ -189,36 +276,34 @@ impl Good {
             Ok(taken) => taken,
             Err(why) => return failed(why),
         };
-        let exchange = connection.get(&ask).await;
-        let right = exchange.verdict.is_some_and(|verdict| verdict.is_clean());
-        let status = exchange.status.map(|status| status.as_u16());
-        let ok = status == Some(200) && exchange.error.is_none() && right;
-        if self.protocol == Protocol::H1 && exchange.error.is_none() && used < REQUESTS {
+        let ended = connection.get(path, content, bytes).await;
+        let now = Instant::now();
+        let ok = ended.status == Some(200) && ended.right;
+        if self.protocol == Protocol::H1 && connection.is_open() && used < REQUESTS {
             self.idle.lock().push((connection, used + 1));
         }
         let mut seen = seen.lock();
         if ok {
-            let first = exchange.first_byte.unwrap_or(exchange.ended);
+            let took = ended.first_byte.unwrap_or(now) - due;
             seen.ok += 1;
-            seen.bytes += exchange.bytes;
-            let took = first - due;
+            seen.bytes += content.size;
             seen.first_byte.push(took.as_micros().try_into().unwrap_or(u32::MAX));
-            seen.ended.push(exchange.ended);
+            seen.ended.push(now);
             took.as_secs_f64() * 1000.0 <= P99_MS
         } else {
-            seen.refused += u64::from(matches!(status, Some(429 | 503)));
-            let lied = exchange.lied();
+            seen.refused += u64::from(matches!(ended.status, Some(429 | 503)));
             seen.say(format!(
-                "{}: status {status:?}, {:?}, {lied}",
+                "{}: status {:?}, {}",
                 self.protocol,
-                exchange.error.as_deref().unwrap_or("no error")
+                ended.status,
+                ended.why.as_deref().unwrap_or("not what it ought to be")
             ));
             false
         }
     }
 
     /// A connection that is open: one that waits, or a new one. Those with streams are shared.
-    async fn take(self: &Arc<Self>, seen: &Mutex<Seen>) -> Result<(Connection, u64), String> {
+    async fn take(self: &Arc<Self>, seen: &Mutex<Seen>) -> Result<(Client, u64), String> {
         loop {
             let known = {
                 let mut idle = self.idle.lock();
@@ -234,7 +319,7 @@ impl Good {
             }
         }
         let begun = Instant::now();
-        let opening = timeout(PATIENCE, Connection::open(&self.server, self.protocol)).await;
+        let opening = timeout(PATIENCE, Client::open(&self.server, self.protocol)).await;
         let opened = opening.map_err(|_| format!("{}: connecting took too long", self.protocol))?;
         let opened = opened.map_err(|why| format!("{}: cannot connect: {why}", self.protocol))?;
         let took = begun.elapsed().as_micros().try_into().unwrap_or(u32::MAX);
@@ -246,7 +331,7 @@ impl Good {
     }
 
     /// The one that was used least; closed ones and those that had their share are dropped.
-    fn share(&self, idle: &mut Vec<(Connection, u64)>) -> Option<(Connection, u64)> {
+    fn share(&self, idle: &mut Vec<(Client, u64)>) -> Option<(Client, u64)> {
         idle.retain(|(connection, used)| connection.is_open() && *used < REQUESTS);
         if idle.len() < SHARED {
             return None;

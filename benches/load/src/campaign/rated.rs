@@ -48,6 +48,9 @@ pub async fn find(
             busy * 100.0,
             if holds { "" } else { ": too much" }
         );
+        for word in &seen.words {
+            println!("    {word}");
+        }
         if holds {
             best = Rated { rate, p99_ms, busy };
         } else {

@@ -79,7 +79,8 @@ async fn converse(stream: TcpStream) -> io::Result<()> {
 /// Status, fields and text.
 fn answer(first: &str, fields: &[(String, String)], body: &[u8]) -> (&'static str, String, String) {
     let size: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if size > LONGEST {
+    // Some refuse for characters that they take for commands.
+    if size > LONGEST || fields.iter().any(|(_, value)| value.contains('\\')) {
         return ("400 Bad Request", String::new(), "too long".into());
     }
     let mut words = first.trim_end().split(' ');
