@@ -7,7 +7,7 @@ use weir_edge_http::{
 
 use crate::form::{Row, count};
 
-pub fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     vec![
         row(
             "requests of an HTTP/2 connection that its client takes back; one more for each four asked",
