@@ -59,7 +59,7 @@ async fn forwarders_are_believed_where_they_are_trusted() {
 async fn what_is_here_is_served_and_what_is_cold_refused() {
     let world = World::new();
     world.get("/open/a", &[]).await;
-    world.strain(80);
+    world.strain(200);
     assert_eq!(world.get("/open/a", &[]).await.status, StatusCode::OK);
     let origin = [("origin", "https://player.example")];
     let cold = world.get("/open/b", &origin).await;
@@ -88,7 +88,7 @@ async fn who_has_more_than_a_share_is_refused_first() {
     let others = (1..30).map(|last| format!("198.51.100.{last}").parse().unwrap());
     let others: Vec<_> = others.map(|other| world.node.load.enter(of(other)).unwrap()).collect();
     assert_eq!(world.get("/open/a", &[]).await.status, StatusCode::OK, "there is enough for all");
-    world.strain(60);
+    world.strain(150);
     for path in ["/open/a", "/t/x/vod/a", "/nowhere"] {
         let refused = world.get(path, &[]).await;
         assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
@@ -108,8 +108,8 @@ async fn status_says_what_is_scarce() {
         String::from_utf8(answer.body).unwrap()
     };
     assert!(!status().await.contains("overload"));
-    world.strain(120);
+    world.strain(300);
     let said = status().await;
-    assert!(said.contains("overload 120 %: workers are 120 ms late"), "{said}");
+    assert!(said.contains("overload 120 %: workers are 300 ms late"), "{said}");
     assert!(said.contains("new connections are refused"), "{said}");
 }
