@@ -10,9 +10,9 @@ use std::{
 
 use clap::Parser;
 use tokio::{task::JoinHandle, time::sleep};
-use weir_benches_content::Content;
+use weir_benches_content::{Content, Expected};
 use weir_benches_load::{
-    Protocol,
+    Connection, Protocol,
     attack::pin,
     campaign::{
         CampaignError, Edge, Figures, Options, Place, Settings, cpu,
@@ -22,6 +22,7 @@ use weir_benches_load::{
         quota::Quota,
         rated::{self, Rated},
     },
+    connection::Ask,
 };
 use weir_benches_testbed::Origin;
 
@@ -40,6 +41,9 @@ const FILLING_SIZE: u64 = 1 << 20;
 const TIMES: ([u64; 3], [u64; 3]) = ([8, 12, 8], [2, 3, 3]);
 const ROUNDS: (usize, usize) = (3, 1);
 const REST: Duration = Duration::from_secs(2);
+/// How often an object is asked for that shall be in memory, and how soon again.
+const TRIES: usize = 20;
+const AGAIN: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -89,14 +93,31 @@ async fn run(options: Options) -> Result<bool, CampaignError> {
     worst.figures(rounds as u64, &rated).finish(&options)
 }
 
-/// Each of them a few times.
+/// Each of them, one after the other: a server with a tenth of a core refuses some that come at
+/// once.
 async fn warm(edge: &Edge, objects: Vec<(String, Content)>) -> Result<(), CampaignError> {
-    // Each of them once or twice; slowly, since the server is slow.
-    let time = Duration::from_millis(objects.len() as u64 * 15 + 500);
-    let clients = Arc::new(Good::new(edge.server(Protocol::H1)?, Protocol::H1, objects));
-    let seen = clients.run(100.0, time).await;
-    if seen.ok != seen.due {
-        return Err(CampaignError::Unfit(format!("cannot warm: {:?}", seen.words)));
+    let server = edge.server(Protocol::H1)?;
+    let mut connection = Connection::open(&server, Protocol::H1).await?;
+    for (path, content) in objects {
+        let mut tries = 0;
+        loop {
+            let ask = Ask::path(path.clone()).expect(Expected::all(&content));
+            let exchange = connection.get(&ask).await;
+            let right = exchange.verdict.is_some_and(|verdict| verdict.is_clean());
+            if right && exchange.error.is_none() {
+                break;
+            }
+            tries += 1;
+            if tries == TRIES {
+                let (status, error) = (exchange.status, exchange.error);
+                let why = format!("cannot warm {path}: {status:?}, {error:?}");
+                return Err(CampaignError::Unfit(why));
+            }
+            sleep(AGAIN).await;
+            if exchange.error.is_some() || !connection.is_open() {
+                connection = Connection::open(&server, Protocol::H1).await?;
+            }
+        }
     }
     Ok(())
 }
