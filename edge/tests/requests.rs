@@ -527,6 +527,10 @@ async fn nothing_outside_the_key_shapes_the_answer() {
         ("x-original-url", "/admin"),
         ("x-rewrite-url", "/admin"),
         ("x-http-method-override", "DELETE"),
+        ("x-http-path-override", "/admin"),
+        ("x-backend-host", "evil.example"),
+        ("x-url-scheme", "gopher"),
+        ("cf-connecting-ip", "127.0.0.1"),
         ("x-real-ip", "127.0.0.1"),
     ];
     let answer = world.get("/a?b=1&CMCD=evil&c", &forged).await;
