@@ -354,11 +354,15 @@ impl Edge {
         let response = sent.map_err(Refusal::from)?;
         // RFC 9111 §4.4: what an unsafe method changed is not served from the cache.
         if freshness::invalidates(&head.method, response.status) {
-            self.node.engine.purge(&place);
+            let mut forgot = self.node.engine.purge(&place).is_some();
             let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
             let (scheme, authority) = (record.scheme(), &admitted.authority);
             for path in freshness::also_invalid(scheme, authority, target, &response.headers) {
-                self.invalidate(admitted, &path);
+                forgot |= self.invalidate(admitted, &path);
+            }
+            // Who is told that it is done never meets it again, not after a kill either.
+            if forgot {
+                self.node.engine.cache().flush_metadata().await;
             }
         }
         record.outcome = Outcome::Bypass;
@@ -367,14 +371,13 @@ impl Edge {
         Ok(response)
     }
 
-    /// Forgets what lies under another path of the same authority.
-    fn invalidate(&self, admitted: &Admitted, path: &str) {
+    /// Forgets what lies under another path of the same authority; whether there was something.
+    fn invalidate(&self, admitted: &Admitted, path: &str) -> bool {
         let services = self.node.services.load();
-        let Ok(uri) = path.parse() else { return };
+        let Ok(uri) = path.parse() else { return false };
         // A path that no service of ours answers has nothing in the cache.
-        if let Ok(other) = admit::admit_url(&services, &admitted.authority, &uri) {
-            self.node.engine.purge(&Place::of(lookup::key(&other)));
-        }
+        admit::admit_url(&services, &admitted.authority, &uri)
+            .is_ok_and(|other| self.node.engine.purge(&Place::of(lookup::key(&other))).is_some())
     }
 
     fn bypassed(&self, response: &mut Response, fwd: Forward, detail: Option<&str>) {

@@ -9,6 +9,7 @@ use weir_edge_freshness::RequestControl;
 use crate::{
     admit::Admitted,
     service::{Preset, Service},
+    spelling,
 };
 
 /// Query keys that players add about themselves (CTA-5004); never part of a key.
@@ -29,15 +30,20 @@ const CONDITIONS: [HeaderName; 6] = [
 /// and would only be a way around the cache.
 pub fn key(admitted: &Admitted) -> String {
     let Admitted { service, host, authority, path, .. } = admitted;
+    let query = kept_query(service, admitted.query.as_deref());
+    let (authority, path, query) = match service.preset {
+        Preset::Media => (host.into(), path.into(), query.into()),
+        Preset::Proxy => {
+            (spelling::authority(authority), spelling::encoded(path), spelling::encoded(&query))
+        }
+    };
     let place = match service.preset {
         Preset::Media if service.hosts.is_empty() => "",
-        Preset::Media => host,
-        Preset::Proxy => authority,
+        _ => &authority,
     };
-    let query = kept_query(service, admitted.query.as_deref());
     let mut key =
         String::with_capacity(service.id.len() + place.len() + path.len() + query.len() + 3);
-    for (part, after) in [(&*service.id, "|"), (place, "|"), (path, "")] {
+    for (part, after) in [(&*service.id, "|"), (place, "|"), (&*path, "")] {
         key.push_str(part);
         key.push_str(after);
     }

@@ -138,7 +138,8 @@ fn path(query: &str, object: &ObjectShown, range: &Range<u64>) -> String {
     format!("{CACHE_BODY}{query}&generation={}&from={start}&to={end}", object.generation)
 }
 
-/// Under another name until it is whole: what breaks off is no file of that name.
+/// Under another name until it is whole: what breaks off is no file of that name. What is there
+/// and no plain file (a device, a pipe) is written to as it is.
 fn to_file(
     client: &Client,
     query: &str,
@@ -146,23 +147,29 @@ fn to_file(
     range: &Range<u64>,
     file: &Path,
 ) -> Result<u64, Failure> {
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
     let name = plain(&file.display().to_string());
     let fail = |error| Failure::new(Code::Failed, format!("cannot write {name}")).why(error);
-    let done = (|| {
-        let mut to = File::create(&part).map_err(fail)?;
-        let ended = client.download(&path(query, object, range), &mut to, &name)?;
+    let bring = |to: &mut File| {
+        let ended = client.download(&path(query, object, range), to, &name)?;
         whole(&ended, object)
-    })();
-    match done {
-        Ok(written) => std::fs::rename(&part, file).map(|()| written).map_err(fail),
-        Err(failure) => {
-            // It may not have been made.
-            let _ = std::fs::remove_file(&part);
-            Err(failure)
-        }
+    };
+    // Where a link points to, if there is something.
+    let place = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    if std::fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
+        let mut to = File::options().write(true).open(&place).map_err(fail)?;
+        return bring(&mut to);
     }
+    let mut part = place.as_os_str().to_owned();
+    part.push(format!(".{}.part", std::process::id()));
+    // A file of that name is somebody else's.
+    let mut to = File::create_new(&part).map_err(fail)?;
+    let done = bring(&mut to)
+        .and_then(|written| std::fs::rename(&part, &place).map(|()| written).map_err(fail));
+    if done.is_err() {
+        // It is the error that counts.
+        let _ = std::fs::remove_file(&part);
+    }
+    done
 }
 
 fn whole(ended: &Ended, object: &ObjectShown) -> Result<u64, Failure> {

@@ -25,6 +25,9 @@ pub struct Policy {
     pub stale_if_error: Duration,
     /// Store responses that set cookies, for everybody.
     pub store_set_cookie: bool,
+    /// Nothing of a client goes upstream, so that an answer is as much for one as for another:
+    /// all who wait for it get it, also where nobody after them may.
+    pub anonymous: bool,
     /// Until a client has its first byte or an answer, and between two pieces of a body.
     pub deadline: Duration,
     /// Further requests to resume one broken body.

@@ -19,6 +19,7 @@ use crate::{
     drive,
     engine::{Engine, late},
     judge,
+    reader::place,
     table::{Head, Resolved, Resolving, Role},
     upstream::{UpBody, UpstreamError, UpstreamResponse},
     variant::{self, Placed},
@@ -66,7 +67,12 @@ impl Engine {
             if let Some(object) = &stored
                 && judge::usable(object, &ask.control, now)
             {
-                return Ok(Answer::Object(Found::stored(Arc::clone(object), How::Hit, due)));
+                if self.completes(&ask, object) {
+                    return Ok(Answer::Object(Found::stored(Arc::clone(object), How::Hit, due)));
+                }
+                // What is left of it is of no use to anybody who wants all of it.
+                self.cache.discard_generation(&object.id, object.generation, object.chunks());
+                continue;
             }
             fwd = match &stored {
                 None if varies => Forward::VaryMiss,
@@ -90,6 +96,21 @@ impl Engine {
             }
         }
         self.alone(ask, due, fwd, Some(PassReason::Vary)).await
+    }
+
+    /// Whether all that is asked for of an object is here, is on its way, or can be asked for
+    /// again: told before the first byte leaves, as far as memory knows.
+    fn completes(&self, ask: &Ask, object: &StoredObject) -> bool {
+        if object.size == 0 || judge::strong_etag(&object.headers()).is_some() {
+            return true;
+        }
+        let (first, last) = ask.range.unwrap_or((0, None));
+        let last = last.unwrap_or(u64::MAX).min(object.size - 1);
+        let (first, last) = (place(first.min(last)).0, place(last).0);
+        (first..=last).all(|index| {
+            let coming = || self.table.body(object.id, object.generation, index, false);
+            self.cache.has_chunk(&object.chunk_key(index)).is_some() || coming().is_some()
+        })
     }
 
     /// One turn at one place. `None` where the answer turned out to be of another variant, or
@@ -133,13 +154,27 @@ impl Engine {
                 }
                 self.lead(&turn, resolving, response).await.map(Some)
             }
+            // What comes will be for who asked, too.
+            Role::Follower(_) if stored.as_deref().is_some_and(|old| asked_each_time(ask, old)) => {
+                self.alone(ask, *due, *fwd, None).await.map(Some)
+            }
             Role::Follower(head) => match self.wait(ask, *due, head).await {
                 Ok(Head::Object(resolved))
                     if !self.cache.answers(&(&*resolved.object).into(), *since) =>
                 {
                     Ok(None)
                 }
-                Ok(Head::Object(resolved)) if is_of(&resolved, ask) => {
+                // RFC 9111 §4 [reuse.fresh], §5.2.2.4 [no-cache.all]: to have waited for a
+                // response gives no more right to it than to have found it.
+                Ok(Head::Object(resolved))
+                    if is_of(&resolved, ask)
+                        && (ask.policy.anonymous
+                            || judge::usable(
+                                &resolved.object,
+                                &ask.control,
+                                self.clock.unix_millis(),
+                            )) =>
+                {
                     Ok(Some(Answer::Object(self.joined(resolved, &turn))))
                 }
                 // A variant, of which only its own place says whether it is ours.
@@ -281,6 +316,12 @@ impl Engine {
 /// Whether it is what was asked for: two keys may have one hash.
 fn is_of(resolved: &Resolved, ask: &Ask) -> bool {
     *resolved.object.key == *ask.key
+}
+
+/// Whether a stored response answers nobody without a word from upstream, which may depend on
+/// who asks.
+fn asked_each_time(ask: &Ask, stored: &StoredObject) -> bool {
+    !ask.policy.anonymous && judge::lifetime_millis(stored) == 0
 }
 
 /// Whether it is another response of the same URL.

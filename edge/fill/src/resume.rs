@@ -184,6 +184,40 @@ impl Watched {
     }
 }
 
+/// Where the rest of a body is in an answer.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    /// It is what the answer carries.
+    Alone,
+    /// After what is known of it.
+    InAll,
+}
+
+/// The bytes from `at` to `end` of a body; a body that ends before that ends here, too.
+fn part(body: DownBody, at: u64, end: u64) -> DownBody {
+    let state = Some((body, at, end - at));
+    futures::stream::unfold(state, |state| async move {
+        let (mut body, mut skip, mut left) = state?;
+        while left > 0 {
+            let mut piece = match body.next().await? {
+                Ok(piece) => piece,
+                Err(error) => return Some((Err(error), None)),
+            };
+            let before = skip.min(piece.len() as u64);
+            skip -= before;
+            // Within the piece's length, which fits.
+            piece = piece.slice(before as usize..);
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            if !piece.is_empty() {
+                left -= piece.len() as u64;
+                return Some((Ok(piece), Some((body, skip, left))));
+            }
+        }
+        None
+    })
+    .boxed()
+}
+
 impl Resumable {
     async fn ask_in_time(&self, earned: bool) -> Result<DownBody, UpstreamError> {
         let (phase, after) = (Phase::Headers, self.deadline);
@@ -214,21 +248,27 @@ impl Resumable {
                 },
             )
             .await?;
-        self.same(&response)?;
+        let rest = self.same(&response)?;
         self.whole.join(&self.headers, begun, &response)?;
-        Ok(response.body)
+        Ok(match rest {
+            Rest::Alone => response.body,
+            Rest::InAll => part(response.body, self.at, self.end),
+        })
     }
 
-    /// RFC 9111 §3.4 [combine.validator]: whether the answer continues what was sent so far.
-    fn same(&self, response: &UpstreamResponse) -> Result<(), UpstreamError> {
+    /// RFC 9111 §3.4 [combine.validator]: how the answer continues what was sent so far.
+    fn same(&self, response: &UpstreamResponse) -> Result<Rest, UpstreamError> {
         let wanted = format!("bytes {}-{}/{}", self.at, self.end - 1, self.size);
         let got = response.headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
+        let tagged = response.headers.get(header::ETAG) == Some(&self.etag);
         match response.status {
-            StatusCode::PARTIAL_CONTENT
-                if got == Some(wanted.as_bytes())
-                    && response.headers.get(header::ETAG) == Some(&self.etag) =>
-            {
-                Ok(())
+            StatusCode::PARTIAL_CONTENT if got == Some(wanted.as_bytes()) && tagged => {
+                Ok(Rest::Alone)
+            }
+            // RFC 9110 §14.2: a server may ignore Range. All of the same representation has the
+            // rest in it.
+            StatusCode::OK if tagged && response.content_length == Some(self.size) => {
+                Ok(Rest::InAll)
             }
             status if status.is_server_error() => Err(UpstreamError::Refused {
                 upstream: self.upstream.id().into(),

@@ -15,6 +15,7 @@ mod model;
 mod remains;
 mod script;
 mod stale;
+mod together;
 mod variants;
 
 use std::{sync::Arc, time::Duration};

@@ -12,6 +12,26 @@ pub const NAMES_MAX: usize = 16;
 const WEIGHTED: [HeaderName; 3] =
     [header::ACCEPT_CHARSET, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE];
 
+/// Other fields whose value is a list: empty members mean nothing (RFC 9110 §5.6.1.2).
+const LISTS: [HeaderName; 6] = [
+    header::ACCEPT,
+    header::CACHE_CONTROL,
+    header::TE,
+    header::VIA,
+    header::ACCESS_CONTROL_REQUEST_HEADERS,
+    header::FORWARDED,
+];
+
+/// Fields that are no lists and have commas in them.
+const SINGLE: [HeaderName; 6] = [
+    header::USER_AGENT,
+    header::REFERER,
+    header::COOKIE,
+    header::AUTHORIZATION,
+    header::FROM,
+    header::ORIGIN,
+];
+
 /// What `Vary` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selecting {
@@ -66,11 +86,15 @@ pub fn selected_by(request: &HeaderMap, names: &[HeaderName]) -> String {
     text
 }
 
-/// Lines joined as one list (RFC 9110 §5.3), without white space and empty members around its
-/// commas (§5.6.1.2).
+/// Lines joined as one list (RFC 9110 §5.3), without white space around its commas; of fields
+/// that are known to be lists, without empty members.
 fn value(request: &HeaderMap, name: &HeaderName, text: &mut String) {
     let lines = request.get_all(name).iter().map(HeaderValue::as_bytes);
-    let members = lines.flat_map(members);
+    if SINGLE.contains(name) {
+        return write(lines.map(<[u8]>::trim_ascii), text);
+    }
+    let list = WEIGHTED.contains(name) || LISTS.contains(name);
+    let members = lines.flat_map(members).filter(|member| !list || !member.is_empty());
     if WEIGHTED.contains(name) {
         let tight = |member: &[u8]| -> Vec<u8> {
             let kept = member.iter().filter(|byte| !byte.is_ascii_whitespace());
@@ -95,7 +119,7 @@ fn write<'a>(members: impl Iterator<Item = &'a [u8]>, text: &mut String) {
     }
 }
 
-/// Members of a list, split at commas outside quotes.
+/// Members of a list, empty ones too, split at commas outside quotes.
 fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = line.split(move |byte| {
@@ -108,5 +132,5 @@ fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         }
         false
     });
-    parts.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+    parts.map(<[u8]>::trim_ascii)
 }

@@ -12,6 +12,7 @@ use crate::{
     admit,
     node::Node,
     service::{Preset, Service},
+    spelling,
 };
 
 /// How long is counted: a command waits 2 s for its answer.
@@ -241,13 +242,15 @@ pub(super) fn prefixes(node: &Node, prefix: &str) -> Result<Vec<Selector>, Failu
 
 /// The beginning of the keys that [`lookup::key`](crate::lookup::key) makes.
 fn key(service: &Service, host: &str, authority: &str, path: &str, query: Option<&str>) -> String {
-    let place = match service.preset {
-        Preset::Media if service.hosts.is_empty() => "",
-        Preset::Media => host,
-        Preset::Proxy => authority,
-    };
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    format!("{}|{place}|{path}{query}", service.id)
+    match service.preset {
+        Preset::Media if service.hosts.is_empty() => format!("{}||{path}{query}", service.id),
+        Preset::Media => format!("{}|{host}|{path}{query}", service.id),
+        Preset::Proxy => {
+            let (authority, path) = (spelling::authority(authority), spelling::encoded(path));
+            format!("{}|{authority}|{path}{}", service.id, spelling::encoded(&query))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -225,6 +225,7 @@ impl World {
             negative_ttl: Duration::from_secs(1),
             stale_if_error: Duration::ZERO,
             store_set_cookie: false,
+            anonymous: false,
             deadline: Duration::from_secs(2),
             resumes: 3,
         };

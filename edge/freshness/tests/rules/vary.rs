@@ -59,7 +59,11 @@ fn requests() {
     check("foo", &[""], &[], false);
     check("foo", &["1, 2"], &["1", "2"], true);
     check("foo", &["1, 2"], &["1,2"], true);
-    check("foo", &["1", "2"], &["1 ,, 2 ,"], true);
+    check("foo", &["1", "2"], &["1 , 2"], true);
+    check("foo", &["1", "2"], &["1 ,, 2 ,"], false);
+    check("foo", &[""], &[","], false);
+    check("accept", &["1", "2"], &["1 ,, 2 ,"], true);
+    check("user-agent", &["A (b, c)"], &["A (b,c)"], false);
     check("foo", &["1, 2"], &["2, 1"], false);
     check("foo", &["a"], &["A"], false);
     check("foo", &["\"a, b\""], &["\"a,b\""], false);
