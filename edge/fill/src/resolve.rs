@@ -164,8 +164,8 @@ impl Engine {
                 {
                     Ok(None)
                 }
-                // RFC 9111 §4 [reuse.fresh], §5.2.2.4 [no-cache.all]: to have waited for a
-                // response gives no more right to it than to have found it.
+                // RFC 9111 §4 [reuse.fresh]: to have waited for a response gives no more right
+                // to it than to have found it.
                 Ok(Head::Object(resolved))
                     if is_of(&resolved, ask)
                         && (ask.policy.anonymous
