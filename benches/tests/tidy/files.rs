@@ -23,7 +23,7 @@ fn shown(path: &Path) -> String {
 fn sources() -> impl Iterator<Item = (&'static str, String, String)> {
     let files = HOUSE.files("rs").into_iter();
     let names = ["benches/tests/", "benches/xtask/src/undocumented.rs"];
-    let files = files.filter(|(_, path)| !names.iter().any(|it| shown(path).starts_with(it)));
+    let files = files.filter(move |(_, path)| !names.iter().any(|it| shown(path).starts_with(it)));
     files.map(|(package, path)| (&*package.name, shown(&path), read(&path)))
 }
 
