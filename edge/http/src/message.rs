@@ -53,6 +53,10 @@ impl VarInt {
 const DATA: u64 = 0x0;
 const HEADERS: u64 = 0x1;
 
+/// Frames of a request that may mean nothing: one that keeps servers tolerant (RFC 9114 §7.2.8),
+/// which some clients add to every request, and an empty one at the end.
+const IDLE_FREE: u64 = 2;
+
 /// Where in a frame.
 #[derive(Debug)]
 enum At {
@@ -113,9 +117,10 @@ impl Message {
         }
     }
 
-    /// Frames so far that mean nothing: of types that nobody knows, and DATA without data.
+    /// Frames so far that mean nothing and are more than a client has reason for: of types that
+    /// nobody knows, and DATA without data.
     pub fn idle(&self) -> u64 {
-        self.idle
+        self.idle.saturating_sub(IDLE_FREE)
     }
 
     /// Looks at the next piece.

@@ -89,7 +89,7 @@ pub(crate) fn rows() -> Vec<Row> {
         ("malformed requests", "5 a second, 50 at once", "malformed"),
         ("frames of the control stream", "100 a second, 1,000 at once", "control"),
         ("instructions of QPACK", "100 a second, 1,000 at once", "instructions"),
-        ("frames that mean nothing", "20 a second, 200 at once", "frames"),
+        ("frames that mean nothing, beyond two of a request", "20 a second, 200 at once", "frames"),
         ("streams that mean nothing", "2 a second, 40 at once", "streams"),
         (
             "frames of QUIC beyond eight for each request and one for each KiB sent",

@@ -270,6 +270,8 @@ fn frames_that_mean_nothing_are_counted() {
     let stream = [frame(0x21, b"x"), head(&[]), frame(DATA, b""), frame(DATA, b"x")].concat();
     let mut message = Message::new(SECTION_MAX);
     assert_eq!(message.take(&stream), Ok(()));
+    assert_eq!(message.idle(), 0, "two of a request may be");
+    assert_eq!(message.take(&[frame(DATA, b""), frame(0x21, b"")].concat()), Ok(()));
     assert_eq!(message.idle(), 2);
 }
 

@@ -160,3 +160,21 @@ async fn too_many_fields() {
     assert!(text.contains("more than 100 header fields"), "{text:?}");
     server.end().await;
 }
+
+/// RFC 9114 §7.2.8: some clients add a frame of a reserved type to every request.
+#[tokio::test]
+async fn a_reserved_frame_in_each_request_is_no_flood() {
+    let identity = Identity::new();
+    let server = Running::secure(Limits::default(), &identity);
+    let (_endpoint, connection) = bare(&server, &identity).await;
+    for _ in 0..1000 {
+        let (mut send, mut recv) = connection.open_bi().await.unwrap();
+        let reserved = [0x21, 0x02, b'h', b'i'];
+        let asked = [&request(&[])[..], &reserved[..], &data(b"")[..]].concat();
+        send.write_all(&asked).await.unwrap();
+        send.finish().unwrap();
+        assert!(!recv.read_to_end(1 << 20).await.unwrap().is_empty());
+    }
+    assert_eq!(server.counters.exceeded_by(Excess::Frames), 0);
+    server.end().await;
+}
