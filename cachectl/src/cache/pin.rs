@@ -62,10 +62,7 @@ fn change(
     let request = PinRequest { url, prefix, tag, service, ..request };
     // First, whatever comes: what is too much is refused before anything changes.
     let preview = walk(client, &PinRequest { dry_run: true, ..request.clone() }, world)?;
-    if dry_run {
-        return Ok(done(&request, &preview));
-    }
-    if preview.objects == 0 {
+    if preview.objects == 0 && !dry_run {
         return Err(Failure::new(Code::NotFound, format!("nothing of {what} is in the cache"))
             .next("cachectl cache ls shows what is; cachectl cache warm URL brings it"));
     }
@@ -81,6 +78,9 @@ fn change(
             bytes(preview.pinned_bytes)
         ))
         .next("unpin something (cachectl cache ls --pinned), or pin less"));
+    }
+    if dry_run {
+        return Ok(done(&request, &preview));
     }
     if !yes && preview.changed > 0 {
         let verb = if request.unpin { "unpin" } else { "pin" };

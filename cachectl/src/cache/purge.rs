@@ -52,7 +52,7 @@ pub(crate) fn purge(
     let PurgeFlags { soft, dry_run, wait, yes, i_know, no_count } = flags;
     (request.soft, request.i_know, request.uncounted) = (soft, i_know, no_count);
     if dry_run {
-        return ask(client, &request, true).map(|result| done(&result));
+        return ask(client, &request, true).map(|result| done(&result, true));
     }
     if !yes {
         confirm(client, &mut request, &what, world)?;
@@ -61,7 +61,7 @@ pub(crate) fn purge(
     if wait {
         reclaimed(client, result.epoch, world)?;
     }
-    Ok(done(&result))
+    Ok(done(&result, !request.uncounted))
 }
 
 fn ask(client: &Client, request: &PurgeRequest, dry_run: bool) -> Result<PurgeResult, Failure> {
@@ -69,8 +69,8 @@ fn ask(client: &Client, request: &PurgeRequest, dry_run: bool) -> Result<PurgeRe
     client.post(CACHE_PURGE, &PurgeRequest { dry_run, uncounted, ..request.clone() })
 }
 
-fn done(result: &PurgeResult) -> Answer {
-    Answer::new(render(result), result)
+fn done(result: &PurgeResult, counted: bool) -> Answer {
+    Answer::new(render(result, counted), result)
 }
 
 /// Shows a person what would go, and takes yes for an answer; for a wide purge only the name of
@@ -134,14 +134,15 @@ fn reclaimed(client: &Client, epoch: u64, world: &mut World<'_>) -> Result<(), F
     }
 }
 
-fn render(result: &PurgeResult) -> String {
+fn render(result: &PurgeResult, counted: bool) -> String {
     let verb = match (result.dry_run, result.soft) {
         (true, false) => "would purge",
         (true, true) => "would make stale",
         (false, false) => "purged",
         (false, true) => "made stale",
     };
-    let mut out = format!("{verb} {}", amount(result));
+    let amount = if counted { amount(result) } else { "what is meant, uncounted".to_owned() };
+    let mut out = format!("{verb} {amount}");
     if !result.dry_run {
         out.push_str(&format!(" (purge epoch {})", result.epoch));
     }

@@ -169,6 +169,7 @@ impl ExtentStore {
             |action| move |path: PathBuf, source| StoreOpenError::Io { path, action, source };
         let wanted = Superblock::new(&node, new_disk, geometry.slot_bits);
         let claim = superblock::claim(&path, &wanted)?;
+        let used = claim.superblock.is_some();
         let disk = match claim.superblock {
             Some(found) => found.disk,
             None => {
@@ -184,6 +185,13 @@ impl ExtentStore {
         let mut state = State::new(geometry, buffer_bytes - scratch);
         let loaded = load(&files, disk, &geometry, &mut state)
             .map_err(|source| fail("read the manifest")(path.clone(), source))?;
+        if used && !loaded.is_some_and(|loaded| loaded.sound) {
+            tracing::warn!(
+                path = %path.display(),
+                "chunk store: its manifest is gone or damaged; chunks that it does not name are \
+                 lost, and will be fetched again"
+            );
+        }
         let log = writer::Log::after(loaded, disk);
         let chunks = state.space.counts().chunks;
         let inner = Arc::new(Inner {

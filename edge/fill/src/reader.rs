@@ -27,6 +27,9 @@ use crate::{
 /// So much of what was handed over may still lie in the buffers of sockets.
 const LATE: u64 = 256 << 10;
 
+/// Chunks of a range that are looked for before its head is told.
+const LOOKED_AHEAD: usize = 256;
+
 /// Where the first byte came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
@@ -102,7 +105,7 @@ impl Reader {
         self.tier
     }
 
-    /// Whether a missing chunk had to be asked of the upstream.
+    /// Whether a missing chunk had, or will have, to be asked of the upstream.
     pub fn refilled(&self) -> bool {
         self.refilled
     }
@@ -124,7 +127,24 @@ impl Reader {
         if let Some(piece) = self.next_piece().await? {
             self.ahead.push_back(piece);
         }
+        // What is told of the response is told with its head.
+        self.refilled |= self.lacks();
         Ok(())
+    }
+
+    /// Whether the upstream will have to be asked for something of what is still to be read, as
+    /// far as memory knows, and within reason.
+    fn lacks(&self) -> bool {
+        let (None, Some(end)) = (&self.resolved.body, self.end) else { return false };
+        if self.at >= end {
+            return false;
+        }
+        let (from, to) = (place(self.at).0, place(end - 1).0);
+        (from..=to).take(LOOKED_AHEAD).any(|index| {
+            let key = self.chunk_key(index);
+            let coming = || self.engine.table.body(self.ask.id, key.generation, index, false);
+            self.engine.cache.has_chunk(&key).is_none() && coming().is_none()
+        })
     }
 
     /// The pieces in order. Ends early only with an error.

@@ -51,7 +51,12 @@ pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
         .map(super::purge::shown);
     asked.stored(node, &id, &told, &mut found);
     // What is held is told all the same.
-    if asked.control.no_store {
+    let hit = found.verdict == CacheVerdict::Hit;
+    if asked.control.only_if_cached && !hit {
+        found.why = "the request says only-if-cached, and nothing here answers it: 504, and no \
+                     upstream is asked"
+            .into();
+    } else if asked.control.no_store && !hit {
         found.verdict = CacheVerdict::Bypass;
         found.why = "the request says no-store: it goes to the upstream, and nothing of the \
                      answer is kept"

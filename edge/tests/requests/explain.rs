@@ -81,7 +81,13 @@ async fn what_the_request_says() {
         check(&world.explained("/page", &[header]).await, verdict, why);
     };
     check("cache-control: no-cache", "stale", "wants a fresher answer").await;
-    check("cache-control: no-store", "bypass", "no-store").await;
+    // RFC 9111 §5.2.1.5 speaks of what is stored, not of what was.
+    check("cache-control: no-store", "hit", "fresh").await;
+    check("cache-control: only-if-cached", "hit", "fresh").await;
+    let absent = world.explained("/other", &["cache-control: no-store"]).await;
+    super::explain::check(&absent, "bypass", "no-store");
+    let absent = world.explained("/other", &["cache-control: only-if-cached"]).await;
+    super::explain::check(&absent, "miss", "504");
     let held = world.explained("/page", &["cache-control: no-store"]).await;
     assert_eq!((&held["tier"], &held["chunks"]["ram"]), (&"memory".into(), &1.into()), "{held}");
     let (status, _) = world.admin(Method::GET, "/v1/cache/explain?url=x", "").await;

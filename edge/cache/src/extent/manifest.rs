@@ -188,6 +188,8 @@ pub(super) struct Loaded {
     pub(super) end: u64,
     /// Nothing was lost of it, not even its tail.
     pub(super) whole: bool,
+    /// Nothing was lost of its snapshot; a tail may tear in any kill.
+    pub(super) sound: bool,
 }
 
 /// Reads a manifest of at most `bytes_max` and tells `apply` what it says, in order. `None`
@@ -215,12 +217,13 @@ pub(super) fn load(
     for _ in 0..blocks {
         if !fill(&mut from, &mut block, PAGE as usize)? {
             // Cut off inside the snapshot: nothing follows.
-            return Ok(Some(Loaded { generation, snapshot: place, end: place, whole: false }));
+            let (snapshot, end) = (place, place);
+            return Ok(Some(Loaded { generation, snapshot, end, whole: false, sound: false }));
         }
         whole &= framer.read(place, &block, &mut apply).is_some();
         place += PAGE;
     }
-    let snapshot = place;
+    let (snapshot, sound) = (place, whole);
     loop {
         let there = fill(&mut from, &mut block, FRAME_HEAD)?;
         if !there {
@@ -242,7 +245,7 @@ pub(super) fn load(
         };
         place += bytes as u64;
     }
-    Ok(Some(Loaded { generation, snapshot, end: place, whole }))
+    Ok(Some(Loaded { generation, snapshot, end: place, whole, sound }))
 }
 
 /// Bytes of payload that a frame's head promises.

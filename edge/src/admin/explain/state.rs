@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use weir_config_admin::{CacheVerdict, Tier};
 use weir_edge_cache::StoredObject;
 use weir_edge_freshness::{
-    Flags, Freshness, Lifetime, RequestControl, Trouble, Windows, may_serve_stale,
+    EntityTag, Flags, Freshness, Lifetime, RequestControl, Trouble, Windows, may_serve_stale,
 };
 
 /// What decides.
@@ -39,6 +39,13 @@ impl State<'_> {
                 Tier::Memory | Tier::Disk => {
                     (CacheVerdict::Hit, format!("every byte is here, and {how}"))
                 }
+                Tier::Partial if !self.can_be_completed() => (
+                    CacheVerdict::Miss,
+                    format!(
+                        "{how}, but some of its bytes have gone and no strong ETag vouches for \
+                         others: who asks for these gets all of it anew"
+                    ),
+                ),
                 Tier::Partial => (
                     CacheVerdict::Hit,
                     format!("{how}; for the chunks that are missing the upstream is asked"),
@@ -94,6 +101,10 @@ impl State<'_> {
             }
         };
         (CacheVerdict::Stale, why)
+    }
+
+    fn can_be_completed(&self) -> bool {
+        EntityTag::of(self.headers).is_some_and(|tag| !tag.weak)
     }
 
     fn has_validator(&self) -> bool {
