@@ -104,7 +104,9 @@ fn tests_exist() {
             } else if path.extension().is_some_and(|end| end == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let functions = text.split("fn ").skip(1);
-                names.extend(functions.filter_map(|at| Some(at.split(['(', '<']).next()?.to_owned())));
+                names.extend(
+                    functions.filter_map(|at| Some(at.split(['(', '<']).next()?.to_owned())),
+                );
             }
         }
     }

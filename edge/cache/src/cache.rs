@@ -9,9 +9,11 @@ use std::{
 };
 
 pub mod keep;
+mod left;
 pub mod select;
 mod stats;
 
+use self::left::LeftBehind;
 pub use self::stats::{CacheStats, Purged, TierStats};
 use crate::{
     chunk::{Chunk, ChunkKey, ObjectId, chunks_of},
@@ -87,6 +89,7 @@ pub struct Cache {
     doorkeeper: Option<Doorkeeper>,
     not_admitted: AtomicU64,
     wishes: Arc<keep::Wishes>,
+    left: LeftBehind,
 }
 
 impl Cache {
@@ -132,6 +135,7 @@ impl Cache {
             doorkeeper: None,
             not_admitted: AtomicU64::new(0),
             wishes: Arc::default(),
+            left: LeftBehind::default(),
         })
     }
 
@@ -192,19 +196,22 @@ impl Cache {
         object
     }
 
-    /// Removes the object of this id. Its chunks become unreachable and leave RAM; on disk
-    /// they stay until their place is needed.
+    /// Removes the object of this id. Its chunks become unreachable and leave RAM, and
+    /// the disks a while later (see [`Cache::tick`]).
     pub fn remove_object(&self, id: &ObjectId) -> Option<Arc<StoredObject>> {
         let object = self.take_object(id, |_| true)?;
         self.forget_ram(object.id, object.generation, object.size);
         Some(object)
     }
 
-    /// Says what time it is, Unix milliseconds: reads are noted with it, and pins end. Once a
-    /// second is enough.
+    /// Says what time it is, Unix milliseconds: reads are noted with it, pins end, and chunks that
+    /// nobody can reach for a while leave the disks. Once a second is enough.
     pub fn tick(&self, unix_millis: u64) {
         self.table.tick(u32::try_from(unix_millis / 1000).unwrap_or(u32::MAX));
         self.end_pins();
+        if let Some(store) = &self.store {
+            self.left.tick(&**store, unix_millis);
+        }
         self.ram.lend(self.store.as_ref().map_or(0, |store| store.stats().index_bytes));
     }
 
@@ -408,8 +415,11 @@ impl Cache {
         }
     }
 
-    /// Frees the RAM of chunks that nobody can reach any more.
+    /// Frees the RAM of chunks that nobody can reach any more, and in a while their disks.
     fn forget_ram(&self, object: ObjectId, generation: u64, size: u64) {
+        if self.store.is_some() {
+            self.left.leave(object, generation, chunks_of(size));
+        }
         for index in 0..chunks_of(size) {
             self.ram.remove(&ChunkKey { object, generation, index });
         }

@@ -135,6 +135,40 @@ fn a_new_generation_frees_the_old_ones_ram() {
     assert_eq!(cache.stats().ram_used_bytes, 0);
 }
 
+/// Who read it has it then; the room of its disk is for what is wanted.
+#[test]
+fn what_was_replaced_leaves_its_disk_after_a_while() {
+    let store = Scripted::new(0);
+    let cache = Cache::open_at(&config(64 << 20), Some(store.clone()), NOW).unwrap();
+    for generation in [1, 2] {
+        cache.put_object(object("a", generation, 2 << 20));
+        for index in 0..2 {
+            store.offer(key(generation, index), chunk(1, 10));
+        }
+    }
+    let held = || [1, 2].map(|generation| store.contains(&key(generation, 1)));
+    for (now, old) in [(500_000, true), (559_999, true), (560_000, false), (900_000, false)] {
+        cache.tick(now);
+        assert_eq!(held(), [old, true], "{now}");
+    }
+    cache.remove_object(&ObjectId::of("a"));
+    cache.tick(900_000);
+    assert_eq!(held(), [false, true]);
+    cache.tick(960_000);
+    assert_eq!(held(), [false, false]);
+    // A long one goes by and by.
+    cache.put_object(object("a", 3, 1000 << 20));
+    for index in 0..1000 {
+        store.offer(key(3, index), chunk(1, 10));
+    }
+    cache.put_object(object("a", 4, 1));
+    let some = || (0..1000).filter(|index| store.contains(&key(3, *index))).count();
+    for (now, there) in [(1_000_000, 1000), (1_060_000, 488), (1_061_000, 0)] {
+        cache.tick(now);
+        assert_eq!(some(), there, "{now}");
+    }
+}
+
 #[test]
 fn discard_takes_a_tainted_fill_and_leaves_its_successor() {
     let store = Scripted::new(0);

@@ -19,11 +19,7 @@ const KNOWN: usize = 40;
 const USUAL: Duration = Duration::from_millis(20);
 
 /// How long the first takes once it is known, what the second does, who brings the head and when.
-async fn check(
-    slow: Duration,
-    second: fn() -> Reply,
-    expected: (Option<Winner>, Duration, usize),
-) {
+async fn check(slow: Duration, second: fn() -> Reply, expected: (Option<Winner>, Duration, usize)) {
     let first = Origin::new(move |index, _| {
         Ok(Reply { wait: if index < KNOWN { USUAL } else { slow }, ..whole(&OBJECT) })
     });

@@ -13,7 +13,10 @@ use weir_edge_http::{HandshakeFailure, Limits, Protocol};
 
 use crate::support::{Identity, Running, content, first_wrong, until};
 
-pub(crate) async fn connect(server: &Running, config: &Arc<rustls::ClientConfig>) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(
+    server: &Running,
+    config: &Arc<rustls::ClientConfig>,
+) -> TlsStream<TcpStream> {
     let socket = TcpStream::connect(server.address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::clone(config)).connect(name, socket).await.unwrap()

@@ -261,10 +261,8 @@ async fn what_only_looks_like_a_chunk_is_missing() {
         store.contains(&key)
     };
     let generation = (2..30_000_000).find(alike).expect("of so many one looks alike");
-    let film = cache.put_object(StoredObject {
-        epoch: cache.purge_epoch(),
-        ..object("film", generation, 10)
-    });
+    let film = cache
+        .put_object(StoredObject { epoch: cache.purge_epoch(), ..object("film", generation, 10) });
     assert!(cache.has_chunk(&film.chunk_key(0)).is_some(), "it looks like one");
     assert_eq!(cache.holds(&film.chunk_key(0)).await, Some(false));
     let brought = cache.bring_together(&film).await;
