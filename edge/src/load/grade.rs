@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const LAG_MOST: Duration = Duration::from_millis(250);
 /// Below this share of its memory nothing is wrong with a process: caches are meant to be full.
 const MEMORY_FREE: f64 = 0.8;
-/// Fills that wait for a place, for each place, at which what is cold is no longer asked for.
+/// Fills that wait for a place, for each place, at which there is nothing to spare of them.
 const WAITING_MOST: f64 = 2.0;
 /// Where each grade begins, of all that is borne.
 const BEGINS: [f64; 4] = [0.0, 0.5, 0.75, 1.0];
@@ -92,8 +92,9 @@ impl Pressure {
     pub fn strains(&self) -> [(Input, f64); 4] {
         let lag = self.lag.as_secs_f64() / LAG_MOST.as_secs_f64();
         let memory = ((self.memory - MEMORY_FREE) / (1.0 - MEMORY_FREE)).max(0.0);
-        // Places to fill are not made by refusing who comes new.
-        let fills = (self.waiting / WAITING_MOST).min(BEGINS[3] - f64::EPSILON);
+        // Who waits for a place gets it, or 503 at the deadline. A node that starts cold would
+        // never be warm if it refused what is cold for that.
+        let fills = (self.waiting / WAITING_MOST).min(BEGINS[2] - f64::EPSILON);
         let all = [lag, memory, self.requests, fills];
         std::array::from_fn(|at| (Input::ALL[at], all[at]))
     }

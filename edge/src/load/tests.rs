@@ -29,11 +29,11 @@ fn from_pressure_to_strain() {
     check(Pressure { memory: 1.0, lag: millis(9), ..calm }, Input::Memory, 1.0);
     check(Pressure { memory: 0.8, requests: 0.01, ..calm }, Input::Requests, 0.01);
     check(Pressure { requests: 0.75, waiting: 1.0, ..calm }, Input::Requests, 0.75);
-    // However many fills wait, who comes new is not refused for it.
-    check(Pressure { waiting: 50.0, ..calm }, Input::Fills, 1.0);
+    // However many fills wait, what is cold is not refused for it.
+    check(Pressure { waiting: 50.0, ..calm }, Input::Fills, 0.75);
     let mut grader = Grader::default();
     let strain = Pressure { waiting: 50.0, ..calm }.strain().1;
-    assert_eq!(grader.look(strain, Instant::now()), Grade::Cold);
+    assert_eq!(grader.look(strain, Instant::now()), Grade::Ahead);
 }
 
 /// Up at once, down a step at a time and not before it has been calm for a while.
