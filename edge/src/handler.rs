@@ -238,6 +238,7 @@ impl Edge {
             let found = match resolved.map_err(Refusal::from)? {
                 Answer::Object(found) => found,
                 Answer::Passed(passed) => {
+                    self.pass(record).await?;
                     return Ok(self.passed(record, admitted, head, passed));
                 }
             };
@@ -248,6 +249,13 @@ impl Edge {
                 answer => return answer,
             }
         }
+    }
+
+    /// Takes a place among what holds a connection to an upstream, until the response is over.
+    async fn pass(&self, record: &mut Record) -> Result<(), Refusal> {
+        let client = self.node.services.load().clients().client(record.client);
+        record.passage = Some(self.node.load.pass(client).await.map_err(Refusal::Shed)?);
+        Ok(())
     }
 
     /// A response for this request alone.
@@ -283,6 +291,7 @@ impl Edge {
         let Some(ask) = &engine.affords_ranges(ask, found, &ranges) else {
             let due = Instant::now() + ask.policy.deadline;
             let passed = engine.exactly(ask, due).await.map_err(Refusal::from)?;
+            self.pass(record).await?;
             return Ok(self.passed(record, admitted, head, passed));
         };
         let body = match &portion {
@@ -349,6 +358,7 @@ impl Edge {
         // How long a request with a body takes is its client's to say.
         let due = body.is_none().then(|| Instant::now() + ask.policy.deadline);
         record.asks(&ask.path_and_query);
+        self.pass(record).await?;
         let sent = self.node.engine.pass_by(&ask, head.method.clone(), body, due).await;
         record.mark(Phase::Fill);
         let response = sent.map_err(Refusal::from)?;

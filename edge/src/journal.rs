@@ -25,6 +25,7 @@ use weir_config_admin::LOG_LAST_MAX;
 use weir_config_telemetry::{RequestId, access::filter::Filter};
 
 pub use exchange::{Ends, Exchange, Exchanges, hash};
+pub(crate) use finished::cut;
 pub use finished::{Finished, Said, millis};
 pub use follow::{Follower, Subscription, TooMany, line};
 pub use hot::Asked;

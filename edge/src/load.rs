@@ -6,6 +6,7 @@
 pub mod fair;
 pub mod grade;
 mod measure;
+mod passing;
 
 use std::{
     sync::{
@@ -23,8 +24,10 @@ use weir_config_units::Prefix;
 pub use fair::{Fair, Place};
 pub use grade::{Grade, Input, Pressure};
 pub use measure::watch;
+pub use passing::{PASSING_MOST, Passage};
 
 use measure::Lag;
+use passing::Passing;
 
 /// Between two looks of what waits until the node is calm.
 const LOOK: Duration = Duration::from_millis(250);
@@ -68,6 +71,7 @@ pub struct Load {
     requests_budget: AtomicU64,
     lags: Vec<Lag>,
     fair: Fair,
+    passing: Passing,
     shed: [AtomicU64; Shed::ALL.len()],
     /// How often it came to more than nothing.
     overloads: AtomicU64,
@@ -84,6 +88,7 @@ impl Load {
             requests_budget: AtomicU64::new(u64::MAX),
             lags: (0..workers).map(|_| Lag::new(now)).collect(),
             fair: Fair::default(),
+            passing: Passing::default(),
             shed: Default::default(),
             overloads: AtomicU64::new(0),
         })

@@ -140,7 +140,14 @@ fn passed_on(service: &Service, headers: &HeaderMap) -> HeaderMap {
 /// one. They are a client's inventions, or true of one client; an origin that believes them would
 /// have its answer to that one kept for all. Trusted forwarders (`clients.rs`) are no exception.
 fn speaks_for_a_proxy(name: &HeaderName) -> bool {
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 21] = [
+        "client-ip",
+        "request-uri",
+        "base-url",
+        "x-override-url",
+        "x-proxy-url",
+        "x-invoke-path",
+        "x-middleware-subrequest",
         "forwarded",
         "x-host",
         "x-real-ip",
@@ -157,9 +164,13 @@ fn speaks_for_a_proxy(name: &HeaderName) -> bool {
         "proxy",
     ];
     // Of host, path and method overrides there are many spellings.
-    const FAMILIES: [&str; 4] = ["x-forwarded-", "x-original-", "x-rewrite-", "x-http-"];
+    const FAMILIES: [&str; 5] =
+        ["x-forwarded-", "x-original-", "x-rewrite-", "x-http-", "x-envoy-"];
     let name = name.as_str();
-    NAMES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
+    // What programs behind CGI, WSGI and their like take for the same name with a dash.
+    name.contains('_')
+        || NAMES.contains(&name)
+        || FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
 fn counts(service: &Service, name: &str) -> bool {

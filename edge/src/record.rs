@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use tokio::time::Instant;
 use weir_config::edge::ClientAddress;
@@ -15,8 +15,8 @@ use weir_config_telemetry::RequestId;
 use weir_edge_http::{ConnectionInfo, Request, Response, body::Observer};
 
 use crate::{
-    journal::{Finished, Marks, Phase, Said, hash, millis},
-    load::Place,
+    journal::{Finished, Marks, Phase, Said, cut, hash, millis},
+    load::{Passage, Place},
     metrics::{Class, Seen},
     node::Node,
 };
@@ -81,7 +81,7 @@ pub struct Record {
     started: Instant,
     id: RequestId,
     time: u64,
-    method: http::Method,
+    method: Method,
     host: String,
     path: String,
     range: Option<String>,
@@ -95,10 +95,18 @@ pub struct Record {
     pub client: IpAddr,
     /// Its place among what its client has under way.
     pub place: Option<Place>,
+    /// Its place among what holds a connection to an upstream.
+    pub passage: Option<Passage>,
     pub outcome: Outcome,
     pub service: Option<Arc<str>>,
     pub sid: Option<String>,
 }
+
+/// Bytes of a path with its query, of a range and of a host that are written down: however much a
+/// client says, what it did is told, in a line of less than 16 KiB.
+const PATH_MAX: usize = 3000;
+const RANGE_MAX: usize = 256;
+const HOST_MAX: usize = 255;
 
 /// What the log says of a request whose client left before there was an answer. No client
 /// ever sees it.
@@ -107,17 +115,23 @@ pub const CLIENT_GONE: u16 = 499;
 impl Record {
     pub fn begin(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, request: &Request) -> Self {
         let path = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let mut path = weir_edge_token::redact(path).into_owned();
+        cut(&mut path, PATH_MAX);
         let range = request.headers().get(http::header::RANGE);
+        let mut range = range.and_then(|range| range.to_str().ok()).map(str::to_owned);
+        if let Some(range) = &mut range {
+            cut(range, RANGE_MAX);
+        }
         Self {
             node: Arc::clone(node),
             connection: Arc::clone(connection),
             started: Instant::now(),
             id: node.journal.id(connection.worker),
             time: node.clock.unix_millis(),
-            method: request.method().clone(),
+            method: known(request.method()),
             host: String::new(),
-            path: weir_edge_token::redact(path).into_owned(),
-            range: range.and_then(|range| range.to_str().ok()).map(str::to_owned),
+            path,
+            range,
             status: 0,
             ttfb: 0.0,
             marks: Marks::default(),
@@ -130,6 +144,7 @@ impl Record {
             written: false,
             client: connection.peer.ip(),
             place: None,
+            passage: None,
             outcome: Outcome::Own,
             service: None,
             sid: None,
@@ -138,6 +153,7 @@ impl Record {
 
     pub fn host(&mut self, host: &str) {
         host.clone_into(&mut self.host);
+        cut(&mut self.host, HOST_MAX);
     }
 
     /// A phase has ended.
@@ -238,6 +254,15 @@ impl Record {
             access.entry(&finished.entry());
         }
         self.node.journal.take(finished);
+    }
+}
+
+/// A method as it is written down: nobody's has so many letters.
+fn known(method: &Method) -> Method {
+    const LETTERS_MAX: usize = 32;
+    match method.as_str().get(..LETTERS_MAX) {
+        Some(first) => Method::from_bytes(first.as_bytes()).unwrap_or_default(),
+        None => method.clone(),
     }
 }
 

@@ -153,7 +153,7 @@ fn connect(to: SocketAddr) -> TcpStream {
 }
 
 fn whole(stream: &mut (impl Read + Write), path: &str) -> (String, String) {
-    let ask = format!("GET {path} HTTP/1.1\r\nhost: edge.test\r\nconnection: close\r\n\r\n");
+    let ask = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(ask.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -238,7 +238,7 @@ struct Events(BufReader<TcpStream>);
 impl Events {
     fn open(to: SocketAddr, field: &str) -> (String, Self) {
         let mut stream = connect(to);
-        let ask = format!("GET /events HTTP/1.1\r\nhost: edge.test\r\n{field}\r\n");
+        let ask = format!("GET /events HTTP/1.1\r\nhost: localhost\r\n{field}\r\n");
         stream.write_all(ask.as_bytes()).unwrap();
         let mut lines = BufReader::new(stream);
         let mut head = String::new();

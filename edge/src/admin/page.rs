@@ -71,12 +71,28 @@ fn guard(headers: &mut HeaderMap) {
     }
 }
 
+fn host(request: &Request) -> Option<String> {
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    let named = || request.headers().get(header::HOST)?.to_str().ok();
+    authority.or_else(named).map(crate::admit::host_of)
+}
+
+/// Whether a browser may have come here by this name: an address, one that nobody can register, or
+/// the node's own. Any other may be that of a site which had it point here to read the answer.
+fn is_ours(host: Option<&str>, node: &str) -> bool {
+    let Some(host) = host else { return true };
+    let node = node.to_ascii_lowercase();
+    let under = |name: &str| host.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    host.parse::<std::net::IpAddr>().is_ok() || !host.contains('.') || host == node || under(&node)
+}
+
 /// What happens, once a second until the node has drained (HTML, server-sent events). A page of
 /// another site gets none: it could take the seats, though it would not hear anything.
 pub(super) fn events(node: &Arc<Node>, request: &Request) -> Response {
     const PLAIN: &str = "text/plain; charset=utf-8";
     let from = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
-    if from.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
+    let elsewhere = from.is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
+    if elsewhere || !is_ours(host(request).as_deref(), &node.name) {
         return content(StatusCode::FORBIDDEN, PLAIN, "for the page of this server only\n");
     }
     let Ok(seat) = Arc::clone(&node.live.seats).try_acquire_owned() else {
@@ -126,7 +142,19 @@ fn follow(
 
 #[cfg(test)]
 mod tests {
-    use super::{HTML, PAGE, SCRIPT, STYLE, policy};
+    use super::{HTML, PAGE, SCRIPT, STYLE, is_ours, policy};
+
+    #[test]
+    fn names_that_are_nobody_elses() {
+        let check = |host: &str, ours| assert_eq!(is_ours(Some(host), "Edge-1"), ours, "{host}");
+        for host in ["127.0.0.1", "::1", "localhost", "edge-1", "edge-1.isp.example", "edge"] {
+            check(host, true);
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "xedge-1.isp.example", "edge-1x.a"] {
+            check(host, false);
+        }
+        assert!(is_ours(None, "edge-1"));
+    }
 
     /// What the policy would stop must not be there, and what it lets in is exactly ours.
     #[test]

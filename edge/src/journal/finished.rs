@@ -128,7 +128,7 @@ impl Finished {
     }
 }
 
-pub(super) fn cut(text: &mut String, most: usize) {
+pub(crate) fn cut(text: &mut String, most: usize) {
     if text.len() > most {
         text.truncate(text.floor_char_boundary(most));
         text.push('…');

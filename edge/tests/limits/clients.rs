@@ -1,6 +1,7 @@
 //! What a client may have done, and who it is.
 
 use weir_config::edge::Clients;
+use weir_edge::load::PASSING_MOST;
 use weir_edge_cache::CHUNK_SIZE;
 use weir_edge_fill::accounts::ACCOUNTS_MAX;
 use weir_edge_http::forwarded;
@@ -66,6 +67,15 @@ pub(crate) fn rows() -> Vec<Row> {
             beyond: "those without debts are forgotten, then who comes new shares a balance",
             metric: None,
             test: "clients_are_bounded_and_debts_are_not_forgotten",
+        },
+        Row {
+            what: "requests at once that hold a connection to an upstream, since they are not answered \
+                   from the cache; one client has at most half of what the others leave",
+            default: count(PASSING_MOST as u64),
+            key: None,
+            beyond: "waits for 1 s, then 503 with `Retry-After`",
+            metric: Some("edge_shed_requests_total{reason=\"share\"}"),
+            test: "one_client_leaves_room_for_others",
         },
         Row {
             what: "requests under way at once; some are refused from a half on, see overload",
