@@ -2,7 +2,10 @@
 //! Range and If-Match, on a strong validator only, and taken only from the very same
 //! representation (RFC 9110 §13.1.1, §14.3).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
@@ -22,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Between two looks whether an upstream may be asked again.
 const LOOK: Duration = Duration::from_millis(250);
+/// Bytes before the rest of a body that are fetched once more where a server sends everything.
+const SKIPPED_MAX: u64 = 16 << 20;
 /// Bytes of a body that are worth a request: it may be asked for again out of its own.
 const WORTH: u64 = 16 << 10;
 
@@ -193,11 +198,12 @@ enum Rest {
     InAll,
 }
 
-/// The bytes from `at` to `end` of a body; a body that ends before that ends here, too.
-fn part(body: DownBody, at: u64, end: u64) -> DownBody {
-    let state = Some((body, at, end - at));
+/// The bytes from `at` to `end` of a body; a body that ends before that ends here, too. What comes
+/// before them is told, since it was fetched.
+fn part(body: DownBody, at: u64, end: u64, skipped: impl Fn(u64) + Send + 'static) -> DownBody {
+    let state = Some((body, at, end - at, skipped));
     futures::stream::unfold(state, |state| async move {
-        let (mut body, mut skip, mut left) = state?;
+        let (mut body, mut skip, mut left, skipped) = state?;
         while left > 0 {
             let mut piece = match body.next().await? {
                 Ok(piece) => piece,
@@ -205,12 +211,13 @@ fn part(body: DownBody, at: u64, end: u64) -> DownBody {
             };
             let before = skip.min(piece.len() as u64);
             skip -= before;
+            skipped(before);
             // Within the piece's length, which fits.
             piece = piece.slice(before as usize..);
             piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             if !piece.is_empty() {
                 left -= piece.len() as u64;
-                return Some((Ok(piece), Some((body, skip, left))));
+                return Some((Ok(piece), Some((body, skip, left, skipped))));
             }
         }
         None
@@ -252,7 +259,14 @@ impl Resumable {
         self.whole.join(&self.headers, begun, &response)?;
         Ok(match rest {
             Rest::Alone => response.body,
-            Rest::InAll => part(response.body, self.at, self.end),
+            Rest::InAll => {
+                let (engine, fill) = (Arc::clone(&self.whole.engine), Arc::clone(&self.whole.fill));
+                let skipped = move |bytes| {
+                    engine.counters.upstream_bytes.fetch_add(bytes, Ordering::Relaxed);
+                    fill.demand.brought(bytes);
+                };
+                part(response.body, self.at, self.end, skipped)
+            }
         })
     }
 
@@ -266,8 +280,12 @@ impl Resumable {
                 Ok(Rest::Alone)
             }
             // RFC 9110 §14.2: a server may ignore Range. All of the same representation has the
-            // rest in it.
-            StatusCode::OK if tagged && response.content_length == Some(self.size) => {
+            // rest in it. Far into it that is dear: who fetches it anew keeps what comes before.
+            StatusCode::OK
+                if tagged
+                    && self.at <= SKIPPED_MAX
+                    && response.content_length == Some(self.size) =>
+            {
                 Ok(Rest::InAll)
             }
             status if status.is_server_error() => Err(UpstreamError::Refused {
