@@ -12,9 +12,11 @@ use crate::{
     check::{self, Outcome},
     compat,
     interop::{self, Kit},
-    monitoring,
+    monitoring, room,
     run::Run,
-    say, scorecard, signals, systemd, tools,
+    say, scorecard, signals, systemd,
+    tee::Tee,
+    tools,
     up::{
         self,
         plan::Options,
@@ -40,11 +42,18 @@ impl From<bool> for Ended {
 /// With this status a campaign says that it could not run here, and has said why.
 const SKIPPED: i32 = 77;
 
-/// A stage's name, how it ended, and how long it took.
-type Result3 = (&'static str, Ended, Duration);
+/// A stage that has ended.
+struct Done {
+    name: &'static str,
+    ended: Ended,
+    took: Duration,
+    /// What it said, in short; of one that passed nothing.
+    said: Vec<String>,
+}
 
 struct Stages {
-    done: Vec<Result3>,
+    done: Vec<Done>,
+    tee: Tee,
     only: Option<String>,
     /// All there are, wanted or not.
     names: Vec<&'static str>,
@@ -66,6 +75,7 @@ impl Stages {
         if signals::asked() || !self.wants(name) {
             return;
         }
+        self.tee.forget();
         say::head(&format!("── {name}"));
         let begun = Instant::now();
         let ended = work().map_or_else(
@@ -75,7 +85,12 @@ impl Stages {
             },
             Into::into,
         );
-        self.done.push((name, ended, begun.elapsed()));
+        self.ended(name, ended, begun.elapsed());
+    }
+
+    fn ended(&mut self, name: &'static str, ended: Ended, took: Duration) {
+        let said = if ended == Ended::Passed { Vec::new() } else { self.tee.told() };
+        self.done.push(Done { name, ended, took, said });
     }
 }
 
@@ -87,7 +102,12 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     let cache = tools::cache()?;
     let log = root.join("target/xtask/setup.log");
     // Builds that end in the middle leave nothing that cargo could not go on from.
-    let mut stages = Stages { done: Vec::new(), only, names: Vec::new() };
+    let tee = Tee::begin();
+    let mut stages = Stages { done: Vec::new(), tee, only, names: Vec::new() };
+    let lacks = room::lacks(root)?;
+    if let Some(lacks) = &lacks {
+        say::note(lacks);
+    }
 
     stages.run("setup", || setup(&place, &cache, &log).map(|()| true));
     stages.run("fmt", || cargo(root, &["fmt", "--all", "--check"]));
@@ -131,7 +151,14 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
     {
         return Err(unknown(only, &stages.names));
     }
-    Ok(report(&stages.done))
+    let Stages { done, tee, .. } = stages;
+    // What is said from here on goes where it always went.
+    drop(tee);
+    let passed = report(&done);
+    if let Some(lacks) = lacks.filter(|_| !passed) {
+        println!("{lacks}");
+    }
+    Ok(passed)
 }
 
 /// Campaigns in a form of seconds; their long forms are `cargo xtask bench`.
@@ -175,6 +202,7 @@ fn unknown(only: &str, names: &[&'static str]) -> Failure {
 /// The stages that ask running servers.
 fn with_stack(place: &Place, stages: &mut Stages) {
     let begun = Instant::now();
+    stages.tee.forget();
     say::head("── up");
     match start(place) {
         Ok(mut stack) => {
@@ -187,36 +215,59 @@ fn with_stack(place: &Place, stages: &mut Stages) {
             stages.run("metrics", || monitoring::metrics(&place.root, &stack));
             stages.run("page", || monitoring::page(place, &stack));
             let ending = Instant::now();
+            stages.tee.forget();
             let orderly = stack.servers.end();
-            stages.done.push(("up and down", orderly.into(), up + ending.elapsed()));
+            stages.ended("up and down", orderly.into(), up + ending.elapsed());
         }
         Err(why) => {
             eprintln!("up: {why}");
-            stages.done.push(("up and down", Ended::Failed, begun.elapsed()));
+            stages.ended("up and down", Ended::Failed, begun.elapsed());
         }
     }
 }
 
-/// Prints the minutes of each stage and the last line.
-fn report(done: &[Result3]) -> bool {
-    println!("\nstage             minutes");
-    for (name, ended, time) in done {
-        let mark = match ended {
-            Ended::Passed => "",
-            Ended::Failed => "  FAILED",
-            Ended::Skipped => "  skipped, see above why",
-        };
-        println!("{name:<17} {:>7.1}{mark}", time.as_secs_f64() / 60.0);
-    }
-    let all: Duration = done.iter().map(|(.., time)| *time).sum();
-    println!("{:<17} {:>7.1}", "all", all.as_secs_f64() / 60.0);
+/// Prints the minutes of each stage, why those failed that did, and the last line.
+fn report(done: &[Done]) -> bool {
+    print!("{}", summary(done));
     if signals::asked() {
         println!("interrupted");
     }
-    let count = |wanted| done.iter().filter(|(_, ended, _)| *ended == wanted).count();
+    let count = |wanted| done.iter().filter(|stage| stage.ended == wanted).count();
     let [passed, failed, skipped] = [Ended::Passed, Ended::Failed, Ended::Skipped].map(count);
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     failed == 0 && passed > 0 && !signals::asked()
+}
+
+/// The table, and for each stage that did not pass what it said, in short.
+fn summary(done: &[Done]) -> String {
+    let mut text = String::from("\nstage             minutes\n");
+    let minutes = |time: Duration| time.as_secs_f64() / 60.0;
+    let mut line = |name: &str, took: Duration, mark: &str| {
+        text.push_str(&format!("{name:<17} {:>7.1}{mark}\n", minutes(took)));
+    };
+    for Done { name, ended, took, .. } in done {
+        let mark = match ended {
+            Ended::Passed => "",
+            Ended::Failed => "  FAILED, see below why",
+            Ended::Skipped => "  skipped, see below why",
+        };
+        line(name, *took, mark);
+    }
+    line("all", done.iter().map(|stage| stage.took).sum(), "");
+    for Done { name, ended, said, .. } in done {
+        let said: Vec<&String> = match ended {
+            Ended::Passed => continue,
+            Ended::Failed => said.iter().collect(),
+            Ended::Skipped => said.iter().filter(|line| line.contains("skipped")).collect(),
+        };
+        let what = if *ended == Ended::Failed { "FAILED" } else { "skipped" };
+        text.push_str(&format!("\n{name}: {what}\n"));
+        for line in said {
+            text.push_str(&format!("  │ {line}\n"));
+        }
+    }
+    text.push('\n');
+    text
 }
 
 fn setup(place: &Place, cache: &Path, log: &Path) -> Result<(), Failure> {
@@ -278,7 +329,7 @@ fn start(place: &Place) -> Result<Stack, Failure> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Ended, Run, report, short, unknown};
+    use super::{Done, Ended, Run, report, short, summary, unknown};
 
     #[test]
     fn what_was_skipped_has_neither_passed_nor_failed() {
@@ -289,10 +340,39 @@ mod tests {
         check("0", Ended::Passed);
         check("1", Ended::Failed);
         check("77", Ended::Skipped);
-        let stage = |ended| ("x", ended, Duration::ZERO);
+        let stage = |ended| Done { name: "x", ended, took: Duration::ZERO, said: Vec::new() };
         assert!(report(&[stage(Ended::Passed), stage(Ended::Skipped)]));
         assert!(!report(&[stage(Ended::Passed), stage(Ended::Failed)]));
         assert!(!report(&[stage(Ended::Skipped)]), "nothing was shown");
+    }
+
+    #[test]
+    fn the_end_says_why() {
+        let stage = |name, ended, said: &[&str]| {
+            let said = said.iter().map(|line| (*line).to_owned()).collect();
+            Done { name, ended, took: Duration::from_secs(90), said }
+        };
+        let done = [
+            stage("fmt", Ended::Passed, &[]),
+            stage("tests", Ended::Failed, &["panicked at src/a.rs", "error: test run failed"]),
+            stage("abuse, short", Ended::Skipped, &["▸ ── abuse", "skipped: no namespaces"]),
+        ];
+        let expected = "
+stage             minutes
+fmt                   1.5
+tests                 1.5  FAILED, see below why
+abuse, short          1.5  skipped, see below why
+all                   4.5
+
+tests: FAILED
+  │ panicked at src/a.rs
+  │ error: test run failed
+
+abuse, short: skipped
+  │ skipped: no namespaces
+
+";
+        assert_eq!(summary(&done), expected);
     }
 
     #[test]

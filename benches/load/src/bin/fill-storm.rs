@@ -44,7 +44,8 @@ async fn run(options: &Options) -> Result<bool, CampaignError> {
     let origin = Origin::start().await?;
     let settings = Settings {
         memory: "512 MiB",
-        disk: Some("8 GiB"),
+        // It is taken from the file system at the start; what is fetched fits either.
+        disk: Some(if options.quick { "3 GiB" } else { "8 GiB" }),
         // As a configuration has that does not say: the most of the budget is the RAM tier's.
         concurrency: 64,
         deadline: "30s",
