@@ -56,6 +56,9 @@ pub enum CampaignError {
     /// Something is not as the figure supposes.
     #[error("{0}")]
     Unfit(String),
+    /// The host was too busy for what the figure supposes; another time it may not be.
+    #[error("{0}")]
+    Disturbed(String),
     /// The scorecard.
     #[error("cannot write the scorecard: {0}")]
     Scorecard(String),
