@@ -23,12 +23,13 @@ enum Layer {
     Bench,
 }
 
-const LAYERS: [(&str, Layer); 28] = [
+const LAYERS: [(&str, Layer); 30] = [
     ("weir-config-units", Layer::Pure),
     ("weir-edge-freshness", Layer::Pure),
     ("weir-edge-playlist", Layer::Pure),
     ("weir-edge-token", Layer::Pure),
     ("weir-origin-media", Layer::Pure),
+    ("weir-steering-rank", Layer::Pure),
     ("weir-config", Layer::Port),
     ("weir-config-admin", Layer::Port),
     ("weir-config-lifecycle", Layer::Port),
@@ -41,6 +42,7 @@ const LAYERS: [(&str, Layer); 28] = [
     ("weir-edge-http", Layer::Adapter),
     ("weir-edge-parent", Layer::Adapter),
     ("weir-origin-s3", Layer::Adapter),
+    ("weir-steering-geo", Layer::Adapter),
     ("weir-steering-store", Layer::Adapter),
     ("weir-steering-fleet", Layer::Service),
     ("weir-edge", Layer::Process),
