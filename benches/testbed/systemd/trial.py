@@ -151,12 +151,35 @@ def restarts():
     return int(show(EDGE, "NRestarts") or 0)
 
 
+def exposure():
+    """What the systemd that runs the unit says of it, of 10."""
+    said = run("systemd-analyze", "security", "--no-pager", EDGE)[1]
+    line = [line for line in said.splitlines() if "Overall exposure level" in line]
+    level = float(line[-1].split(": ")[1].split()[0]) if line else 10.0
+    tell(level <= 1.2, "exposure", level)
+
+
 def reload():
     before = pid()
     code, said = run("systemctl", "reload", EDGE)
     active = until(10, lambda: show(EDGE, "ActiveState") == "active") is not None
     good = code == 0 and active and pid() == before
     tell(good, "reload", f"{said or 'taken'}, the same process, {get()[1]}")
+
+
+def reloading():
+    """A reload that systemd was not asked for: it knows of it by RELOADING=1 alone."""
+    run("systemctl", "log-level", "debug")
+    os.kill(pid(), signal.SIGHUP)
+    wanted = ("RELOADING=1", "Changed running -> reload", "Changed reload -> running")
+
+    def journal():
+        said = run("journalctl", "--no-pager", "-o", "cat", "-n", "2000", f"UNIT={EDGE}")[1]
+        return [word for word in wanted if word in said]
+
+    until(10, lambda: len(journal()) == len(wanted))
+    run("systemctl", "log-level", "info")
+    tell(journal() == list(wanted), "RELOADING on SIGHUP", journal())
 
 
 class Clients:
@@ -283,7 +306,9 @@ def main():
     configure()
     if start():
         serves()
+        exposure()
         reload()
+        reloading()
         well_for(10)
         held_over_restarts()
         hangs("the process hangs (SIGSTOP)", stop_all)

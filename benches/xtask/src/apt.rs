@@ -43,6 +43,8 @@ pub const H2LOAD: Need = Need { package: "nghttp2-client", sign: Sign::Program("
 pub const XFS: Need = Need { package: "xfsprogs", sign: Sign::Program("mkfs.xfs") };
 /// The campaigns' own network.
 pub const IPROUTE: Need = Need { package: "iproute2", sign: Sign::Program("ip") };
+/// A Debian for the trial of the units.
+pub const MMDEBSTRAP: Need = Need { package: "mmdebstrap", sign: Sign::Program("mmdebstrap") };
 /// `promtool`, for alert rules and metrics.
 pub const PROMETHEUS: Need = Need { package: "prometheus", sign: Sign::Program("promtool") };
 /// Scripts of the S3 and HTTP/3 checks.

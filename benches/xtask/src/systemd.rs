@@ -2,6 +2,7 @@
 //! a real systemd in a container.
 
 mod nspawn;
+mod programs;
 
 use std::path::Path;
 

@@ -7,26 +7,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    Failure, files,
-    run::{Run, find},
-    say, tools,
-};
+use super::programs::{Programs, quoted};
+use crate::{Failure, files, run::Run, say, tools};
 
 /// What the container holds beside Debian's essential packages.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,python3,openssl,curl,ca-certificates";
-/// Programs that the trial needs, and the Debian packages that have them.
-const NEEDS: [(&str, &str); 3] =
-    [("systemd-nspawn", "systemd-container"), ("mmdebstrap", "mmdebstrap"), ("script", "bsdutils")];
 /// A trial takes two minutes on two cores.
 const SECONDS: &str = "600";
 
 /// Runs it; nothing where this host cannot, and it was said why.
 pub fn trial(root: &Path) -> Result<Option<bool>, Failure> {
-    if let Some(why) = cannot() {
-        say::note(&format!("skipped: {why}"));
-        return Ok(None);
-    }
+    let log = root.join("target/xtask/nspawn.log");
+    let programs = match Programs::bring(&log) {
+        Ok(programs) => programs,
+        Err(why) => {
+            say::note(&format!("skipped: {why}"));
+            return Ok(None);
+        }
+    };
     for program in ["weir-edge", "weir-origin"] {
         let path = root.join("target/release").join(program);
         if !path.is_file() {
@@ -36,13 +34,13 @@ pub fn trial(root: &Path) -> Result<Option<bool>, Failure> {
             )));
         }
     }
-    let log = root.join("target/xtask/nspawn.log");
     let place = root.join("target/xtask/nspawn");
     files::remove(&place)?;
     lay_out(root, &place, &debian(&log)?, &log)?;
     let container = format!(
-        "systemd-nspawn --directory={} --boot --register=no --keep-unit --private-network \
+        "{} --directory={} --boot --register=no --keep-unit --private-network \
          --machine=weir-trial-{}",
+        programs.nspawn()?,
         quoted(&place)?,
         std::process::id()
     );
@@ -67,22 +65,6 @@ fn passed(said: &str) -> bool {
     let some = said.lines().any(|line| line.starts_with("ok "));
     let none_failed = !said.lines().any(|line| line.starts_with("FAIL"));
     some && none_failed && said.lines().last() == Some("end")
-}
-
-fn cannot() -> Option<String> {
-    if !rustix::process::getuid().is_root() {
-        return Some("a container with a systemd of its own needs root".into());
-    }
-    let missing: Vec<&str> = NEEDS
-        .iter()
-        .filter(|(program, _)| find(program).is_none())
-        .map(|(_, package)| *package)
-        .collect();
-    if missing.is_empty() {
-        return None;
-    }
-    // Not installed by the way: another systemd for the host would come with it.
-    Some(format!("apt-get install --no-install-recommends {} brings it", missing.join(" ")))
 }
 
 /// A Debian to unpack, made once.
@@ -136,19 +118,9 @@ fn lay_out(root: &Path, place: &Path, archive: &Path, log: &Path) -> Result<(), 
     symlink("../weir-trial.service", &link).map_err(|why| Failure::path("link", &link, &why))
 }
 
-/// For the shell that `script` starts.
-fn quoted(path: &Path) -> Result<String, Failure> {
-    let text = path.to_str().filter(|text| !text.contains('\''));
-    let text = text.ok_or_else(|| {
-        Failure::new(format!("{}: the trial needs a plainer folder", path.display()))
-    })?;
-    Ok(format!("'{text}'"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{passed, quoted};
-    use std::path::Path;
+    use super::passed;
 
     #[test]
     fn it_passed_when_all_is_well_to_the_end() {
@@ -158,11 +130,5 @@ mod tests {
         check("ok start: active\nFAIL reload: no\nend\n", false);
         check("end\n", false);
         check("", false);
-    }
-
-    #[test]
-    fn a_folder_as_a_shell_reads_it() {
-        assert_eq!(quoted(Path::new("/a b")).expect("plain"), "'/a b'");
-        assert!(quoted(Path::new("/a'b")).is_err());
     }
 }
