@@ -7,6 +7,7 @@ mod limits;
 mod memory;
 mod overload;
 mod service;
+mod traces;
 mod upstream;
 
 use std::{
@@ -24,6 +25,7 @@ pub use limits::Limits;
 pub use memory::{MemoryParts, PER_OBJECT};
 pub use overload::Overload;
 pub use service::{Cors, HeaderRules, Preset, Service, TokenRule};
+pub use traces::{Parents, Traces};
 pub use upstream::{Credentials, HttpUpstream, S3Upstream, Upstream, UpstreamKind};
 
 use crate::{
@@ -63,6 +65,8 @@ pub struct EdgeConfig {
     pub log: Log,
     /// What of `[log]` is an edge's alone.
     pub access: Access,
+    /// `[traces]`
+    pub traces: Traces,
     /// `[shutdown]`
     pub shutdown: Shutdown,
     /// `[[upstream]]`, in the order of the file; ids are unique.

@@ -43,6 +43,8 @@ pub enum Kind {
     Boolean,
     /// A whole number, both ends included.
     Integer(u64, u64),
+    /// A number from 0 to 1.
+    Ratio,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A list of strings.
@@ -58,7 +60,7 @@ impl Kind {
     pub(crate) fn is_plain_text(self, value: &str) -> bool {
         let quoted = value.starts_with(['"', '\'']);
         match self {
-            Self::Boolean | Self::Integer(..) | Self::List | Self::Map => false,
+            Self::Boolean | Self::Integer(..) | Self::Ratio | Self::List | Self::Map => false,
             Self::Credentials => !quoted && !value.trim_start().starts_with('{'),
             _ => !quoted,
         }
@@ -94,7 +96,7 @@ impl Key {
     pub fn literal_default(&self) -> Option<&'static str> {
         let text = self.default.trim_matches('`');
         let literal = (text.starts_with('"') && text.ends_with('"'))
-            || text.parse::<u64>().is_ok()
+            || text.parse::<f64>().is_ok()
             || matches!(text, "true" | "false");
         literal.then_some(text)
     }
@@ -138,11 +140,11 @@ impl Server {
 
     /// All its keys, in the order of the document.
     pub fn keys(self) -> impl Iterator<Item = &'static Key> + Clone {
-        let (one, other): (&[Key], &[Key]) = match self {
-            Self::Edge => (edge::KEYS, edge::served::KEYS),
-            Self::Origin => (origin::KEYS, &[]),
+        let (one, other, last): (&[Key], &[Key], &[Key]) = match self {
+            Self::Edge => (edge::KEYS, edge::served::KEYS, edge::traces::KEYS),
+            Self::Origin => (origin::KEYS, &[], &[]),
         };
-        one.iter().chain(other)
+        one.iter().chain(other).chain(last)
     }
 
     /// The key of a path such as `service[film].cors.origins` or `cache.disk[0].size`.

@@ -126,6 +126,22 @@ impl<'s> Value<'s> {
         }
     }
 
+    /// A share of all, from 0 to 1, in millionths.
+    pub(crate) fn ratio(&self) -> Option<u32> {
+        let written = match self.value {
+            DeValue::Float(written) => written.as_str(),
+            DeValue::Integer(written) => written.as_str(),
+            _ => return self.wrong_type("a number from 0 to 1"),
+        };
+        match written.replace('_', "").parse::<f64>() {
+            Ok(value) if (0.0..=1.0).contains(&value) => Some((value * 1e6).round() as u32),
+            _ => self.refuse(Finding::new(format!(
+                "`{}` is out of range: {written} is not between 0 and 1",
+                self.path
+            ))),
+        }
+    }
+
     /// A [`weir_config_units`] quantity from `least` to `most`.
     pub(crate) fn quantity<T>(&self, least: T, most: T) -> Option<T>
     where

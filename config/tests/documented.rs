@@ -40,6 +40,8 @@ size = "1 GiB"
 #
 [log]
 #
+[traces]
+#
 [shutdown]
 #
 [[upstream]]

@@ -5,6 +5,7 @@ mod clients;
 mod limits;
 mod overload;
 mod service;
+mod traces;
 mod upstream;
 
 use std::{
@@ -45,6 +46,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
     let limits = limits::limits(root);
     proxies(root, listen.as_ref(), clients.as_ref());
     let (log, access) = common::log_with(root, access::access);
+    let traces = traces::traces(root);
     let shutdown = common::shutdown(root);
     let (upstreams, ids) = upstream::upstreams(root);
     let services = service::services(root, &ids, judge);
@@ -61,6 +63,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
         limits: limits?,
         log: log?,
         access: access?,
+        traces: traces?,
         shutdown: shutdown?,
         upstreams: upstreams?,
         services: services?,

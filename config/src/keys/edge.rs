@@ -2,6 +2,7 @@
 //! from.
 
 pub(super) mod served;
+pub(super) mod traces;
 
 use super::{Class, Key, Kind};
 

@@ -55,6 +55,7 @@ fn of_key(server: Server, key: &Key) -> Value {
         Kind::Integer(least, most) => json!({
             "type": "integer", "minimum": least, "maximum": most,
         }),
+        Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::List => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Map => json!({ "type": "object", "additionalProperties": { "type": "string" } }),

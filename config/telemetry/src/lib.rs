@@ -1,4 +1,4 @@
-//! How a Weir process reports: logs, access logs and the metrics registry.
+//! How a Weir process reports: logs, access logs, the metrics registry and spans of traces.
 
 pub mod access;
 pub mod families;
@@ -6,6 +6,7 @@ pub mod logging;
 pub mod metrics;
 pub mod names;
 pub mod overview;
+pub mod traces;
 
 pub use access::{
     AccessFormat, AccessLog, AccessLogError, AccessOptions, Rotation, cmcd::Cmcd, entry::Entry,

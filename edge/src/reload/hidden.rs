@@ -24,6 +24,10 @@ impl Hidden {
                 found.push((format!("upstream[{}].credentials", upstream.id), digest(&both)));
             }
         }
+        let fields = config.traces.headers.iter();
+        let fields: String =
+            fields.map(|(name, value)| format!("{name}: {}\n", value.expose())).collect();
+        found.push(("traces.headers".to_owned(), digest(&fields)));
         for service in &config.services {
             if let Some(rule) = &service.token {
                 // One that cannot be read is refused where it is loaded.
