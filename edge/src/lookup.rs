@@ -93,6 +93,8 @@ pub fn ask(admitted: &Admitted, place: Place, headers: &HeaderMap) -> Ask {
         facet: Facet::default(),
         client: None,
         reserved: None,
+        opening: None,
+        outlet: None,
     }
 }
 

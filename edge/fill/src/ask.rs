@@ -1,7 +1,7 @@
 //! What a client's request comes down to once the process has found its service: the object,
 //! where it comes from, and under which rules.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
 use weir_edge_cache::{CHUNK_SIZE, ObjectId, VARIANT_MARK};
@@ -85,6 +85,17 @@ pub struct Ask {
     pub client: Option<Arc<Account>>,
     /// Put aside for it.
     pub reserved: Option<Arc<Reserved>>,
+    /// So much is asked for at first of an object of which nothing is known; none asks for all.
+    pub opening: Option<u64>,
+    /// What its client's connection tells of what went out.
+    pub outlet: Option<Arc<dyn Outlet>>,
+}
+
+/// A client's connection.
+pub trait Outlet: Send + Sync + fmt::Debug {
+    /// Bytes that went into it and have not come to the client's host. None where that is not
+    /// known at the moment, and while more of them wait than its socket takes.
+    fn unacknowledged(&self) -> Option<u64>;
 }
 
 impl Ask {
@@ -134,12 +145,23 @@ impl Ask {
     /// The range to ask of an upstream for an object of unknown size: whole chunks, so that
     /// what arrives can be kept. None asks for everything.
     pub(crate) fn aligned(&self) -> Option<(u64, Option<u64>)> {
-        let (first, last) = self.range?;
+        let (first, last) = self.range.or(self.opening.map(|_| (0, None)))?;
         let chunk = CHUNK_SIZE as u64;
         let start = first / chunk * chunk;
         let end = last.map(|last| (last / chunk + 1).saturating_mul(chunk) - 1);
+        if let Some(opening) = self.opening {
+            let upto = first.saturating_add(opening) - 1;
+            return Some((start, Some(end.map_or(upto, |end| end.min(upto)))));
+        }
         // From the beginning to the end is everything; a plain request serves more upstreams.
         (start > 0 || end.is_some()).then_some((start, end))
+    }
+
+    /// Offset behind the last whole chunk that is wanted of an object of that size.
+    pub(crate) fn wanted(&self, size: u64) -> u64 {
+        let chunk = CHUNK_SIZE as u64;
+        let last = self.range.and_then(|(_, last)| last);
+        last.map_or(size, |last| (last / chunk + 1).saturating_mul(chunk).min(size))
     }
 
     pub(crate) fn request(&self, headers: HeaderMap) -> UpstreamRequest {

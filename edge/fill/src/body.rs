@@ -178,6 +178,7 @@ pub(crate) async fn pour(
         };
         if end.is_none_or(|end| at < end) && !goes_on(fill, stand).await {
             engine.counters.stopped.fetch_add(1, Ordering::Relaxed);
+            fill.demand.left(at, end);
             return Ok(Poured::Stopped(at));
         }
         // What is there already is for the followers as well, before they are woken.

@@ -19,6 +19,7 @@ use crate::{
     account::Account,
     answer::{Found, Passed},
     ask::Ask,
+    demand::OPENING,
     engine::Engine,
     reader::place,
     upstream::UpstreamError,
@@ -44,14 +45,13 @@ impl Engine {
             }
             // Several ranges, or the end of it: little, and all of it is brought.
             (None, _) if ask.alone_headers.contains_key(header::RANGE) => (0, CHUNK),
-            // What is on its way when a client leaves is fetched in vain: who has nothing left gets
-            // all of it in steps.
-            (None, _) if !client.is_sound(Instant::now()) => {
-                return Some(Ask { range: Some((0, Some(CHUNK - 1))), ..ask.clone() });
-            }
-            _ => return Some(ask.clone()),
+            _ => (u64::MAX, 0),
         };
-        put_aside(client, ask, wanted, brought)
+        let afforded = put_aside(client, ask, wanted, brought)?;
+        // What is on its way when a client leaves is fetched in vain: who has nothing left gets what
+        // it takes a window at a time.
+        let opening = afforded.reserved.is_none() && !client.is_sound(Instant::now());
+        Some(Ask { opening: opening.then_some(OPENING), ..afforded })
     }
 
     /// The same for ranges of an object that is known, as far as they are not here.
@@ -95,17 +95,6 @@ impl Engine {
         };
         response.body = response.body.inspect(counted).boxed();
         Ok(Passed { response, fwd: Forward::UriMiss, reason })
-    }
-}
-
-/// The last chunk of a step from `index` on, where `last` is the last that is wanted: all, or for
-/// who has nothing left half as much as it has come to.
-pub(crate) fn step(ask: &Ask, index: u32, last: u32) -> u32 {
-    match &ask.client {
-        Some(client) if !client.is_sound(Instant::now()) && ask.reserved.is_none() => {
-            last.min(index.saturating_add(1 + index / 2))
-        }
-        _ => last,
     }
 }
 

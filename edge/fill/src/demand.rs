@@ -1,5 +1,9 @@
-//! How far a fill may go on: as far as whoever pays for it has something left, else only a little
-//! ahead of its readers, and without any no further than what it has sent is worth.
+//! How far a fill may go on: as far as whoever pays for it has something left, else no further
+//! ahead of its readers than they have come, and without any no further than what it has sent is
+//! worth. How far they have come is what their hosts have acknowledged, where that is known.
+//!
+//! What a fill may bring without something left is granted in windows, and its upstream is asked
+//! for one window at a time: what nobody asked for is not on its way when its reader leaves.
 //!
 //! A fill that nobody pays for (what operators warm) goes to its end.
 
@@ -12,13 +16,19 @@ use crate::{account::Account, sync::Mutex};
 
 /// For so long a fill without a reader may still get one: whoever asked for it is on the way.
 const GRACE: Duration = Duration::from_secs(1);
-/// Ahead of its readers in any case: there is nothing to send otherwise.
-const AHEAD: u64 = 64 << 10;
-/// Once a reader has so much, the chunk it reads is brought to its end: a chunk that is not whole
-/// is not kept, and would be fetched again.
+/// Ahead of its readers in any case: there is nothing to send otherwise. A first flight of ten
+/// segments brings most of it to a client, so that whoever takes one has taken half of this.
+pub(crate) const OPENING: u64 = 16 << 10;
+/// Ahead of a reader at most, however much it has taken.
+const AHEAD_MOST: u64 = 8 << 20;
+/// Who has so much of a chunk gets it to its end where its fill stops: a chunk that is not whole is
+/// not kept, and would be fetched again.
 const IN_EARNEST: u64 = 256 << 10;
-/// For so long a fill waits for its readers to take anything; then it stops at the next whole
-/// chunk, and they ask for the rest when they come there.
+/// Of what was asked for and nobody wants any more, so much has been sent: what a connection to an
+/// upstream takes in ahead.
+const ON_ITS_WAY: u64 = 256 << 10;
+/// For so long a fill waits for its readers to take anything; then it stops, and they ask for the
+/// rest when they come there.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same while others wait for the place of the fill.
 const HASTE: Duration = Duration::from_millis(250);
@@ -39,6 +49,10 @@ struct State {
     readers: BTreeMap<u64, Option<Arc<Account>>>,
     /// The furthest offset that a reader has come to.
     taken: u64,
+    /// What the reader has taken that has taken most, here and of what came before.
+    credit: u64,
+    /// Up to here it goes on whoever pays.
+    granted: u64,
     /// Bytes of all readers together.
     sent: u64,
     /// When something was taken last, or somebody came or went.
@@ -84,6 +98,8 @@ impl Demand {
             next: 0,
             readers: BTreeMap::new(),
             taken: 0,
+            credit: 0,
+            granted: 0,
             sent: 0,
             since: Instant::now(),
             stopping: false,
@@ -110,6 +126,23 @@ impl Demand {
         if let Some(payer) = &state.payer {
             payer.spend(bytes, Instant::now());
         }
+    }
+
+    /// What was asked for before anybody read it comes up to there.
+    pub(crate) fn grant(&self, upto: u64) {
+        let mut state = self.state.lock();
+        state.granted = state.granted.max(upto);
+    }
+
+    /// Up to where the upstream is to be asked for what comes from `at` on; nothing asks for all.
+    pub(crate) fn window(&self, at: u64) -> Option<u64> {
+        Some(self.state.lock().granted).filter(|granted| *granted > at)
+    }
+
+    /// The fill stopped there, and what is on its way of the rest is paid for, too.
+    pub(crate) fn left(&self, at: u64, end: Option<u64>) {
+        let asked = self.window(at).or(end).map_or(ON_ITS_WAY, |asked| asked.saturating_sub(at));
+        self.brought(asked.min(ON_ITS_WAY));
     }
 
     /// Whether the fill goes on.
@@ -146,7 +179,7 @@ impl State {
         }
         if self.readers.is_empty() {
             if self.next == 0 && now < self.since + GRACE {
-                let go = sound || came < AHEAD;
+                let go = sound || self.widens(stand, 0);
                 return if go { Next::Go } else { Next::Wait(self.since + GRACE) };
             }
             let worth = (self.sent / 2 * 3).max(CHUNK_SIZE as u64);
@@ -156,26 +189,39 @@ impl State {
         if sound || !again {
             return Next::Go;
         }
-        if self.stopping {
-            return if whole { Next::Stop } else { Next::Go };
+        if self.stopping && whole {
+            return Next::Stop;
         }
-        let taken = self.taken.saturating_sub(start);
-        let mut most = AHEAD + taken / 2 * 3;
-        if taken >= IN_EARNEST {
-            most = most.next_multiple_of(CHUNK_SIZE as u64);
-        }
-        if came < most {
+        if self.widens(stand, self.credit) {
             return Next::Go;
         }
         let until = self.since + if short { HASTE } else { PATIENCE };
         if now < until {
             return Next::Wait(until);
         }
-        if whole {
+        let chunk = at / CHUNK_SIZE as u64 * CHUNK_SIZE as u64;
+        if at == chunk || self.taken.saturating_sub(chunk) < IN_EARNEST {
             return Next::Stop;
         }
-        self.stopping = true;
+        (self.stopping, self.granted) = (true, chunk + CHUNK_SIZE as u64);
         Next::Go
+    }
+
+    /// Whether the fill may go on to the end of a window: of the one it is in, or of a new one as
+    /// far ahead of its readers as they have come. That is granted only where it is worth a request.
+    fn widens(&mut self, stand: Stand, credit: u64) -> bool {
+        let Stand { start, at, end, .. } = stand;
+        if at < self.granted {
+            return true;
+        }
+        let ahead = credit.clamp(OPENING, AHEAD_MOST);
+        let most = self.taken.max(start) + ahead;
+        let worth = (credit / 2).clamp(OPENING, CHUNK_SIZE as u64);
+        let wide = at + worth <= most || end.is_some_and(|end| end <= most);
+        if wide {
+            self.granted = end.map_or(most, |end| end.min(most));
+        }
+        wide
     }
 }
 
@@ -187,11 +233,18 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// It took so many bytes and has come to that offset.
-    pub(crate) fn took(&self, at: u64, bytes: u64) {
+    /// So many bytes were handed over.
+    pub(crate) fn took(&self, bytes: u64) {
+        let mut state = self.demand.state.lock();
+        state.sent += bytes;
+        (state.since, state.stopping) = (Instant::now(), false);
+    }
+
+    /// Its client has come to that offset, and has so many bytes of it.
+    pub(crate) fn reached(&self, at: u64, bytes: u64) {
         let mut state = self.demand.state.lock();
         state.taken = state.taken.max(at);
-        state.sent += bytes;
+        state.credit = state.credit.max(bytes);
         (state.since, state.stopping) = (Instant::now(), false);
         drop(state);
         self.demand.moved.notify_one();

@@ -249,9 +249,17 @@ fn open(
     if plan.lost {
         resolving.purged.store(true, Ordering::SeqCst);
     }
-    let end = covers.end.map(|end| index32(end.div_ceil(CHUNK_SIZE as u64)));
+    // What was asked for at first is the beginning of what is wanted.
+    let wanted = match (ask.opening, size) {
+        (Some(_), Some(size)) if etag.is_some() => covers.end.max(Some(ask.wanted(size))),
+        _ => covers.end,
+    };
+    let end = wanted.map(|end| index32(end.div_ceil(CHUNK_SIZE as u64)));
     let refillable = etag.is_some() && size.is_some();
     let demand = Demand::of(ask.client.clone(), ask.prepaid());
+    if let Some(opened) = covers.end.filter(|_| wanted != covers.end) {
+        demand.grant(opened);
+    }
     let fill = BodyFill::new(object.generation, chunk_index(covers.start), end, demand);
     let allowance = Arc::clone(&engine.allowance);
     let fill = Arc::new(if refillable { fill } else { fill.once(allowance) });
@@ -279,14 +287,14 @@ fn open(
         engine.cache.discard_generation(&ask.id, fill.generation, 0);
     }
     let body = watched(response.body, ask.upstream.id().into(), ask.policy.deadline);
-    let body = match (etag, covers.end, size) {
-        (Some(etag), Some(end), Some(size)) if end > covers.start => resuming(
-            Some(body),
+    let body = match (etag, covers.end.zip(wanted), size) {
+        (Some(etag), Some((upto, end)), Some(size)) if end > covers.start => resuming(
+            Some((body, upto)),
             rest_of(&ending, (*ask.headers).clone(), etag, covers.start..end, size),
         ),
         _ => body,
     };
-    let opened = Opened { permit, ending, body, end: covers.end, late_object };
+    let opened = Opened { permit, ending, body, end: wanted, late_object };
     (Head::Object(resolved), Some(opened))
 }
 

@@ -30,7 +30,7 @@ pub mod upstream;
 pub mod variant;
 
 pub use answer::{Answer, Found, How, Passed};
-pub use ask::{Ask, Facet, Place, Policy};
+pub use ask::{Ask, Facet, Outlet, Place, Policy};
 pub use engine::{AT_HAND_MAX, Counters, Engine};
 pub use failover::Failover;
 pub use judge::{age_millis, lifetime_millis, usable};

@@ -2,7 +2,7 @@
 //! from disk, or by asking upstream for what is missing. Bytes of two generations are never
 //! joined: when the rest cannot be had, the reader fails.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -26,6 +26,11 @@ use crate::{
 
 /// So much of what was handed over may still lie in the buffers of sockets.
 const LATE: u64 = 256 << 10;
+
+/// How soon, and how seldom at last, a client's connection is asked what has come to its host,
+/// while its fill waits to hear of it.
+const LOOK: Duration = Duration::from_millis(4);
+const LOOK_SELDOM: Duration = Duration::from_millis(128);
 
 /// Chunks of a range that are looked for before its head is told.
 const LOOKED_AHEAD: usize = 256;
@@ -53,8 +58,11 @@ pub struct Reader {
     place: Option<Follower>,
     /// Its part in how far a fill goes.
     reading: Option<Reading>,
-    /// Bytes handed over that have not earned anything yet.
+    /// Bytes handed over, and how many of them its client is known to have.
     handed: u64,
+    taken: u64,
+    /// Until its client's connection is asked again.
+    look: Duration,
     /// Pieces read ahead by [`Reader::prime`].
     ahead: VecDeque<Bytes>,
     tier: Option<Tier>,
@@ -88,6 +96,8 @@ impl Reader {
             place: None,
             reading: None,
             handed: 0,
+            taken: 0,
+            look: LOOK,
             ahead: VecDeque::new(),
             tier: None,
             refilled: false,
@@ -174,6 +184,7 @@ impl Reader {
                 return Ok(None);
             }
             let (index, offset) = place(self.at);
+            let looks = self.looks();
             if let Some((fill, events)) = &mut self.fill {
                 // Before looking, so that what comes between is not missed.
                 events.borrow_and_update();
@@ -183,16 +194,22 @@ impl Reader {
                     Seen::Nothing => {
                         let near = fill.is_near(index) || !refill::can_refill(&self.resolved);
                         let changed = events.changed();
-                        let changed = if near {
-                            changed.await
-                        } else {
-                            match timeout_at(self.patience, changed).await {
+                        let changed = match (near, looks) {
+                            (true, false) => changed.await,
+                            (true, true) => match timeout(self.look, changed).await {
+                                Ok(changed) => changed,
+                                Err(_) => {
+                                    self.look();
+                                    continue;
+                                }
+                            },
+                            (false, _) => match timeout_at(self.patience, changed).await {
                                 Ok(changed) => changed,
                                 Err(_) => {
                                     self.fill = None;
                                     continue;
                                 }
-                            }
+                            },
                         };
                         if changed.is_err() {
                             return Err(crate::engine::late(&self.ask));
@@ -281,7 +298,9 @@ impl Reader {
         }
         // What is far away it may ask for itself, and that is not to be brought for it.
         let wants = if fill.is_near(place(self.at).0) { self.at } else { 0 };
-        self.reading = Some(fill.demand.follow(self.ask.client.clone(), wants));
+        let reading = fill.demand.follow(self.ask.client.clone(), wants);
+        reading.reached(0, if self.ask.outlet.is_some() { self.taken } else { self.handed });
+        self.reading = Some(reading);
         let events = fill.progress.events();
         self.fill = Some((fill, events));
     }
@@ -302,6 +321,36 @@ impl Reader {
         })
     }
 
+    /// Whether its fill waits to hear how far its client has come: it has nothing left, and more
+    /// was handed to it than it is known to have.
+    fn looks(&self) -> bool {
+        let (Some(_), Some(client)) = (&self.ask.outlet, &self.ask.client) else { return false };
+        self.taken < self.handed && !client.is_sound(Instant::now())
+    }
+
+    /// Asks its client's connection what has come. What was handed over before the last wait has
+    /// gone into it by now.
+    fn look(&mut self) {
+        let late = self.ask.outlet.as_ref().and_then(|outlet| outlet.unacknowledged());
+        let taken = late.map_or(0, |late| self.handed.saturating_sub(late));
+        self.look = if taken > self.taken { LOOK } else { (self.look * 2).min(LOOK_SELDOM) };
+        self.has(taken);
+    }
+
+    /// Its client has so many bytes of what was handed over.
+    fn has(&mut self, taken: u64) {
+        if taken <= self.taken {
+            return;
+        }
+        if let Some(client) = &self.ask.client {
+            client.earn(taken - self.taken, Instant::now());
+        }
+        self.taken = taken;
+        if let Some(reading) = &self.reading {
+            reading.reached(self.at - (self.handed - taken), taken);
+        }
+    }
+
     fn take(&mut self, mut piece: Bytes, tier: Tier) -> Bytes {
         if let Some(end) = self.end {
             let left = usize::try_from(end - self.at).unwrap_or(usize::MAX);
@@ -310,17 +359,14 @@ impl Reader {
         self.at += piece.len() as u64;
         let bytes = piece.len() as u64;
         self.handed += bytes;
-        if let Some(client) = &self.ask.client {
-            // What is in the buffers of sockets is not taken yet, and never is where a client leaves.
-            let late = if self.end == Some(self.at) { 0 } else { LATE };
-            let taken = self.handed.saturating_sub(late);
-            if taken > 0 {
-                client.earn(taken, Instant::now());
-                self.handed -= taken;
-            }
-        }
         if let Some(reading) = &self.reading {
-            reading.took(self.at, bytes);
+            reading.took(bytes);
+        }
+        // What is in the buffers of sockets is not taken yet, and never is where a client leaves.
+        let late = if self.end == Some(self.at) { 0 } else { LATE };
+        self.has(self.handed.saturating_sub(late));
+        if let (Some(reading), None) = (&self.reading, &self.ask.outlet) {
+            reading.reached(self.at, self.handed);
         }
         if self.end == Some(self.at) {
             (self.place, self.reading) = (None, None);

@@ -10,7 +10,6 @@ use crate::{
     ask::Ask,
     body::{Ending, give_up, pour},
     combine::{Whole, request_fields},
-    dear::step,
     demand::Demand,
     drive::{index32, slot},
     engine::Engine,
@@ -57,7 +56,7 @@ pub(crate) fn refill(
         });
     };
     let wanted = wanted_end.unwrap_or(size).min(size);
-    let last = step(ask, index, index32(wanted.div_ceil(CHUNK_SIZE as u64)));
+    let last = index32(wanted.div_ceil(CHUNK_SIZE as u64));
     let end_index = (index + 1..last)
         .find(|next| engine.cache.has_chunk(&object.chunk_key(*next)).is_some())
         .unwrap_or(last);

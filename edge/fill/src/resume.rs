@@ -54,6 +54,8 @@ pub(crate) struct Resumable {
 struct Resuming {
     /// None when the rest has still to be asked for.
     body: Option<DownBody>,
+    /// Offset behind the last byte of that body.
+    upto: u64,
     rest: Resumable,
     over: bool,
     /// Where the last one that was asked for began.
@@ -62,14 +64,16 @@ struct Resuming {
     withheld: Option<Instant>,
 }
 
-/// Pieces of `body`, continued over at most `rest.attempts_left` further requests. With no
-/// body yet, the first of these asks for it.
+/// Pieces of `body`, which ends at that offset, continued over at most `rest.attempts_left`
+/// further requests where it breaks off, and over one for each window of what is wanted of the
+/// rest. With no body yet, the first of these asks for it.
 pub(crate) fn resuming(
-    body: Option<DownBody>,
+    body: Option<(DownBody, u64)>,
     rest: Resumable,
 ) -> BoxStream<'static, Result<Bytes, UpstreamError>> {
     let from = rest.at;
-    let state = Resuming { body, rest, over: false, from, withheld: None };
+    let (body, upto) = body.map_or((None, from), |(body, upto)| (Some(body), upto));
+    let state = Resuming { body, upto, rest, over: false, from, withheld: None };
     futures::stream::unfold(state, |mut state| async move {
         let item = state.next().await?;
         Some((item, state))
@@ -93,8 +97,8 @@ impl Resuming {
                     asked => {
                         (self.from, self.withheld) = (self.rest.at, None);
                         match asked {
-                            Ok(body) => {
-                                self.body = Some(body);
+                            Ok((body, upto)) => {
+                                (self.body, self.upto) = (Some(body), upto);
                                 continue;
                             }
                             Err(error) => Err(error),
@@ -105,13 +109,18 @@ impl Resuming {
             let error = match step {
                 Ok(Some(piece)) => {
                     self.rest.at += piece.len() as u64;
-                    if self.rest.at > self.rest.end {
+                    if self.rest.at > self.upto {
                         self.over = true;
                         return Some(Err(self.rest.overlong()));
                     }
                     return Some(Ok(piece));
                 }
                 Ok(None) if self.rest.at == self.rest.end => return None,
+                // The end of a window: what comes next was not asked for.
+                Ok(None) if self.rest.at == self.upto => {
+                    self.body = None;
+                    continue;
+                }
                 Ok(None) => self.rest.short(),
                 Err(error) => error,
             };
@@ -226,18 +235,20 @@ fn part(body: DownBody, at: u64, end: u64, skipped: impl Fn(u64) + Send + 'stati
 }
 
 impl Resumable {
-    async fn ask_in_time(&self, earned: bool) -> Result<DownBody, UpstreamError> {
+    async fn ask_in_time(&self, earned: bool) -> Result<(DownBody, u64), UpstreamError> {
         let (phase, after) = (Phase::Headers, self.deadline);
         let upstream = || self.upstream.id().to_owned();
-        let body = tokio::time::timeout(after, self.ask(earned)).await.unwrap_or_else(|_| {
-            Err(UpstreamError::Silent { upstream: upstream(), phase, after })
-        })?;
-        Ok(watched(body, upstream(), after))
+        tokio::time::timeout(after, self.ask(earned))
+            .await
+            .unwrap_or_else(|_| Err(UpstreamError::Silent { upstream: upstream(), phase, after }))
     }
 
-    async fn ask(&self, earned: bool) -> Result<DownBody, UpstreamError> {
+    /// The rest, or the next window of it, and where what comes ends.
+    async fn ask(&self, earned: bool) -> Result<(DownBody, u64), UpstreamError> {
         let mut headers = self.headers.clone();
-        let range = format!("bytes={}-{}", self.at, self.end - 1);
+        let window = self.whole.fill.demand.window(self.at);
+        let upto = window.map_or(self.end, |window| window.min(self.end));
+        let range = format!("bytes={}-{}", self.at, upto - 1);
         headers.insert(header::RANGE, range.parse().expect("digits are a header value"));
         headers.insert(header::IF_MATCH, self.etag.clone());
         let begun = self.whole.begin();
@@ -255,24 +266,27 @@ impl Resumable {
                 },
             )
             .await?;
-        let rest = self.same(&response)?;
+        let rest = self.same(&response, upto)?;
         self.whole.join(&self.headers, begun, &response)?;
+        // What is skipped comes, too: an upstream that sends it is not silent.
+        let body = watched(response.body, self.upstream.id().to_owned(), self.deadline);
         Ok(match rest {
-            Rest::Alone => response.body,
+            Rest::Alone => (body, upto),
             Rest::InAll => {
                 let (engine, fill) = (Arc::clone(&self.whole.engine), Arc::clone(&self.whole.fill));
                 let skipped = move |bytes| {
                     engine.counters.upstream_bytes.fetch_add(bytes, Ordering::Relaxed);
                     fill.demand.brought(bytes);
                 };
-                part(response.body, self.at, self.end, skipped)
+                // More than was asked for, and it would come again with each window.
+                (part(body, self.at, self.end, skipped), self.end)
             }
         })
     }
 
     /// RFC 9111 §3.4 [combine.validator]: how the answer continues what was sent so far.
-    fn same(&self, response: &UpstreamResponse) -> Result<Rest, UpstreamError> {
-        let wanted = format!("bytes {}-{}/{}", self.at, self.end - 1, self.size);
+    fn same(&self, response: &UpstreamResponse, upto: u64) -> Result<Rest, UpstreamError> {
+        let wanted = format!("bytes {}-{}/{}", self.at, upto - 1, self.size);
         let got = response.headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
         let tagged = response.headers.get(header::ETAG) == Some(&self.etag);
         match response.status {

@@ -17,6 +17,7 @@ mod script;
 mod stale;
 mod together;
 mod variants;
+mod windows;
 
 use std::{sync::Arc, time::Duration};
 

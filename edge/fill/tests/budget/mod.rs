@@ -142,8 +142,10 @@ async fn who_takes_everything_gets_everything() {
     let (world, client) = (world(), client(1));
     client.spend(100 * MIB, Instant::now());
     world.read_right(&by(&client, world.ask("/a")), &FILM).await;
-    // In steps: 1, 1, 2, 3, 4, 6, 9 and the last 6 chunks.
-    assert_eq!((world.origin.requests(), fetched(&world)), (8, FILM.size));
+    // In windows: 16 KiB, then twice as far as it has come, up to 8 MiB more.
+    assert_eq!((world.origin.requests(), fetched(&world)), (13, FILM.size));
+    let ranges: Vec<_> = (0..3).map(|at| world.origin.seen(at).range.unwrap()).collect();
+    assert_eq!(ranges, ["bytes=0-16383", "bytes=16384-32767", "bytes=32768-65535"]);
     // A slow one, too: more requests, and no byte twice that was in a whole chunk.
     client.spend(1000 * MIB, Instant::now());
     let ask = by(&client, world.ask("/slow"));
@@ -170,6 +172,8 @@ async fn who_has_something_left_pays_for_both() {
     sleep(Duration::from_secs(1)).await;
     assert!(fetched(&world) < MIB, "it waits for its reader");
     world.read_right(&by(&rich, world.ask("/a")), &FILM).await;
-    assert_eq!((world.origin.requests(), fetched(&world)), (2, FILM.size));
+    // Two windows for who has nothing, and the rest at once.
+    assert_eq!((world.origin.requests(), fetched(&world)), (3, FILM.size));
+    assert_eq!(world.origin.seen(2).range.as_deref(), Some("bytes=32768-33554431"));
     drop(stuck);
 }

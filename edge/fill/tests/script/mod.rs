@@ -244,6 +244,8 @@ impl World {
             facet: Facet::default(),
             client: None,
             reserved: None,
+            opening: None,
+            outlet: None,
         }
     }
 
