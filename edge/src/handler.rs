@@ -229,7 +229,8 @@ impl Edge {
         ask: &Ask,
     ) -> Result<Response, Refusal> {
         let client = self.node.services.load().clients().client(record.client);
-        let ask = &Ask { client: Some(self.node.engine.accounts().of(client)), ..ask.clone() };
+        let account = self.node.engine.accounts().of(client);
+        let ask = &Ask { client: Some(account), outlet: record.outlet(), ..ask.clone() };
         let due = Instant::now() + ask.policy.deadline;
         let mut anew = ANEW;
         loop {

@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod metrics;
 pub mod node;
 pub mod observe;
+mod outlet;
 mod parts;
 mod reading;
 pub mod record;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use weir_config::edge::ClientAddress;
 use weir_config_telemetry::RequestId;
+use weir_edge_fill::Outlet;
 use weir_edge_http::{ConnectionInfo, Request, Response, body::Observer};
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     load::{Passage, Place},
     metrics::{Class, Seen},
     node::Node,
+    outlet,
 };
 
 /// What the cache did for a request: the `result` label of the metrics.
@@ -164,6 +166,11 @@ impl Record {
     /// The cache alone cannot answer: this is what the upstream is asked for.
     pub fn asks(&mut self, path_and_query: &str) {
         self.asked = Some(hash(path_and_query));
+    }
+
+    /// What its connection tells of what went out.
+    pub fn outlet(&self) -> Option<Arc<dyn Outlet>> {
+        outlet::of(&self.connection)
     }
 
     /// Scheme of the request's URI, as its connection says.

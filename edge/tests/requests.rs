@@ -135,6 +135,7 @@ fn nowhere() -> Arc<ConnectionInfo> {
         local: "127.0.0.1:2".parse().unwrap(),
         tls: None,
         worker: 0,
+        outgoing: Arc::default(),
     })
 }
 
@@ -255,6 +256,7 @@ impl World {
             local: "192.0.2.1:8443".parse().unwrap(),
             tls: None,
             worker: 0,
+            outgoing: Arc::default(),
         });
         Answer::of(self.edge.handle(request, &connection).await).await
     }

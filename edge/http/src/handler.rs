@@ -3,7 +3,10 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::{
+    body::{RequestBody, ResponseBody},
+    outgoing::Outgoing,
+};
 
 /// A validated request: scheme, authority, absolute path and query in `uri()`, whatever form
 /// the client used (an HTTP/1.0 request without a host has only path and query), and no
@@ -60,6 +63,8 @@ pub struct ConnectionInfo {
     pub tls: Option<TlsInfo>,
     /// Index of the worker thread that owns the connection.
     pub worker: usize,
+    /// How much of what was written has not come to the client.
+    pub outgoing: Arc<Outgoing>,
 }
 
 /// Answers requests. One value serves all workers.

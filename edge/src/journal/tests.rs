@@ -19,6 +19,7 @@ fn finished(journal: &Journal, path: &str, status: u16, worker: usize) -> Finish
             local: nowhere,
             tls: None,
             worker,
+            outgoing: Arc::default(),
         }),
         client: None,
         method: http::Method::GET,

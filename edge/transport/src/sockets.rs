@@ -8,6 +8,7 @@ mod steering;
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::AsFd,
 };
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -21,6 +22,12 @@ pub const BACKLOG: i32 = 4096;
 /// Kernel buffer of a UDP socket, each way, as far as the system's limit allows: a burst of
 /// 4 MiB is 30 ms at 1 Gbit/s.
 pub const UDP_BUFFER: usize = 4 << 20;
+
+/// Bytes that were written to a TCP socket and have not come to its peer's host, as far as that
+/// has said.
+pub fn unacknowledged(socket: &impl AsFd) -> io::Result<u64> {
+    raw::unacknowledged(socket.as_fd())
+}
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]

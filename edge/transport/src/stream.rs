@@ -24,6 +24,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::sockets::unacknowledged;
+
 /// Plaintext of a full record (RFC 8446 §5.1).
 const RECORD: usize = 16_384;
 
@@ -86,6 +88,12 @@ impl TlsStream {
     pub fn reset_on_close(&self) {
         // Fails only on a socket that is gone already.
         let _ = self.shared.lock().socket.set_zero_linger();
+    }
+
+    /// Sealed bytes that wait for the socket, and those that have not come to the peer's host.
+    pub fn unacknowledged(&self) -> io::Result<u64> {
+        let inner = self.shared.lock();
+        Ok(inner.queued as u64 + unacknowledged(&inner.socket)?)
     }
 }
 

@@ -84,8 +84,9 @@ pub(super) async fn connection<H: Handler>(
     }
     let tls =
         TlsInfo { server_name: handshake.server_name, version: "1.3", resumed: handshake.resumed };
-    let worker = shared.worker;
-    let info = ConnectionInfo { protocol: Protocol::H3, peer, local, tls: Some(tls), worker };
+    let (worker, outgoing) = (shared.worker, Arc::default());
+    let tls = Some(tls);
+    let info = ConnectionInfo { protocol: Protocol::H3, peer, local, tls, worker, outgoing };
     let state = State::new(info, Arc::clone(&shared.counters));
     if let Err(error) = serve(quic, shared, &state, begin).await {
         tracing::debug!(%peer, %error, "connection ended");

@@ -12,13 +12,15 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use weir_edge_transport::stream::TlsStream;
+use weir_edge_transport::{sockets, stream::TlsStream};
 
 use crate::serve::{state::State, tap::Tap};
 
-/// A socket that can end with a reset instead of a clean close.
+/// A socket that can end with a reset instead of a clean close, and tells what its peer has of
+/// what was written. One that cannot tell is as good as one whose peer has all.
 pub(crate) trait Reset {
     fn reset_on_close(&self);
+    fn unacknowledged(&self) -> u64;
 }
 
 impl Reset for TcpStream {
@@ -26,17 +28,29 @@ impl Reset for TcpStream {
         // Fails only on a socket that is gone already.
         let _ = self.set_zero_linger();
     }
+
+    fn unacknowledged(&self) -> u64 {
+        sockets::unacknowledged(self).unwrap_or(0)
+    }
 }
 
 impl Reset for UnixStream {
     fn reset_on_close(&self) {
         // Both ends are on this host; a close without the final chunk is seen at once.
     }
+
+    fn unacknowledged(&self) -> u64 {
+        0
+    }
 }
 
 impl Reset for TlsStream {
     fn reset_on_close(&self) {
         TlsStream::reset_on_close(self);
+    }
+
+    fn unacknowledged(&self) -> u64 {
+        TlsStream::unacknowledged(self).unwrap_or(0)
     }
 }
 
@@ -66,6 +80,7 @@ impl<S: Reset> Counted<S> {
         offered: usize,
         result: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        self.state.info.outgoing.changed();
         match &result {
             Poll::Pending => self.state.set_blocked(true),
             Poll::Ready(Ok(bytes)) => {
@@ -121,7 +136,11 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Counted<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            self.state.info.outgoing.flushed(|| self.stream.unacknowledged());
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -50,7 +50,8 @@ pub(super) async fn plain<H: Handler>(
     // A socket without an address is already gone.
     let Ok(local) = socket.local_addr() else { return };
     let worker = shared.worker;
-    let info = ConnectionInfo { protocol: Protocol::H1, peer, local, tls: None, worker };
+    let outgoing = Arc::default();
+    let info = ConnectionInfo { protocol: Protocol::H1, peer, local, tls: None, worker, outgoing };
     let state = State::new(info, Arc::clone(&shared.counters));
     h1(socket, None, shared, state, &begin).await;
 }
@@ -63,7 +64,8 @@ pub(super) async fn unix<H: Handler>(
 ) {
     let worker = shared.worker;
     let (peer, local) = (NOWHERE, NOWHERE);
-    let info = ConnectionInfo { protocol: Protocol::H1, peer, local, tls: None, worker };
+    let outgoing = Arc::default();
+    let info = ConnectionInfo { protocol: Protocol::H1, peer, local, tls: None, worker, outgoing };
     let state = State::new(info, Arc::clone(&shared.counters));
     h1(socket, None, shared, state, &begin).await;
 }
@@ -102,7 +104,8 @@ pub(super) async fn tls<H: Handler>(
         version: agreed.version,
         resumed: agreed.resumed,
     };
-    let info = ConnectionInfo { protocol, peer, local, tls: Some(tls), worker: shared.worker };
+    let (worker, outgoing) = (shared.worker, Arc::default());
+    let info = ConnectionInfo { protocol, peer, local, tls: Some(tls), worker, outgoing };
     let state = State::new(info, Arc::clone(counters));
     let (stream, flusher) = stream.deferred();
     match protocol {

@@ -1,10 +1,13 @@
-//! The two things that the standard library and socket2 do not offer. The only unsafe code of
+//! The three things that the standard library and socket2 do not offer. The only unsafe code of
 //! the crate.
-#![expect(unsafe_code, reason = "one socket option and inherited descriptors, nothing else")]
+#![expect(
+    unsafe_code,
+    reason = "a socket option, a socket's queue and inherited descriptors, nothing else"
+)]
 
 use std::{
     io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use socket2::Socket;
@@ -35,6 +38,20 @@ pub(super) fn attach_reuseport_program(
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Bytes that were written to a TCP socket and that its peer has not acknowledged (`SIOCOUTQ`,
+/// which has the number of `TIOCOUTQ`; tcp(7)).
+pub(super) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open as long as it is borrowed; this request writes one int, to
+    // where `bytes` lives through the call.
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, std::ptr::from_mut(&mut bytes)) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    u64::try_from(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// Takes over a descriptor that this process was started with, if it is open.
