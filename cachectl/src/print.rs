@@ -19,11 +19,13 @@ pub(crate) fn json(out: &mut dyn Write, data: &Value) -> io::Result<()> {
     if let Value::Object(fields) = data {
         object.extend(fields.clone());
     }
-    // JSON escapes what is below a blank; the other control characters can only be in strings.
+    // JSON escapes what is below a blank; the others can only be in strings.
     let mut text = Value::Object(object).to_string();
-    if text.contains(char::is_control) {
-        let code = |c: char| match c.is_control() {
-            true => format!("\\u{:04x}", u32::from(c)),
+    if text.contains(is_unseen) {
+        let code = |c: char| match is_unseen(c) {
+            true => {
+                c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+            }
             false => c.to_string(),
         };
         text = text.chars().map(code).collect();
@@ -91,9 +93,21 @@ pub(crate) fn table(indent: &str, rows: &[Vec<String>]) -> String {
     out
 }
 
-/// What a server says may be what a client said: it must not write to the terminal.
+/// What is no letter to see and changes what is seen: control characters, line breaks of Unicode,
+/// and marks that turn the direction of text around or take no room (Unicode UTR 36, "bidirectional
+/// text spoofing"). A path with them would look like another one.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// What a server says may be what a client said: it must not write to the terminal, nor look like
+/// something else.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// What an argument or a server wrote into an error, so that it does not write to the terminal:
@@ -101,8 +115,44 @@ pub(crate) fn plain(text: &str) -> String {
 pub(crate) fn harmless(text: &str) -> String {
     let escape = |c: char| match c {
         '\n' => "\n".to_owned(),
-        c if c.is_control() => c.escape_default().to_string(),
+        c if is_unseen(c) => c.escape_default().to_string(),
         c => c.to_string(),
     };
     text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{harmless, json, plain};
+
+    #[test]
+    fn what_is_not_seen_is_told() {
+        let check = |text: &str, as_plain: &str, as_harmless: &str, as_json: &str| {
+            assert_eq!(plain(text), as_plain);
+            assert_eq!(harmless(text), as_harmless);
+            let mut out = Vec::new();
+            json(&mut out, &json!({ "x": text })).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.contains(&format!("\"x\":\"{as_json}\"")), "{out}");
+            // However it is written, it is the same text.
+            let read: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!(read["x"], text);
+        };
+        check("/vod/é/日本/seg", "/vod/é/日本/seg", "/vod/é/日本/seg", "/vod/é/日本/seg");
+        check("a\u{1b}[31m", "a\u{fffd}[31m", "a\\u{1b}[31m", "a\\u001b[31m");
+        check("a\u{9b}b", "a\u{fffd}b", "a\\u{9b}b", "a\\u009bb");
+        // Right-to-left override, isolates, a blank without width, a line break of Unicode.
+        check("\u{202e}4s.m", "\u{fffd}4s.m", "\\u{202e}4s.m", "\\u202e4s.m");
+        check("\u{2066}x\u{2069}", "\u{fffd}x\u{fffd}", "\\u{2066}x\\u{2069}", "\\u2066x\\u2069");
+        check(
+            "a\u{200b}b\u{2028}c",
+            "a\u{fffd}b\u{fffd}c",
+            "a\\u{200b}b\\u{2028}c",
+            "a\\u200bb\\u2028c",
+        );
+        // A tag beyond 16 bits is a pair in JSON.
+        check("a\u{e0041}", "a\u{fffd}", "a\\u{e0041}", "a\\udb40\\udc41");
+    }
 }

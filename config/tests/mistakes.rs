@@ -597,6 +597,68 @@ fn folders_of_disks() {
 }
 
 #[test]
+fn the_access_log_is_a_file() {
+    let folder = "[log]\naccess = \"logs.d\"\n[[upstream]]";
+    let check = |to: &str, expected: Expect| {
+        edge(&good_but("[[upstream]]", to), &[("plain", "x")], &expected);
+    };
+    check(
+        "[log]\naccess = \".\"\n[[upstream]]",
+        expect![[r#"
+        error: `log.access` names a folder, not a file: DIR/.
+          --> DIR/a.toml:6:10
+           |
+         6 | access = "."
+           |          ^^^ the file that is to be written in it
+           = example: access = "log/access.jsonl"
+
+        1 mistake in DIR/a.toml; nothing was changed"#]],
+    );
+    check(
+        "[log]\naccess = \"logs/\"\n[[upstream]]",
+        expect![[r#"
+        error: `log.access` names a folder, not a file: DIR/logs/
+          --> DIR/a.toml:6:10
+           |
+         6 | access = "logs/"
+           |          ^^^^^^^ the file that is to be written in it
+           = example: access = "log/access.jsonl"
+
+        1 mistake in DIR/a.toml; nothing was changed"#]],
+    );
+    check(
+        "[log]\naccess = \"plain/access.jsonl\"\n[[upstream]]",
+        expect![[r#"
+        error: `log.access` names DIR/plain/access.jsonl, and DIR/plain is no folder
+          --> DIR/a.toml:6:10
+           |
+         6 | access = "plain/access.jsonl"
+           |          ^^^^^^^^^^^^^^^^^^^^
+           = example: access = "log/access.jsonl"
+
+        1 mistake in DIR/a.toml; nothing was changed"#]],
+    );
+    EdgeConfig::parse("a.toml", &good_but("[[upstream]]", folder)).unwrap();
+}
+
+#[test]
+fn nobody_is_hedged_with() {
+    edge(
+        &good_but("upstreams = [\"web\"]", "upstreams = [\"web\"]\nhedge = true"),
+        &[],
+        &expect![[r#"
+            error: `service[0].hedge` has nobody to ask beside the one upstream
+              --> DIR/a.toml:13:9
+               |
+            13 | hedge = true
+               |         ^^^^ name a second one in `upstreams`, or leave `hedge` out
+
+            1 mistake in DIR/a.toml; nothing was changed"#]],
+    );
+    EdgeConfig::parse("a.toml", &format!("{GOOD}hedge = false\n")).unwrap();
+}
+
+#[test]
 fn sums_that_cannot_be() {
     let text = format!("{GOOD}[cache]\nmemory = \"64 MiB\"\n[fill]\nconcurrency = 200\n");
     edge(

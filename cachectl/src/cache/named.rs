@@ -116,6 +116,10 @@ mod tests {
         check(&"a".repeat(1024), true);
         check(&"a".repeat(1025), false);
         check(" ", false);
+        check(" x ", true);
+        check("x z", false);
+        // No blank of either field.
+        check("x\u{a0}z", true);
         check("a\u{1b}[31m", false);
     }
 }

@@ -14,7 +14,12 @@ pub fn tag_fault(tag: &str) -> Option<String> {
     if tag.len() > TAG_BYTES_MAX {
         return Some(format!("it has {} bytes, of at most {TAG_BYTES_MAX}", tag.len()));
     }
-    tag.chars().any(char::is_control).then(|| "it has control characters".into())
+    if tag.chars().any(char::is_control) {
+        return Some("it has control characters".into());
+    }
+    // Both fields are lists of tags that blanks divide.
+    tag.contains(' ')
+        .then(|| "it has a blank, which divides tags: purge each tag for itself".into())
 }
 
 /// Body of `POST /v1/cache/purge`. Exactly one of `url`, `prefix`, `tag`, `service` and `all`

@@ -30,7 +30,7 @@ pub(crate) fn log_with<T>(
     let format = table.or("format", "\"json\"", LogFormat::Json, |v| v.choice(&formats));
     let access = table.or("access", "\"log/access.jsonl\"", None, |v| match v.some_text()? {
         "off" => Some(None),
-        _ => v.path().map(Some),
+        _ => v.written().map(Some),
     });
     let more = more(&table);
     table.finish();

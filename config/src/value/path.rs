@@ -68,6 +68,29 @@ impl Value<'_> {
         }
     }
 
+    /// The same for a file that is written: it may be missing, and is then made. A device is as good.
+    pub(crate) fn written(&self) -> Option<PathBuf> {
+        let path = self.path()?;
+        let shown = path.display();
+        if path.is_dir() || self.some_text()?.ends_with('/') {
+            return self.refuse(
+                Finding::new(format!("`{}` names a folder, not a file: {shown}", self.path))
+                    .help("the file that is to be written in it"),
+            );
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        // What is missing of it is made.
+        let there = folder.into_iter().flat_map(Path::ancestors).find(|folder| folder.exists());
+        match there {
+            Some(file) if !file.is_dir() => self.refuse(Finding::new(format!(
+                "`{}` names {shown}, and {} is no folder",
+                self.path,
+                file.display()
+            ))),
+            _ => Some(path),
+        }
+    }
+
     fn unreadable<T>(&self, path: &str, error: &std::io::Error) -> Option<T> {
         let key = &self.path;
         self.refuse(match error.kind() {

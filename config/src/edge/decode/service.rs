@@ -75,7 +75,13 @@ fn service(
     let stale_if_error =
         table.or("stale_if_error", "\"10min\"", hour, |v| duration(v, Duration::ZERO, days(365)));
     let store_set_cookie = table.or("store_set_cookie", "true", false, |v| v.boolean());
-    let hedge = table.or("hedge", "true", false, |v| v.boolean());
+    let hedge = table.or("hedge", "true", false, |v| match (v.boolean()?, &upstreams) {
+        (true, Some(one)) if one.len() < 2 => v.refuse(
+            Finding::new(format!("`{}` has nobody to ask beside the one upstream", v.path))
+                .help("name a second one in `upstreams`, or leave `hedge` out"),
+        ),
+        (hedge, _) => Some(hedge),
+    });
     let server_timing = table.or("server_timing", "true", false, |v| v.boolean());
     let cors = section(table, "cors", cors);
     let token = section(table, "token", |inner| token(inner, id.as_deref(), judge));

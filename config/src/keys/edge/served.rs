@@ -215,7 +215,8 @@ pub(crate) const KEYS: &[Key] = &[
         default: "false",
         about: "Where the head of the first upstream's answer takes longer than 95 of 100 did, ask the \
                 second one too: the first head that comes is taken. At most one request in 20 is \
-                asked twice, and only what may be repeated (GET and HEAD without a body).",
+                asked twice, and only what may be repeated (GET and HEAD without a body). Needs two \
+                `upstreams`.",
     },
     Key {
         path: "service[].server_timing",

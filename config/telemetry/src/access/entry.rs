@@ -6,6 +6,14 @@ use serde::{Serialize, Serializer};
 
 use super::cmcd::Cmcd;
 
+/// What `protocol` may say.
+pub const PROTOCOLS: [&str; 3] = ["h1", "h2", "h3"];
+/// What `tls` may say, where there is TLS.
+pub const TLS: [&str; 2] = ["1.2", "1.3"];
+/// What `cache` may say.
+pub const RESULTS: [&str; 9] =
+    ["hit_mem", "hit_disk", "revalidated", "stale", "collapsed", "miss", "bypass", "own", "error"];
+
 /// Names a request: unique within a process, and over restarts as good as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u64);
@@ -37,9 +45,9 @@ pub struct Entry<'a> {
     pub time: u64,
     /// Its name.
     pub id: RequestId,
-    /// `h1`, `h2`, `h3`.
+    /// One of [`PROTOCOLS`].
     pub protocol: &'static str,
-    /// `1.2`, `1.3`; none on plain HTTP.
+    /// One of [`TLS`]; none on plain HTTP.
     pub tls: Option<&'static str>,
     /// The client's address as far as it is told.
     pub client: Option<IpAddr>,
@@ -55,7 +63,7 @@ pub struct Entry<'a> {
     pub bytes: u64,
     /// Whether that was all of the body.
     pub whole: bool,
-    /// What the cache did.
+    /// What the cache did: one of [`RESULTS`].
     pub cache: &'static str,
     /// Id of the service.
     pub service: Option<&'a str>,

@@ -8,14 +8,15 @@
 //!
 //! Operators are `=`, `!=`, `<`, `<=`, `>`, `>=`, and for text `~` (contains) and `!~`. Values
 //! with blanks or brackets stand in quotes. What is not there (`sid` without a token) equals
-//! nothing but `null`.
+//! nothing but `null`. A filter that no request could pass is refused: somebody would wait for it.
 
 mod lex;
 mod parse;
+mod sense;
 
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, fmt, net::IpAddr};
 
-use super::entry::Entry;
+use super::entry::{Entry, PROTOCOLS, RESULTS, TLS};
 
 /// Longest filter, bytes.
 pub const FILTER_MAX: usize = 1024;
@@ -136,6 +137,25 @@ impl Field {
         Some((found.0, found.2))
     }
 
+    /// All that it may say, where that is a list.
+    fn words(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Protocol => Some(&PROTOCOLS),
+            Self::Tls => Some(&TLS),
+            Self::Cache => Some(&RESULTS),
+            _ => None,
+        }
+    }
+
+    /// Whether a request may have none.
+    fn may_be_null(self) -> bool {
+        matches!(self, Self::Tls | Self::Client | Self::Service | Self::Sid | Self::Range)
+    }
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(field, ..)| *field == self).map_or("", |(_, name, _)| name)
+    }
+
     fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|(_, name, _)| *name)
     }
@@ -150,6 +170,13 @@ impl Filter {
         parse::filter(text)
     }
 
+    /// The addresses that it asks `client` to be: a log that tells of networks only never has some.
+    pub fn clients(&self) -> Vec<IpAddr> {
+        let mut found = Vec::new();
+        self.0.clients(&mut found);
+        found
+    }
+
     /// Whether the request is wanted.
     pub fn takes(&self, entry: &Entry<'_>) -> bool {
         self.0.holds(entry)
@@ -157,6 +184,17 @@ impl Filter {
 }
 
 impl Node {
+    fn clients(&self, found: &mut Vec<IpAddr>) {
+        match self {
+            Self::Any(nodes) | Self::All(nodes) => nodes.iter().for_each(|n| n.clients(found)),
+            Self::Not(node) => node.clients(found),
+            Self::Test(Field::Client, Operator::Is | Operator::IsNot, Value::Text(text)) => {
+                found.extend(text.parse::<IpAddr>());
+            }
+            Self::Test(..) => {}
+        }
+    }
+
     fn holds(&self, entry: &Entry<'_>) -> bool {
         match self {
             Self::Any(nodes) => nodes.iter().any(|node| node.holds(entry)),

@@ -21,6 +21,8 @@ pub(super) struct Writer {
     torn: bool,
     /// Bytes of the file.
     size: u64,
+    /// The file has to begin with what its form begins with, and did not yet.
+    headless: bool,
     /// When it was begun, and how old it was then already.
     begun: (Instant, Duration),
 }
@@ -40,7 +42,8 @@ impl Drop for Gone {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, file: File) -> Self {
         let begun = (Instant::now(), Duration::ZERO);
-        let mut writer = Self { shared, file, spare: Vec::new(), torn: false, size: 0, begun };
+        let (spare, torn, size, headless) = (Vec::new(), false, 0, false);
+        let mut writer = Self { shared, file, spare, torn, size, headless, begun };
         writer.begin();
         writer
     }
@@ -53,10 +56,25 @@ impl Writer {
         let age = meta.and_then(|meta| meta.created().ok()).and_then(|at| at.elapsed().ok());
         let age = age.filter(|_| self.size > 0).unwrap_or_default();
         self.begun = (Instant::now(), age);
-        let header = self.shared.options.format.header();
-        if self.size == 0 && self.file.write_all(header.as_bytes()).is_ok() {
-            self.size = header.len() as u64;
+        self.headless = self.size == 0;
+        // On a disk that is full it is tried again with the first line.
+        drop(self.head());
+    }
+
+    /// Writes what the form begins with, where that is not there yet. What is half written of it is
+    /// taken back: a reader of the file goes by its first lines.
+    fn head(&mut self) -> io::Result<()> {
+        if !self.headless {
+            return Ok(());
         }
+        let header = self.shared.options.format.header();
+        if let Err(error) = self.file.write_all(header.as_bytes()) {
+            // A pipe has no length.
+            drop(self.file.set_len(0));
+            return Err(error);
+        }
+        (self.size, self.headless) = (header.len() as u64, false);
+        Ok(())
     }
 
     /// Makes room for a new file where it is time, or somebody says so.
@@ -148,6 +166,10 @@ impl Writer {
 
     /// Ends a line that a failed write may have left half written.
     fn mend(&mut self) -> io::Result<()> {
+        if self.headless {
+            // Lines cannot come before it, so nothing is torn either.
+            return self.head();
+        }
         if self.torn { self.file.write_all(b"\n") } else { Ok(()) }
     }
 
@@ -162,5 +184,61 @@ impl Writer {
                 error!(%path, %error, "cannot open the access log again; writing on to the old one");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::atomic::{AtomicBool, AtomicU64},
+    };
+
+    use parking_lot::{Condvar, Mutex};
+
+    use super::{
+        super::{AccessFormat, AccessOptions, Shard},
+        *,
+    };
+
+    /// A disk that is full when the file is begun: what the file has to begin with comes with the
+    /// first line that it takes.
+    #[test]
+    fn a_file_begun_on_a_full_disk_has_its_head() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let options = AccessOptions { format: AccessFormat::W3c, ..AccessOptions::default() };
+        let shared = Arc::new(Shared {
+            path: path.clone(),
+            options,
+            shards: vec![Shard::default()].into(),
+            nudged: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            failing: Mutex::default(),
+            orders: Mutex::default(),
+            wake: Condvar::new(),
+            done: Condvar::new(),
+        });
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut writer = Writer::new(Arc::clone(&shared), full);
+        let mut line = |writer: &mut Writer, text: &str| {
+            writer.spare.extend_from_slice(text.as_bytes());
+            writer.write();
+            writer.spare.clear();
+        };
+        line(&mut writer, "lost\n");
+        assert!(writer.torn && shared.failing.lock().is_some());
+        // There is room again.
+        writer.file = open(&path).unwrap();
+        line(&mut writer, "first\n");
+        line(&mut writer, "second\n");
+        let text = fs::read_to_string(&path).unwrap();
+        let header = AccessFormat::W3c.header();
+        assert!(header.starts_with("#Version"));
+        assert_eq!(text, format!("{header}first\nsecond\n"));
+        assert_eq!(writer.size, text.len() as u64);
+        assert_eq!(shared.dropped.load(Ordering::Relaxed), 1);
+        assert!(shared.failing.lock().is_none());
     }
 }

@@ -5,6 +5,7 @@ use weir_config_units::{ByteSize, Duration};
 use super::{
     FILTER_MAX, Field, Filter, FilterError, Node, Operator, Sort, Value,
     lex::{Placed, Word, words},
+    sense,
 };
 
 /// Brackets and `not` inside one another.
@@ -25,7 +26,16 @@ pub(super) fn filter(text: &str) -> Result<Filter, FilterError> {
     }
     let node = parser.any(0)?;
     match parser.peek() {
-        None => Ok(Filter(node)),
+        None => match sense::contradiction(&node) {
+            None => Ok(Filter(node)),
+            Some(field) => {
+                let what =
+                    format!("no request has such a {}: the tests exclude each other", field.name());
+                let (text, length) = (text.to_owned(), text.chars().count());
+                let hint = Some("`or` takes what either takes".to_owned());
+                Err(FilterError { text, at: 0, length, what, hint })
+            }
+        },
         Some(Placed { word: Word::Close, .. }) => {
             Err(parser.wrong("no bracket was opened before", None))
         }
@@ -129,20 +139,31 @@ impl Parser<'_> {
             let hint = "write = null or != null".to_owned();
             return Err(self.wrong("null is only equal or not", Some(hint)));
         }
+        if let Some((what, hint)) = sense::never(field, operator, &value) {
+            return Err(self.wrong(what, Some(hint)));
+        }
         self.next += 1;
         Ok(Node::Test(field, operator, value))
     }
 }
 
 fn near(name: &str) -> String {
-    let near = Field::names()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+    let names: Vec<_> = Field::names().collect();
+    nearest(name, &names).unwrap_or_else(|| format!("fields are {}", names.join(", ")))
+}
+
+/// Which of `words` was meant, or which there are.
+pub(super) fn near_word(text: &str, words: &[&'static str]) -> String {
+    nearest(text, words).unwrap_or_else(|| format!("there are {}", words.join(", ")))
+}
+
+fn nearest(text: &str, known: &[&'static str]) -> Option<String> {
+    let near = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(text, known), known))
         .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
         .min();
-    match near {
-        Some((_, known)) => format!("did you mean `{known}`?"),
-        None => format!("fields are {}", Field::names().collect::<Vec<_>>().join(", ")),
-    }
+    near.map(|(_, known)| format!("did you mean `{known}`?"))
 }
 
 fn unfit(sort: Sort, operator: Operator) -> Option<&'static str> {
@@ -166,6 +187,15 @@ fn read(sort: Sort, field: Field, text: &str, quoted: bool) -> Result<Value, (St
         Sort::Text if !quoted && text == "null" => Ok(Value::Null),
         // RFC 9110 §9.1: methods are case-sensitive, people are not.
         Sort::Text if field == Field::Method => Ok(Value::Text(text.to_ascii_uppercase())),
+        // As they are kept: a host, and the digits of an id, in small letters.
+        Sort::Text if matches!(field, Field::Host | Field::Id) => {
+            Ok(Value::Text(text.to_ascii_lowercase()))
+        }
+        // One address may be written in several ways.
+        Sort::Text if field == Field::Client => {
+            let address = text.parse::<std::net::IpAddr>();
+            Ok(Value::Text(address.map_or_else(|_| text.to_owned(), |one| one.to_string())))
+        }
         Sort::Text => Ok(Value::Text(text.to_owned())),
         Sort::Flag => match text {
             "true" | "yes" => Ok(Value::Flag(true)),
