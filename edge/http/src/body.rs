@@ -7,8 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{Stream, stream::BoxStream};
+use futures::{Stream, StreamExt, stream::BoxStream};
 use http_body::{Body, Frame, SizeHint};
+
+use crate::wire::Fault;
 
 /// A body ended before it was whole. On the way out the server resets the stream (HTTP/2,
 /// HTTP/3) or closes the connection (HTTP/1.1); it never pads and never ends it cleanly.
@@ -44,6 +46,22 @@ impl RequestBody {
     /// Bytes the client declared; none when it declared nothing.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Waits until it is sure that nothing comes.
+    pub(crate) async fn expect_none(&mut self) -> Result<(), Fault> {
+        let Some(pieces) = &mut self.pieces else { return Ok(()) };
+        if self.length.is_some_and(|length| length > 0) {
+            return Err(Fault::BodyOfGet);
+        }
+        // Some clients end a request that has no body with a frame of its own.
+        while let Some(piece) = pieces.next().await {
+            if !piece.is_ok_and(|piece| piece.is_empty()) {
+                return Err(Fault::BodyOfGet);
+            }
+        }
+        *self = Self::empty();
+        Ok(())
     }
 
     /// The pieces, in order.

@@ -172,9 +172,14 @@ impl Gate {
         *self.limits.write() = Arc::new(limits);
     }
 
-    /// Lets nobody in any more, or again; who is in stays in.
+    /// Lets nobody in any more, or again; who is in stays in while it asks something now and then.
     pub fn shut(&self, shut: bool) {
         self.shut.store(shut, Relaxed);
+    }
+
+    /// Whether it lets nobody in. Who is in and idle goes sooner then.
+    pub fn is_shut(&self) -> bool {
+        self.shut.load(Relaxed)
     }
 
     /// What it goes by.
@@ -207,7 +212,7 @@ impl Gate {
 
     /// Somebody knocks over QUIC. `proved`: its address is its own, as it has shown.
     pub(crate) fn knock(self: &Arc<Self>, peer: IpAddr, proved: bool, now: Duration) -> Knock {
-        if self.shut.load(Relaxed) {
+        if self.is_shut() {
             self.count(Refused::Overload);
             return Knock::Out(Refused::Overload);
         }
@@ -240,7 +245,7 @@ impl Gate {
     }
 
     fn judge(self: &Arc<Self>, peer: IpAddr, now: Duration) -> Result<Pass, Refused> {
-        if self.shut.load(Relaxed) {
+        if self.is_shut() {
             return Err(Refused::Overload);
         }
         let limits = self.limits();
@@ -253,7 +258,7 @@ impl Gate {
     pub(crate) fn anteroom(self: &Arc<Self>, proxy: IpAddr) -> Result<Pass, Refused> {
         let limits = self.limits();
         let mut pass = Pass { gate: Arc::clone(self), client: None, network: None, within: false };
-        let taken = if self.shut.load(Relaxed) {
+        let taken = if self.is_shut() {
             Err(Refused::Overload)
         } else if limits.forwarders.iter().any(|prefix| prefix.contains(proxy)) {
             self.take_place(&mut pass, limits.connections)

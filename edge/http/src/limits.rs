@@ -14,6 +14,9 @@ pub struct Limits {
     pub head: Duration,
     /// A connection without a request is closed after this. 75 s.
     pub idle: Duration,
+    /// The same while the gate is shut, since there is too much to do. 15 s, which is longer than
+    /// players wait between two segments.
+    pub idle_shut: Duration,
     /// A client that takes no byte of what we have for it, or sends no byte of what it
     /// announced, is cut after this. 30 s.
     pub stall: Duration,
@@ -40,6 +43,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            idle_shut: Duration::from_secs(15),
             stall: Duration::from_secs(30),
             header_fields: 100,
             header_bytes: 32 * 1024,

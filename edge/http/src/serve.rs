@@ -7,6 +7,7 @@ mod drive;
 mod h3;
 mod io;
 mod proxied;
+mod refuse;
 mod request;
 mod response;
 mod service;

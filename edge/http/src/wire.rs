@@ -9,7 +9,9 @@ pub mod h1;
 pub mod h2;
 mod hpack;
 
-/// Why a connection is not read any further.
+use http::StatusCode;
+
+/// Why a request is refused, and a connection mostly with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Fault {
     /// A line that ends in CR or in LF alone.
@@ -57,11 +59,38 @@ pub enum Fault {
     /// A field block that HPACK cannot read.
     #[error("a field block cannot be read")]
     Compression,
+    /// A version of HTTP that is none of ours.
+    #[error("the request line ends in no version of HTTP that is served here")]
+    Version,
+    /// A target that is no URI, or has a fragment.
+    #[error("the target of the request is none")]
+    Target,
+    /// A target that is longer than a head may be.
+    #[error("the target of the request is too long")]
+    TargetTooLong,
+    /// A head that is larger than we take.
+    #[error("the head of the request is too large")]
+    HeadTooLarge,
+    /// More fields than we take.
+    #[error("the request has too many fields")]
+    TooManyFields,
+    /// No authority, two of them, or one that is none.
+    #[error("the request does not say which host it is for")]
+    Host,
+    /// A method, or a scheme, that is served nowhere here.
+    #[error("the request is of a kind that is not served here")]
+    NotServed,
+    /// A body where it has no meaning.
+    #[error("a GET or HEAD has a body")]
+    BodyOfGet,
+    /// A body that is larger than we take.
+    #[error("the body of the request is too large")]
+    BodyTooLarge,
 }
 
 impl Fault {
     /// Every one, for whoever names the metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 24] = [
         Self::LineEnd,
         Self::RequestLine,
         Self::FieldName,
@@ -77,6 +106,15 @@ impl Fault {
         Self::FrameValue,
         Self::Window,
         Self::Compression,
+        Self::Version,
+        Self::Target,
+        Self::TargetTooLong,
+        Self::HeadTooLarge,
+        Self::TooManyFields,
+        Self::Host,
+        Self::NotServed,
+        Self::BodyOfGet,
+        Self::BodyTooLarge,
     ];
 
     /// As labels write it.
@@ -97,6 +135,60 @@ impl Fault {
             Self::FrameValue => "frame_value",
             Self::Window => "window",
             Self::Compression => "compression",
+            Self::Version => "version",
+            Self::Target => "target",
+            Self::TargetTooLong => "target_too_long",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TooManyFields => "too_many_fields",
+            Self::Host => "host",
+            Self::NotServed => "not_served",
+            Self::BodyOfGet => "body_of_get",
+            Self::BodyTooLarge => "body_too_large",
+        }
+    }
+
+    /// How it is answered where there is somebody to answer.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge | Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// What whoever sent it may do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::LineEnd => "end every line of a head with CR LF and nothing else (RFC 9112 §2.2)",
+            Self::RequestLine => {
+                "send a method, a space, a target, a space and a version (RFC 9112 §3)"
+            }
+            Self::FieldName => "put the colon right behind a name of letters, digits and hyphens",
+            Self::Folded => "write each field into one line (RFC 9112 §5.2)",
+            Self::FieldValue => "leave control characters out of values (RFC 9110 §5.5)",
+            Self::ContentLength => "send one Content-Length of digits (RFC 9112 §6.3)",
+            Self::TransferEncoding => {
+                "send `Transfer-Encoding: chunked` once, in HTTP/1.1, or a Content-Length"
+            }
+            Self::BothLengths => "send one of the two (RFC 9112 §6.1)",
+            Self::Chunk => "frame chunks as RFC 9112 §7.1 says, or send a Content-Length",
+            Self::Trailers => "leave what frames or routes a message to its head",
+            Self::FrameSize | Self::FrameOrder | Self::FrameValue | Self::Window => {
+                "see RFC 9113 §6; this is a mistake of the client's HTTP/2"
+            }
+            Self::Compression => "see RFC 7541; this is a mistake of the client's HPACK",
+            Self::Version => "send HTTP/1.1, or speak HTTP/2 or 3 as TLS and Alt-Svc offer it",
+            Self::Target => {
+                "send a path that begins with a slash, percent-encoded, without a fragment"
+            }
+            Self::TargetTooLong => "shorten the path or the query",
+            Self::HeadTooLarge => "send fewer or shorter fields; cookies are the usual reason",
+            Self::TooManyFields => "send fewer fields; cookies are the usual reason",
+            Self::Host => "send one Host, or :authority, with a name and at most a port",
+            Self::NotServed => "use another method, and the scheme of the connection",
+            Self::BodyOfGet => "send it without a body, which would change nothing, or use POST",
+            Self::BodyTooLarge => "send less at once",
         }
     }
 

@@ -37,6 +37,10 @@ pub(super) fn head(section: &[u8]) -> Result<Option<u64>, Malformed> {
             }
             let value = line.value;
             connect |= which == 0 && value.read(&mut room)? == b"CONNECT";
+            // RFC 9114 §4.3.1: a path and a query. `http::Uri` would cut the rest off without a word.
+            if which == 3 && value.read(&mut room)?.contains(&b'#') {
+                return Err(Malformed::Request);
+            }
             // RFC 9114 §4.3.1: nobody's name and password.
             if which == 2 && value.read(&mut room)?.contains(&b'@') {
                 return Err(Malformed::Request);
@@ -71,6 +75,10 @@ pub(super) fn trailers(section: &[u8]) -> Result<(), Malformed> {
             return Err(Malformed::PseudoMisplaced);
         }
         ordinary(name)?;
+        // RFC 9110 §6.5.1.
+        if name == b"content-length" {
+            return Err(Malformed::ContentLength);
+        }
         // RFC 9110 §5.5, which RFC 9114 §10.3 calls malformed.
         let value = line.value.read(&mut room)?;
         if value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {

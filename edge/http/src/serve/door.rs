@@ -52,6 +52,16 @@ impl Door {
         self.gate.as_ref().map_or(limits.handshake, |gate| gate.limits().handshake)
     }
 
+    /// After how long without a request a connection is looked at again, and whether it goes.
+    pub(crate) fn patience(&self, since: Instant, limits: &Limits) -> Option<Duration> {
+        let is_shut = self.gate.as_ref().is_some_and(|gate| gate.is_shut());
+        let idle = if is_shut { limits.idle_shut } else { limits.idle };
+        let left = idle.saturating_sub(since.elapsed());
+        // Sooner than that would be, in case that the gate is shut by then. Nobody is woken when it
+        // shuts: there is enough to do.
+        (!left.is_zero()).then(|| left.min(limits.idle_shut))
+    }
+
     /// A connection over TCP, of `running` that the listener has.
     pub(crate) fn enter(
         &self,

@@ -16,15 +16,19 @@ use weir_edge_transport::stream::Flusher;
 use crate::{
     handler::Protocol,
     limits::Limits,
-    serve::state::{Phase, State},
+    serve::{
+        door::Door,
+        state::{Phase, State},
+    },
+    wire::Fault,
 };
 
 /// How long, and how many bytes more, a client that broke a rule may take to hear of it.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 4 << 20;
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER_BYTES: usize = 4 << 20;
 
 /// How long a connection that has not asked anything may go on after the shutdown began.
-const FRESH: Duration = Duration::from_millis(250);
+pub(crate) const FRESH: Duration = Duration::from_millis(250);
 
 /// How a connection ended, as far as anybody asks.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,8 @@ pub(crate) enum Ended {
     Clean,
     #[error("the client was silent or slow for too long")]
     TimedOut,
+    #[error("refused: {0}")]
+    Refused(Fault),
     #[error("HTTP: {0}")]
     Broken(#[source] hyper::Error),
     #[error("socket: {0}")]
@@ -78,16 +84,16 @@ pub(crate) async fn drive<C>(
     connection: C,
     mut go_away: impl FnMut(Pin<&mut C>),
     mut outlet: Outlet<'_>,
-    limits: &Limits,
+    (door, limits): (&Door, &Limits),
     begin: &CancellationToken,
 ) -> Ended
 where
-    C: Future<Output = hyper::Result<()>>,
+    C: Future<Output = Ended>,
 {
     let state = outlet.state;
     let mut connection = Box::pin(connection);
     let mut cancelled = pin!(begin.cancelled());
-    let mut watch = Watch::new(state, limits);
+    let mut watch = Watch::new(state, door, limits);
     let (mut leaving, mut fresh) = (false, None);
     let ended = poll_fn(|cx| {
         loop {
@@ -101,13 +107,17 @@ where
                     go_away(connection.as_mut());
                 }
             }
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 // What hyper had no occasion to flush itself, most of all before an error.
                 let _ = outlet.flush(cx);
-                return Poll::Ready(result.map_or_else(Ended::Broken, |()| Ended::Clean));
+                return Poll::Ready(ended);
             }
             if let Err(error) = outlet.flush(cx) {
                 return Poll::Ready(Ended::Io(error));
+            }
+            // What came before the refusal is out only now.
+            if state.due_refusal().is_some() {
+                continue;
             }
             // Now it has asked.
             if !leaving && fresh.is_some() && state.started() > 0 {
@@ -138,8 +148,11 @@ where
     // With it end the requests that were running.
     drop(connection);
     // A clean close behind a response that broke off would look like its end.
-    let ours = matches!(&ended, Ended::Broken(error)
-        if error.is_parse() || state.protocol() == Protocol::H2);
+    let ours = match &ended {
+        Ended::Broken(error) => error.is_parse() || state.protocol() == Protocol::H2,
+        Ended::Refused(_) => true,
+        _ => false,
+    };
     if ours {
         outlet.linger().await;
     }
@@ -149,9 +162,12 @@ where
 /// Tells when the client has been silent, slow or stuck for too long, and in which phase.
 struct Watch<'a> {
     state: &'a State,
+    door: &'a Door,
     limits: &'a Limits,
     sleep: Pin<Box<Sleep>>,
     phase: Phase,
+    /// When that began.
+    since: Instant,
     started: u64,
     moved: u64,
     /// An idle connection has been told to go; it has not long.
@@ -159,23 +175,25 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(state: &'a State, limits: &'a Limits) -> Self {
-        let sleep = Box::pin(sleep_until(Instant::now() + limits.idle));
-        Self { state, limits, sleep, phase: Phase::Idle, started: 0, moved: 0, told: false }
+    fn new(state: &'a State, door: &'a Door, limits: &'a Limits) -> Self {
+        let now = Instant::now();
+        let sleep = Box::pin(sleep_until(now + limits.idle.min(limits.idle_shut)));
+        let (phase, since) = (Phase::Idle, now);
+        Self { state, door, limits, sleep, phase, since, started: 0, moved: 0, told: false }
     }
 
-    fn patience(&self) -> Duration {
-        match self.phase {
-            Phase::Idle if !self.told => self.limits.idle,
-            Phase::Idle | Phase::Head => self.limits.head,
-            Phase::Busy => self.limits.stall,
-        }
-    }
-
-    fn rearm(&mut self) {
+    fn rearm(&mut self, patience: Duration) {
         self.moved = self.state.moved();
-        let deadline = Instant::now() + self.patience();
-        self.sleep.as_mut().reset(deadline);
+        self.sleep.as_mut().reset(Instant::now() + patience);
+    }
+
+    /// How long it is waited for what comes next; none where it was waited for long enough.
+    fn patience(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Idle if !self.told => self.door.patience(self.since, self.limits),
+            Phase::Idle | Phase::Head => Some(self.limits.head),
+            Phase::Busy => Some(self.limits.stall),
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
@@ -183,18 +201,27 @@ impl<'a> Watch<'a> {
         if phase != self.phase || (started != self.started && phase != Phase::Busy) {
             self.phase = phase;
             self.started = started;
-            self.rearm();
+            self.since = Instant::now();
+            self.rearm(self.patience().unwrap_or_default());
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
-            let stuck = match phase {
-                Phase::Idle | Phase::Head => true,
-                Phase::Busy => self.state.waits_for_client() && self.moved == self.state.moved(),
+            let waits_on = match phase {
+                Phase::Idle if !self.told => self.patience(),
+                Phase::Idle | Phase::Head => None,
+                Phase::Busy
+                    if self.state.waits_for_client() && self.moved == self.state.moved() =>
+                {
+                    None
+                }
+                Phase::Busy => self.patience(),
             };
-            self.told |= stuck && phase == Phase::Idle;
-            self.rearm();
-            if stuck {
-                return Poll::Ready(phase);
+            if let Some(patience) = waits_on {
+                self.rearm(patience);
+                continue;
             }
+            self.told |= phase == Phase::Idle;
+            self.rearm(self.patience().unwrap_or_default());
+            return Poll::Ready(phase);
         }
         Poll::Pending
     }

@@ -24,7 +24,7 @@ use h3::{
     error::{Code, StreamError},
     server::{RequestResolver, RequestStream},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header, request::Parts};
 use http_body::Body;
 use http_body_util::BodyExt;
 use quinn::{Connection, ConnectionError, Incoming};
@@ -32,23 +32,28 @@ use tokio::time::{Duration, Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use weir_edge_transport::quic::Handshake;
 
-use adapter::{Claim, Quinn, var_int};
+use adapter::{Claim, Quinn, Send, var_int};
 use input::{Input, Upload, declared};
 use output::{Output, Stuck};
 use patience::Patience;
 use receive::Recv;
 
 use crate::{
+    body::RequestBody,
     counters::HandshakeFailure,
     handler::{ConnectionInfo, Handler, Protocol, Request, TlsInfo},
+    limits::Limits,
     message::{Excess, Malformed},
     serve::{
         door::Guest,
-        request::{connection_specific, normalise},
+        drive::FRESH,
+        refuse,
+        request::{connection_specific, is_about_the_server, normalise},
         response::{WireBody, finish, plain},
-        service::{Shared, respond},
+        service::{Rejected, Shared, about_the_server, has_no_body, respond, within},
         state::{Running, State},
     },
+    wire::Fault,
 };
 
 /// Between two looks at what the transport has counted. Each wakes the connection.
@@ -64,11 +69,9 @@ pub(super) async fn connection<H: Handler>(
 ) {
     let peer = incoming.remote_address();
     let local = SocketAddr::new(incoming.local_ip().unwrap_or(local.ip()), local.port());
+    // One that began before the shutdown is let end, and what it came for is answered.
     let shaken = async { incoming.accept()?.await };
-    let shaken = tokio::select! {
-        shaken = timeout(shared.door.handshake(&shared.limits), shaken) => shaken,
-        () = begin.cancelled() => return,
-    };
+    let shaken = timeout(shared.door.handshake(&shared.limits), shaken).await;
     guest.shaking = None;
     let quic = match shaken {
         Ok(Ok(quic)) => quic,
@@ -138,9 +141,11 @@ async fn serve<H: Handler>(
         .build::<_, Bytes>(transport)
         .await?;
     let mut running = FuturesUnordered::new();
-    let mut idle = pin!(sleep(shared.limits.idle));
+    let (mut idle_since, (door, limits)) = (Instant::now(), shared.door());
+    let patience_of = |since: Instant| door.patience(since, limits);
+    let mut idle = pin!(sleep(patience_of(idle_since).unwrap_or_default()));
     let mut look = interval(LOOK_EVERY);
-    let mut leaving = false;
+    let (mut leaving, mut fresh) = (false, None);
     loop {
         if leaving && running.is_empty() {
             return Ok(());
@@ -149,7 +154,8 @@ async fn serve<H: Handler>(
             biased;
             Some(()) = running.next(), if !running.is_empty() => {
                 if running.is_empty() {
-                    idle.as_mut().reset(Instant::now() + shared.limits.idle);
+                    idle_since = Instant::now();
+                    idle.as_mut().reset(idle_since + patience_of(idle_since).unwrap_or_default());
                 }
             }
             request = h3.accept() => {
@@ -162,11 +168,22 @@ async fn serve<H: Handler>(
             _ = look.tick() => {
                 patience.look(state.started());
             }
-            () = begin.cancelled(), if !leaving => {
+            () = begin.cancelled(), if !leaving && fresh.is_none() => {
+                // What it is about to ask may be on its way.
+                let moment = if state.started() > 0 { Duration::ZERO } else { FRESH };
+                fresh = Some(Box::pin(sleep(moment)));
+            }
+            () = async { if let Some(fresh) = &mut fresh { fresh.await } },
+                if !leaving && fresh.is_some() =>
+            {
                 leaving = true;
                 h3.shutdown(1).await?;
             }
             () = &mut idle, if running.is_empty() && !leaving => {
+                if let Some(patience) = patience_of(idle_since) {
+                    idle.as_mut().reset(Instant::now() + patience);
+                    continue;
+                }
                 state.counters.timed_out.add(Protocol::H3);
                 leaving = true;
                 h3.shutdown(1).await?;
@@ -224,6 +241,8 @@ async fn request_stream<H: Handler>(
             } else if claim.verdict().get().is_none() && is_malformed(&error) {
                 state.counters.malformed(Malformed::Request);
                 wire.patience.spend(Excess::Malformed, 1);
+            } else if matches!(error, StreamError::HeaderTooBig { .. }) {
+                state.counters.fault(Fault::HeadTooLarge);
             }
             return state.counters.refused.add(Protocol::H3);
         }
@@ -238,12 +257,14 @@ async fn request_stream<H: Handler>(
     let (mut sender, receiver) = stream.split();
     let upload = Arc::new(Upload::new(Arc::clone(claim.verdict())));
     let gone = claim.stopped();
-    let answered = answer(request, receiver, &upload, &shared, &state);
-    let answered = match select(pin!(answered), pin!(gone)).await {
-        Either::Left((answered, _)) => answered,
-        // Not only the client ends a response: so does a message that is refused.
-        Either::Right(_) if upload.is_malformed() => Err(NoAnswer::Malformed),
-        Either::Right(_) => Err(NoAnswer::ClientLeft),
+    let answered = {
+        let answered = answer(request, &mut sender, receiver, &upload, &shared, &state);
+        match select(pin!(answered), pin!(gone)).await {
+            Either::Left((answered, _)) => answered,
+            // Not only the client ends a response: so does a message that is refused.
+            Either::Right(_) if upload.is_malformed() => Err(NoAnswer::Malformed),
+            Either::Right(_) => Err(NoAnswer::ClientLeft),
+        }
     };
     let (head, body) = match answered {
         Ok(response) => response.into_parts(),
@@ -274,6 +295,7 @@ async fn request_stream<H: Handler>(
 
 async fn answer<H: Handler>(
     request: http::Request<()>,
+    sender: &mut RequestStream<Send<Bytes>, Bytes>,
     receiver: RequestStream<Recv, Bytes>,
     upload: &Arc<Upload>,
     shared: &Shared<H>,
@@ -286,33 +308,59 @@ async fn answer<H: Handler>(
     if connection_specific(&parts.headers) {
         return Err(NoAnswer::Malformed);
     }
-    let response = if parts.headers.len() > shared.limits.header_fields {
-        state.counters.refused.add(Protocol::H3);
-        let limit = shared.limits.header_fields;
-        let text = format!("more than {limit} header fields");
-        plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &text)
-    } else if let Err(why) = normalise(&mut parts, true) {
-        if why.is_malformed() {
-            return Err(NoAnswer::Malformed);
-        }
-        state.counters.refused.add(Protocol::H3);
-        plain(StatusCode::BAD_REQUEST, &why.to_string())
-    } else if length.is_some_and(|length| length > shared.limits.body_bytes) {
-        state.counters.refused.add(Protocol::H3);
-        let limit = shared.limits.body_bytes;
-        plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("larger than {limit} bytes"))
-    } else {
-        let upload = Arc::clone(upload);
+    let mut body = RequestBody::empty();
+    let mut admitted = admit(&mut parts, length, &shared.limits)?;
+    if admitted.is_ok() {
         let limit = (shared.limits.body_bytes, shared.limits.stall);
-        let body = Input::body(receiver, length, limit, upload, Arc::clone(state)).await;
-        let body = body.map_err(|_| NoAnswer::Malformed)?;
-        state.counters.requests.add(Protocol::H3);
-        respond(&*shared.handler, Request::from_parts(parts, body), &state.info).await
+        let upload = Arc::clone(upload);
+        let input = Input::body(receiver, length, limit, upload, Arc::clone(state)).await;
+        body = input.map_err(|_| NoAnswer::Malformed)?;
+        // RFC 9110 §10.1.1: it waits for this before it sends its body.
+        if !body.is_empty() && expects(&parts.headers) {
+            let mut go_on = http::Response::new(());
+            *go_on.status_mut() = StatusCode::CONTINUE;
+            // Fails only where the client is gone, which whoever answers finds as well.
+            let _ = sender.send_response(go_on).await;
+        }
+        if has_no_body(&method) {
+            admitted = body.expect_none().await.map_err(Rejected::from);
+        }
+    }
+    let response = match admitted {
+        Ok(()) if is_about_the_server(&parts) => about_the_server(),
+        Ok(()) => {
+            state.counters.requests.add(Protocol::H3);
+            respond(&*shared.handler, Request::from_parts(parts, body), &state.info).await
+        }
+        Err(Rejected { fault, text }) => {
+            refuse::count(state, fault);
+            plain(fault.status(), &text)
+        }
     };
     if upload.is_malformed() {
         return Err(NoAnswer::Malformed);
     }
     Ok(finish(&method, version, response, None, &shared.dates, running))
+}
+
+/// What is refused with an answer; the rest is malformed and gets none.
+fn admit(
+    parts: &mut Parts,
+    length: Option<u64>,
+    limits: &Limits,
+) -> Result<Result<(), Rejected>, NoAnswer> {
+    if let Err(rejected) = within(&parts.headers, length, limits) {
+        return Ok(Err(rejected));
+    }
+    match normalise(parts, true) {
+        Err(why) if why.is_malformed() => Err(NoAnswer::Malformed),
+        normalised => Ok(normalised.map_err(Rejected::from)),
+    }
+}
+
+fn expects(headers: &HeaderMap) -> bool {
+    let wanted = headers.get(header::EXPECT);
+    wanted.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// How writing a body went.

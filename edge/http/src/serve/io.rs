@@ -75,6 +75,16 @@ impl<S: Reset> Counted<S> {
         Self { stream, state, tap, whole: true }
     }
 
+    /// Behind what may not be read there is nothing; a head that is refused stays half there, and
+    /// whoever drives the connection takes the socket.
+    fn nothing_more(&self) -> Poll<io::Result<()>> {
+        if !self.state.is_refused() {
+            return Poll::Ready(Ok(()));
+        }
+        self.state.set_drained();
+        Poll::Pending
+    }
+
     fn wrote(
         &mut self,
         offered: usize,
@@ -94,6 +104,23 @@ impl<S: Reset> Counted<S> {
     }
 }
 
+impl<S: AsyncRead + Reset + Unpin> Counted<S> {
+    /// Throws away what still comes, `left` bytes at most. Ready at the end.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
+        let mut scratch = [0; 8192];
+        while *left > 0 {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    *left = left.saturating_sub(buffer.filled().len());
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -102,13 +129,17 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncRead for Counted<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.tap.is_over() {
-            return Poll::Ready(Ok(()));
+            return this.nothing_more();
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         this.state.has_read(buffer.filled().len() - before);
         let out = (&mut this.stream, this.whole);
-        Poll::Ready(this.tap.look(buffer, before, out, &this.state, cx))
+        this.tap.look(buffer, before, out, &this.state, cx)?;
+        if this.tap.is_over() && buffer.filled().len() == before {
+            return this.nothing_more();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

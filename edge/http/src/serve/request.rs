@@ -8,6 +8,8 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
+use crate::wire::Fault;
+
 /// Why a request is not handed on. All are 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -34,6 +36,17 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Under which reason it is counted.
+    pub(crate) fn fault(self) -> Fault {
+        match self {
+            Self::Connect | Self::Trace | Self::SchemeMismatch => Fault::NotServed,
+            Self::NoHost | Self::ManyHosts | Self::BadHost | Self::HostMismatch => Fault::Host,
+            Self::BadTarget => Fault::Target,
+            Self::Padded => Fault::FieldValue,
+            Self::ManyLengths => Fault::ContentLength,
+        }
+    }
+
     /// RFC 9114 §4.3.1: such a message is malformed; the others are only not served.
     pub(crate) fn is_malformed(self) -> bool {
         !matches!(self, Self::Connect | Self::SchemeMismatch | Self::Trace)
@@ -69,7 +82,8 @@ pub(crate) fn normalise(parts: &mut Parts, secure: bool) -> Result<(), Refusal> 
     if target.scheme.is_some_and(|named| named != scheme) {
         return Err(Refusal::SchemeMismatch);
     }
-    let authority = match (target.authority, host) {
+    let named = target.authority.map(without_empty_port).transpose()?;
+    let authority = match (named, host) {
         (Some(named), Some(host)) => {
             // RFC 9113 §8.3.1: they must agree. RFC 9112 §3.2.2 has clients send the same and
             // servers ignore Host here; we refuse what differs, because which one a next hop
@@ -98,6 +112,8 @@ pub(crate) fn normalise(parts: &mut Parts, secure: bool) -> Result<(), Refusal> 
     let path = target.path_and_query.ok_or(Refusal::BadTarget)?;
     let path = match path.as_str().as_bytes().first() {
         Some(b'/') => path,
+        // RFC 9110 §9.3.7: about the server and not about anything on it.
+        Some(b'*') if parts.method == Method::OPTIONS => path,
         // `http://host?query` has an empty path, which means `/` (RFC 9110 §4.2.3).
         Some(b'?') => {
             PathAndQuery::try_from(format!("/{}", path.as_str())).map_err(|_| Refusal::BadTarget)?
@@ -107,6 +123,12 @@ pub(crate) fn normalise(parts: &mut Parts, secure: bool) -> Result<(), Refusal> 
     let mut uri = http::uri::Parts::default();
     if authority.is_some() {
         uri.scheme = Some(scheme);
+    }
+    if let Some(authority) = &authority
+        && parts.headers.get(header::HOST).is_some_and(|host| host.as_bytes().ends_with(b":"))
+    {
+        let host = HeaderValue::try_from(authority.as_str()).map_err(|_| Refusal::BadHost)?;
+        parts.headers.insert(header::HOST, host);
     }
     uri.authority = authority;
     uri.path_and_query = Some(path);
@@ -120,7 +142,25 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     if hosts.next().is_some() {
         return Err(Refusal::ManyHosts);
     }
-    Authority::try_from(host.as_bytes()).map(Some).map_err(|_| Refusal::BadHost)
+    let host = Authority::try_from(host.as_bytes()).map_err(|_| Refusal::BadHost)?;
+    without_empty_port(host).map(Some)
+}
+
+/// RFC 3986 §3.2.3 allows a colon without a port, which means nothing (§6.2.3): it goes, so that
+/// there is one spelling of it, and one key.
+fn without_empty_port(authority: Authority) -> Result<Authority, Refusal> {
+    match authority.as_str().strip_suffix(':') {
+        // `[::` is no address, and `a::` no name.
+        Some(rest) if !rest.ends_with(':') => {
+            Authority::try_from(rest).map_err(|_| Refusal::BadHost)
+        }
+        _ => Ok(authority),
+    }
+}
+
+/// Whether somebody asks about the server itself: `OPTIONS *`.
+pub(crate) fn is_about_the_server(parts: &Parts) -> bool {
+    parts.uri.path() == "*"
 }
 
 /// RFC 9113 §8.2.1, which h2 lets through.
@@ -196,8 +236,15 @@ mod tests {
         }
         let (mut parts, ()) = builder.body(()).unwrap().into_parts();
         let seen = normalise(&mut parts, secure).map(|()| {
-            let mut names: Vec<&str> = parts.headers.keys().map(HeaderName::as_str).collect();
+            let mut names: Vec<String> = parts.headers.keys().map(ToString::to_string).collect();
             names.sort_unstable();
+            if request.contains(":\n") || request.ends_with(':') {
+                let host = parts.headers["host"].to_str().unwrap();
+                names
+                    .iter_mut()
+                    .filter(|name| *name == "host")
+                    .for_each(|n| *n += &format!("={host}"));
+            }
             format!("{} {}", parts.uri, names.join(","))
         });
         assert_eq!(seen.as_deref(), expected.as_ref().copied(), "{request}");
@@ -213,6 +260,13 @@ mod tests {
         check("GET https://x/a 2", true, Ok("https://x/a "));
         check("GET https://x/a 3\nhost: x:443", true, Ok("https://x/a host"));
         check("GET / 1.1\nhost: [::1]:8443", true, Ok("https://[::1]:8443/ host"));
+        // RFC 3986 §3.2.3: a port of no digits is none.
+        check("GET /a 1.1\nhost: x:", false, Ok("http://x/a host=x"));
+        check("GET /a 1.1\nhost: [::1]:", false, Ok("http://[::1]/a host=[::1]"));
+        check("GET http://x:/a 1.1\nhost: x", false, Ok("http://x/a host"));
+        check("GET https://x:/a 2\nhost: X:", true, Ok("https://x/a host=x"));
+        // RFC 9110 §9.3.7.
+        check("OPTIONS * 1.1\nhost: x", false, Ok("http://x* host"));
     }
 
     #[test]
@@ -228,14 +282,18 @@ mod tests {
         check("GET / 1.1\nhost: x,y", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: x%2e", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost:", false, Err(Refusal::BadHost));
-        check("GET / 1.1\nhost: x:", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: :", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: x::", false, Err(Refusal::BadHost));
+        check("GET / 1.1\nhost: x:80:", false, Err(Refusal::BadHost));
+        check("GET http://y:/ 1.1\nhost: x:", false, Err(Refusal::HostMismatch));
         check("GET / 1.1\nhost: x:65536", false, Err(Refusal::BadHost));
         check("GET / 1.1\nhost: :80", false, Err(Refusal::BadHost));
         check("GET http://y/ 1.1\nhost: x", false, Err(Refusal::HostMismatch));
         check("GET https://x/ 2\nhost: y", true, Err(Refusal::HostMismatch));
         check("GET https://x/ 1.1\nhost: x", false, Err(Refusal::SchemeMismatch));
         check("GET http://x/ 2", true, Err(Refusal::SchemeMismatch));
-        check("OPTIONS * 1.1\nhost: x", false, Err(Refusal::BadTarget));
+        check("GET * 1.1\nhost: x", false, Err(Refusal::BadTarget));
+        check("OPTIONS * 1.1", false, Err(Refusal::NoHost));
         check("CONNECT x:443 1.1\nhost: x:443", false, Err(Refusal::Connect));
         check("TRACE / 1.1\nhost: x", false, Err(Refusal::Trace));
         check(

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream};
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use weir_config_lifecycle::Pulses;
@@ -24,10 +24,12 @@ use crate::{
     serve::{
         date::Dates,
         door::Door,
-        request::{Refusal, normalise},
+        refuse::{self, told},
+        request::{Refusal, is_about_the_server, normalise},
         response::{WireBody, finish, plain},
         state::{Running, State},
     },
+    wire::Fault,
 };
 
 /// What all connections of a server share.
@@ -64,16 +66,21 @@ pub(crate) async fn answer<H: Handler>(
     if version == Version::HTTP_2 && !body.is_end_stream() {
         breathe().await;
     }
-    let response = match admit(&mut parts, &body, secure, &shared.limits) {
+    let mut body = incoming(body, &state, shared.limits.body_bytes);
+    let mut admitted = admit(&mut parts, secure, body.length(), &shared.limits);
+    if admitted.is_ok() && has_no_body(&method) {
+        admitted = body.expect_none().await.map_err(Rejected::from);
+    }
+    let response = match admitted {
+        Ok(()) if is_about_the_server(&parts) => about_the_server(),
         Ok(()) => {
             state.counters.requests.add(state.protocol());
-            let body = incoming(body, &state, shared.limits.body_bytes);
             let request = Request::from_parts(parts, body);
             respond(&*shared.handler, request, &state.info).await
         }
-        Err((status, text)) => {
-            state.counters.refused.add(state.protocol());
-            let mut response = plain(status, &text);
+        Err(Rejected { fault, text }) => {
+            refuse::count(&state, fault);
+            let mut response = plain(fault.status(), &text);
             // Whoever sends this may disagree with us about where the next request begins.
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
@@ -111,18 +118,77 @@ pub(crate) async fn respond<H: Handler>(
     })
 }
 
-fn admit(
-    parts: &mut http::request::Parts,
-    body: &Incoming,
-    secure: bool,
+/// Why a request is answered here, and what its client is told.
+pub(crate) struct Rejected {
+    pub(crate) fault: Fault,
+    pub(crate) text: String,
+}
+
+impl From<Fault> for Rejected {
+    fn from(fault: Fault) -> Self {
+        Self { fault, text: told(&fault.to_string(), fault) }
+    }
+}
+
+impl From<Refusal> for Rejected {
+    fn from(why: Refusal) -> Self {
+        let fault = why.fault();
+        Self { fault, text: told(&why.to_string(), fault) }
+    }
+}
+
+/// What `limits` say of a request whose body is `length` bytes long, where it says so.
+pub(crate) fn within(
+    headers: &HeaderMap,
+    length: Option<u64>,
     limits: &Limits,
-) -> Result<(), (StatusCode, String)> {
-    normalise(parts, secure).map_err(|why: Refusal| (StatusCode::BAD_REQUEST, why.to_string()))?;
-    if body.size_hint().lower() > limits.body_bytes {
-        let text = format!("the request body is larger than {} bytes", limits.body_bytes);
-        return Err((StatusCode::PAYLOAD_TOO_LARGE, text));
+) -> Result<(), Rejected> {
+    let beyond = |fault: Fault, most: u64, of: &str| {
+        let text = told(&format!("{fault}: at most {most} {of}"), fault);
+        Err(Rejected { fault, text })
+    };
+    if headers.len() > limits.header_fields {
+        return beyond(Fault::TooManyFields, limits.header_fields as u64, "fields");
+    }
+    if length.is_some_and(|length| length > limits.body_bytes) {
+        return beyond(Fault::BodyTooLarge, limits.body_bytes, "bytes");
     }
     Ok(())
+}
+
+fn admit(
+    parts: &mut http::request::Parts,
+    secure: bool,
+    length: Option<u64>,
+    limits: &Limits,
+) -> Result<(), Rejected> {
+    within(&parts.headers, length, limits)?;
+    // HTTP/1.1 was measured on the wire, HTTP/3 by h3.
+    if parts.version == Version::HTTP_2 && section(parts) > limits.header_bytes {
+        return Err(Fault::HeadTooLarge.into());
+    }
+    Ok(normalise(parts, secure)?)
+}
+
+/// Bytes of a head (RFC 9113 §6.5.2).
+fn section(parts: &http::request::Parts) -> usize {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
+    let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    parts.headers.iter().map(field).sum::<usize>() + path
+}
+
+/// RFC 9110 §9.3.1, §9.3.2: a body has no meaning there, and some behind us would believe it had
+/// one. Refused and not dropped: its sender means something by it.
+pub(crate) fn has_no_body(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// RFC 9110 §9.3.7: what some service here takes. What one of them takes, it says itself.
+pub(crate) fn about_the_server() -> Response {
+    let mut response = plain(StatusCode::NO_CONTENT, "");
+    let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
 }
 
 fn incoming(body: Incoming, state: &Arc<State>, limit: u64) -> RequestBody {

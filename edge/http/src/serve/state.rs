@@ -2,13 +2,14 @@
 //! on one thread; the atomics are for the compiler, not for contention.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use crate::{
     counters::Counters,
     handler::{ConnectionInfo, Protocol},
+    wire::Fault,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,9 @@ pub(crate) struct State {
     offered: AtomicUsize,
     /// A response that only the end of the connection ends has broken off.
     reset: AtomicBool,
+    /// Why the head that came last is refused, and that hyper has no other before it.
+    refusal: OnceLock<Fault>,
+    drained: AtomicBool,
 }
 
 impl State {
@@ -62,6 +66,8 @@ impl State {
             delivered: AtomicU64::new(0),
             offered: AtomicUsize::new(0),
             reset: AtomicBool::new(false),
+            refusal: OnceLock::new(),
+            drained: AtomicBool::new(false),
         })
     }
 
@@ -122,6 +128,33 @@ impl State {
 
     pub(crate) fn must_reset(&self) -> bool {
         self.reset.load(Relaxed)
+    }
+
+    /// What came last is a head that nobody may read.
+    pub(crate) fn refuse(&self, fault: Fault) {
+        let _ = self.refusal.set(fault);
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refusal.get().is_some()
+    }
+
+    /// hyper asks for more than there is: all whole heads that came are read.
+    pub(crate) fn set_drained(&self) {
+        self.drained.store(true, Relaxed);
+    }
+
+    /// The refusal is on its way.
+    pub(crate) fn set_parting(&self) {
+        self.drained.store(false, Relaxed);
+    }
+
+    /// Why the connection is refused, once all that came before is answered and on its way.
+    pub(crate) fn due_refusal(&self) -> Option<Fault> {
+        let due = self.drained.load(Relaxed)
+            && self.active.load(Relaxed) == 0
+            && !self.blocked.load(Relaxed);
+        self.refusal.get().copied().filter(|_| due)
     }
 
     pub(crate) fn phase(&self) -> Phase {

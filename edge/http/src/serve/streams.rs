@@ -13,6 +13,8 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 
+use crate::serve::drive::Ended;
+
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How often new requests are answered before the connection's frames go out.
@@ -56,13 +58,13 @@ impl<C> WithStreams<C> {
 }
 
 impl<C: Future<Output = hyper::Result<()>>> Future for WithStreams<C> {
-    type Output = hyper::Result<()>;
+    type Output = Ended;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         for _ in 0..ROUNDS {
             self.poll_streams(cx);
             if let Poll::Ready(result) = self.connection.as_mut().poll(cx) {
-                return Poll::Ready(result);
+                return Poll::Ready(result.map_or_else(Ended::Broken, |()| Ended::Clean));
             }
             if self.inbox.0.lock().is_empty() {
                 return Poll::Pending;

@@ -1,5 +1,6 @@
-//! Reads along with hyper, and ends what may not be read: HTTP/1.1 with 400 and a close, HTTP/2
-//! with GOAWAY.
+//! Reads along with hyper, and ends what may not be read: HTTP/1.1 with a refusal (`refuse.rs`)
+//! and a close, HTTP/2 with GOAWAY. Tells clients of HTTP/2 that wait for 100 to go on, which hyper
+//! does for HTTP/1.1 alone.
 
 use std::{io, pin::Pin, task::Context};
 
@@ -13,14 +14,13 @@ use crate::{
     serve::state::State,
     wire::{
         Verdict,
-        h1::Requests,
+        h1::{Limits as HeadLimits, Requests},
         h2::{Frames, Limits as FrameLimits},
     },
 };
 
-/// In place of the byte that makes a fault hyper reads this one. It stands in no head, no line
-/// of a chunk and no trailers, so that hyper answers the requests before it, then 400, and
-/// closes; a body that breaks off there breaks off for its handler too.
+/// In place of the byte that makes a fault in a body hyper reads this one. It stands in no line of
+/// a chunk and no trailers, so that the body breaks off for its handler too, and hyper closes.
 const POISON: u8 = 0;
 
 /// A field block may be this long on the wire, even where fields may be less: Huffman's code is
@@ -36,8 +36,9 @@ pub(crate) enum Tap {
 }
 
 impl Tap {
-    pub(crate) fn h1() -> Self {
-        Self::H1(Requests::default())
+    pub(crate) fn h1(limits: &Limits) -> Self {
+        let limits = HeadLimits { fields: limits.header_fields, bytes: limits.header_bytes };
+        Self::H1(Requests::new(limits))
     }
 
     pub(crate) fn h2(limits: &Limits) -> Self {
@@ -63,7 +64,11 @@ impl Tap {
             Self::H1(requests) => {
                 if let Err((at, fault)) = requests.take(&buffer.filled()[before..]) {
                     buffer.set_filled(before + at);
-                    buffer.put_slice(&[POISON]);
+                    if requests.in_body() {
+                        buffer.put_slice(&[POISON]);
+                    } else {
+                        state.refuse(fault);
+                    }
                     *self = Self::Over;
                     tell(state, fault.into());
                 }
@@ -71,7 +76,15 @@ impl Tap {
             }
             Self::H2(frames, begun) => {
                 let seen = frames.take(&buffer.filled()[before..], begun.elapsed(), state.sent());
-                let Err(verdict) = seen else { return Ok(()) };
+                let Err(verdict) = seen else {
+                    let bytes: Vec<u8> = frames.expecting().iter().flat_map(go_on).collect();
+                    // Where a frame of ours is half written there is no place for it: its client
+                    // goes on by itself after a while (RFC 9110 §10.1.1).
+                    if whole && !bytes.is_empty() {
+                        let _ = Pin::new(stream).poll_write(cx, &bytes);
+                    }
+                    return Ok(());
+                };
                 let opened = frames.opened();
                 *self = Self::Over;
                 tell(state, verdict);
@@ -100,6 +113,13 @@ fn tell(state: &State, verdict: Verdict) {
             tracing::debug!(%peer, "not read any further: a flood of {}", flood.as_str());
         }
     }
+}
+
+/// `:status: 100` as a literal that no table keeps (RFC 9113 §8.1, RFC 7541 §6.2.2).
+fn go_on(stream: &u32) -> [u8; 14] {
+    let mut frame = [0, 0, 5, 0x1, 0x4, 0, 0, 0, 0, 0x08, 3, b'1', b'0', b'0'];
+    frame[5..9].copy_from_slice(&stream.to_be_bytes());
+    frame
 }
 
 /// RFC 9113 §6.8.

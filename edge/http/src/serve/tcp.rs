@@ -25,17 +25,22 @@ use crate::{
         accept::NOWHERE,
         drive::{Ended, Outlet, drive},
         io::{Counted, Reset},
+        refuse::{self, Refusing},
         service::{Shared, answer},
         state::State,
         streams::{Inbox, WithStreams},
         tap::Tap,
     },
-    wire::{Flood, h2::LOCAL_RESETS},
+    wire::{Fault, Flood, h2::LOCAL_RESETS},
 };
 
 /// Bytes of one request's body on the way to us, and of all bodies of a connection.
 const H2_STREAM_WINDOW: u32 = 256 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// How much larger than a head may be one is before the engine refuses it.
+const HEAD_SLACK: usize = 1024;
+const H2_HEAD_SLACK: usize = 16 * 1024;
 
 /// Streams a client has reset before we have looked at them; more and the connection goes. It is
 /// above what `wire/h2/budget.rs` lets a client reset (CVE-2023-44487), which says so by name.
@@ -78,11 +83,8 @@ pub(super) async fn tls<H: Handler>(
     begin: CancellationToken,
 ) {
     let Ok(local) = socket.local_addr() else { return };
-    let shaken = tokio::select! {
-        shaken = timeout(shared.door.handshake(&shared.limits), tls.accept(socket)) => shaken,
-        // Nothing was asked yet.
-        () = begin.cancelled() => return,
-    };
+    // One that began before the shutdown is let end, and what it came for is answered.
+    let shaken = timeout(shared.door.handshake(&shared.limits), tls.accept(socket)).await;
     let counters = &shared.counters;
     let (stream, agreed) = match shaken {
         Ok(Ok(shaken)) => shaken,
@@ -133,12 +135,21 @@ async fn h1<H: Handler, S>(
 ) where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Reset + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(Counted::new(stream, Arc::clone(&state), Tap::h1()));
     let limits = &shared.limits;
+    let io = TokioIo::new(Counted::new(stream, Arc::clone(&state), Tap::h1(limits)));
     let service = service_fn(|request| answer(Arc::clone(&shared), Arc::clone(&state), request));
     let connection = h1_builder(limits).serve_connection(io, service);
+    let connection = Refusing::new(connection, &state, &shared.dates, flusher.is_none());
     let outlet = Outlet { flusher, state: &state };
-    let ended = drive(connection, |c| c.graceful_shutdown(), outlet, limits, begin).await;
+    let ended = drive(connection, |c| c.get_mut().go_away(), outlet, shared.door(), begin).await;
+    if let Ended::Broken(error) = &ended
+        && error.is_parse()
+        && !state.is_refused()
+    {
+        // What hyper alone has found, and has answered without a word.
+        let fault = if error.is_parse_too_large() { Fault::HeadTooLarge } else { Fault::Target };
+        refuse::count(&state, fault);
+    }
     tracing::debug!(peer = %state.info.peer, %ended, "connection ended");
 }
 
@@ -160,7 +171,7 @@ async fn h2<H: Handler>(
     let connection = WithStreams::new(connection, inbox);
     let outlet = Outlet { flusher: Some(flusher), state: &state };
     let go_away = connection.on_connection(|c| c.graceful_shutdown());
-    let ended = drive(connection, go_away, outlet, limits, begin).await;
+    let ended = drive(connection, go_away, outlet, shared.door(), begin).await;
     if let Ended::Broken(error) = &ended
         && too_much(error)
     {
@@ -184,9 +195,10 @@ fn h1_builder(limits: &Limits) -> http1::Builder {
         // The driver keeps both clocks: hyper has one for the idle wait and the head together.
         .header_read_timeout(None)
         .max_headers(limits.header_fields)
-        .max_header_size(limits.header_bytes)
+        // A little more than `wire/h1.rs` lets through, which says why.
+        .max_header_size(limits.header_bytes + HEAD_SLACK)
         // Reads ahead at most this much; it must hold a whole head.
-        .max_buf_size((limits.header_bytes + 1024).max(64 * 1024))
+        .max_buf_size((limits.header_bytes + 2 * HEAD_SLACK).max(64 * 1024))
         // Body pieces go to the stream as they are; flattening would copy them.
         .writev(true);
     builder
@@ -198,7 +210,10 @@ fn h2_builder(limits: &Limits, inbox: Inbox) -> http2::Builder<Inbox> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_send_buf_size(limits.stream_send_buffer)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        // What is a little too large comes as far as our own answer; beyond it h2 has one.
+        .max_header_list_size(
+            u32::try_from(limits.header_bytes + H2_HEAD_SLACK).unwrap_or(u32::MAX),
+        )
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_CONNECTION_WINDOW)
         .max_pending_accept_reset_streams(H2_PENDING_RESETS)

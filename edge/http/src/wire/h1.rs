@@ -6,10 +6,16 @@
 //! other. So a [`Requests`] reads along: one meaning, or a fault.
 //!
 //! Pure: bytes in, verdict out, the same however the bytes are cut. Holds a few dozen bytes
-//! whatever comes. Sizes of heads and targets are hyper's to bound; what a field means, but for
-//! the two that frame, is for `serve/request.rs`.
+//! whatever comes, and a target that is none of the usual form. What hyper would refuse is refused
+//! here before, because hyper says neither why nor how often. What a field means, but for the two
+//! that frame, is for `serve/request.rs`.
+
+mod text;
+
+use http::Uri;
 
 use super::Fault;
+use text::{Small, is_plain, is_token, line_end, number, plain, version};
 
 /// Longest name of a field that frames a message: `transfer-encoding`.
 const NAME: usize = 17;
@@ -64,14 +70,40 @@ enum Field {
     Other,
 }
 
+/// What a head may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Fields of a head, or of trailers.
+    pub fields: usize,
+    /// Bytes of a head.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// 100 fields, 32 KiB.
+    fn default() -> Self {
+        Self { fields: 100, bytes: 32 * 1024 }
+    }
+}
+
 /// The requests of one connection as their bytes tell them.
 #[derive(Debug)]
 pub struct Requests {
+    limits: Limits,
     at: At,
     blank: u8,
-    /// Spaces of the request line, and its last byte: `0` is HTTP/1.0.
+    /// Bytes of the head so far, and its fields.
+    head: usize,
+    fields: usize,
+    /// Spaces of the request line, bytes behind the last of them, and its last byte: `0` is
+    /// HTTP/1.0.
     spaces: u8,
+    word: usize,
     last: u8,
+    /// The target has come to its query.
+    query: bool,
+    /// A target that does not begin with a slash.
+    odd: Vec<u8>,
     name: Small<NAME>,
     field: Field,
     value: Small<VALUE>,
@@ -86,11 +118,24 @@ pub struct Requests {
 
 impl Default for Requests {
     fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl Requests {
+    /// A connection from its first byte.
+    pub fn new(limits: Limits) -> Self {
         Self {
+            limits,
             at: At::Start,
             blank: 0,
+            head: 0,
+            fields: 0,
             spaces: 0,
+            word: 0,
             last: 0,
+            query: false,
+            odd: Vec::new(),
             name: Small::default(),
             field: Field::Other,
             value: Small::default(),
@@ -102,9 +147,23 @@ impl Default for Requests {
             extension: 0,
         }
     }
-}
 
-impl Requests {
+    /// What comes now is a body, or its trailers: its request is somebody's already.
+    pub fn in_body(&self) -> bool {
+        self.trailers
+            || matches!(
+                self.at,
+                At::Body(_)
+                    | At::Size
+                    | At::SizeSpace
+                    | At::Extension
+                    | At::SizeLf
+                    | At::Chunk(_)
+                    | At::ChunkCr
+                    | At::ChunkLf
+            )
+    }
+
     /// Looks at the next bytes of the connection.
     ///
     /// # Errors
@@ -112,7 +171,7 @@ impl Requests {
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), (usize, Fault)> {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            at += match self.at {
+            let step = match self.at {
                 // What may be stepped over, is.
                 At::Body(left) => {
                     let step = left.min(rest.len() as u64);
@@ -124,17 +183,34 @@ impl Requests {
                     self.at = if left == step { At::ChunkCr } else { At::Chunk(left - step) };
                     step as usize
                 }
-                At::Value if self.field == Field::Other => match plain(rest) {
+                At::Value if self.field == Field::Other => match self.plain(rest) {
                     0 => self.byte(rest[0]).map(|()| 1).map_err(|fault| (at, fault))?,
-                    run => run,
+                    run => {
+                        self.head += run;
+                        run
+                    }
                 },
                 _ => self.byte(rest[0]).map(|()| 1).map_err(|fault| (at, fault))?,
             };
+            if self.head > self.limits.bytes {
+                return Err((at, self.too_large()));
+            }
+            at += step;
         }
         Ok(())
     }
 
+    /// How many bytes from the front may stand in a value, of those that the head has room for.
+    fn plain(&self, bytes: &[u8]) -> usize {
+        plain(bytes).min(self.limits.bytes.saturating_sub(self.head))
+    }
+
+    fn too_large(&self) -> Fault {
+        if self.at == At::RequestLine { Fault::TargetTooLong } else { Fault::HeadTooLarge }
+    }
+
     fn byte(&mut self, byte: u8) -> Result<(), Fault> {
+        self.head += 1;
         self.at = match self.at {
             At::Start => match byte {
                 b'\r' if self.blank < BLANK_LINES => At::StartLf,
@@ -155,7 +231,9 @@ impl Requests {
                 b'\n' => return Err(Fault::LineEnd),
                 // RFC 9112 §5.2, and §2.2 for white space before the first field.
                 b' ' | b'\t' => return Err(Fault::Folded),
+                _ if self.fields == self.limits.fields => return Err(Fault::TooManyFields),
                 _ => {
+                    self.fields += 1;
                     self.name.clear();
                     self.name_byte(byte)?
                 }
@@ -180,7 +258,7 @@ impl Requests {
             },
             At::SizeLf => match line_end(byte, self.size)? {
                 0 => {
-                    self.trailers = true;
+                    (self.trailers, self.head, self.fields) = (true, 0, 0);
                     At::FieldStart
                 }
                 size => At::Chunk(size),
@@ -195,22 +273,56 @@ impl Requests {
     }
 
     fn begin(&mut self) {
-        *self = Self::default();
+        *self = Self { head: 1, ..Self::new(self.limits) };
     }
 
     fn request_line(&mut self, byte: u8) -> Result<At, Fault> {
         match byte {
-            b'\r' => return Ok(At::RequestLineLf),
             b'\n' => return Err(Fault::LineEnd),
+            b'\r' if self.spaces < 2 => return Err(Fault::RequestLine),
+            b'\r' if self.word < text::VERSION => return Err(Fault::Version),
+            b'\r' => return Ok(At::RequestLineLf),
             // RFC 9112 §3: two single spaces; the others that §3 would let us read as one are
             // how two readers come to see two targets.
-            b' ' if self.spaces == 2 => return Err(Fault::RequestLine),
-            b' ' => self.spaces += 1,
+            b' ' if self.spaces == 2 || self.word == 0 => return Err(Fault::RequestLine),
+            b' ' => {
+                if !self.odd.is_empty() && Uri::try_from(self.odd.as_slice()).is_err() {
+                    return Err(Fault::Target);
+                }
+                (self.spaces, self.word) = (self.spaces + 1, 0);
+                return Ok(At::RequestLine);
+            }
             0..b' ' | 0x7f => return Err(Fault::RequestLine),
-            _ => {}
+            _ => match self.spaces {
+                0 if !is_token(byte) => return Err(Fault::RequestLine),
+                0 => {}
+                1 => self.target(byte)?,
+                _ if !version(self.word, byte) => return Err(Fault::Version),
+                _ => self.last = byte,
+            },
         }
-        self.last = byte;
+        self.word += 1;
         Ok(At::RequestLine)
+    }
+
+    /// What `http::Uri` takes for a path and a query. It would cut a fragment off, which has no
+    /// place in a target (RFC 9112 §3.2).
+    fn target(&mut self, byte: u8) -> Result<(), Fault> {
+        if byte == b'#' {
+            return Err(Fault::Target);
+        }
+        if self.word == 0 && byte != b'/' || !self.odd.is_empty() {
+            self.odd.push(byte);
+            return Ok(());
+        }
+        self.query |= byte == b'?';
+        let wrong = match byte {
+            b'<' | b'>' => true,
+            b'`' => !self.query,
+            b'"' => self.query,
+            _ => false,
+        };
+        if wrong { Err(Fault::Target) } else { Ok(()) }
     }
 
     fn name_byte(&mut self, byte: u8) -> Result<At, Fault> {
@@ -296,6 +408,8 @@ impl Requests {
     }
 
     fn chunk_begins(&mut self) -> At {
+        // It has a bound of its own.
+        self.head = 0;
         (self.size, self.digits, self.extension) = (0, 0, 0);
         At::Size
     }
@@ -326,67 +440,6 @@ impl Requests {
         }
         let space = matches!(byte, b' ' | b'\t') && self.at != At::Extension;
         Ok(if space { At::SizeSpace } else { At::Extension })
-    }
-}
-
-/// RFC 9112 §2.2: a CR is followed by LF, or the message means two things.
-fn line_end<T>(byte: u8, next: T) -> Result<T, Fault> {
-    if byte == b'\n' { Ok(next) } else { Err(Fault::LineEnd) }
-}
-
-/// How many bytes from the front may stand in a value.
-fn plain(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !is_plain(*byte)).unwrap_or(bytes.len())
-}
-
-/// RFC 9110 §5.5, with what is obsolete and harmless in it.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Digits and nothing else.
-fn number(digits: &[u8]) -> Option<u64> {
-    crate::message::length(digits)
-}
-
-/// The front of a name or a value, as far as anybody asks.
-#[derive(Debug)]
-struct Small<const N: usize> {
-    bytes: [u8; N],
-    /// One more than fits where there was more.
-    length: usize,
-}
-
-impl<const N: usize> Default for Small<N> {
-    fn default() -> Self {
-        Self { bytes: [0; N], length: 0 }
-    }
-}
-
-impl<const N: usize> Small<N> {
-    fn clear(&mut self) {
-        self.length = 0;
-    }
-
-    fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.length) {
-            *place = byte;
-        }
-        self.length = (self.length + 1).min(N + 1);
-    }
-
-    /// None where it was longer.
-    fn get(&self) -> Option<&[u8]> {
-        self.bytes.get(..self.length)
     }
 }
 

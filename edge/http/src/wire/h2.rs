@@ -101,6 +101,8 @@ struct Frame {
 struct Block {
     stream: u32,
     trailers: bool,
+    /// No body follows.
+    ended: bool,
     continuations: u8,
     /// No frame of it follows the one at hand.
     last: bool,
@@ -132,6 +134,8 @@ pub struct Frames {
     settings: bool,
     /// The highest stream that was opened.
     opened: u32,
+    /// Those whose client waits for 100 before it sends a body, since somebody asked.
+    expecting: Vec<u32>,
     limits: Limits,
     budgets: Budgets,
 }
@@ -149,6 +153,7 @@ impl Frames {
             table: Table::default(),
             settings: false,
             opened: 0,
+            expecting: Vec::new(),
             limits,
             budgets: Budgets::default(),
         }
@@ -157,6 +162,11 @@ impl Frames {
     /// The last stream that may have been worked on, for GOAWAY.
     pub fn opened(&self) -> u32 {
         self.opened
+    }
+
+    /// Streams whose request expects 100 before its body (RFC 9110 §10.1.1), since the last call.
+    pub fn expecting(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.expecting)
     }
 
     /// Looks at the next bytes. `now` is counted from the connection's beginning, `sent` is what
@@ -287,7 +297,8 @@ impl Frames {
                 let trailers = frame.stream <= self.opened;
                 self.opened = self.opened.max(frame.stream);
                 let last = frame.flags & END_HEADERS != 0;
-                let block = Block { stream: frame.stream, trailers, continuations: 0, last };
+                let ended = frame.flags & END_STREAM != 0;
+                let block = Block { stream: frame.stream, trailers, ended, continuations: 0, last };
                 return self.fields(block, unpadded(frame, payload)?);
             }
             Kind::Continuation => {
@@ -314,7 +325,7 @@ impl Frames {
             self.block = Some(block);
             return Ok(());
         }
-        let pseudo = if self.held.is_empty() {
+        let seen = if self.held.is_empty() {
             self.table.read(fragment)
         } else {
             self.held.extend_from_slice(fragment);
@@ -322,9 +333,19 @@ impl Frames {
         };
         (self.held, self.kept) = (Vec::new(), 0);
         // §4.3.
-        let pseudo = pseudo.map_err(|_| Fault::Compression)?;
-        // §8.1: trailers have none.
-        if block.trailers && pseudo { Err(Fault::Trailers.into()) } else { Ok(()) }
+        let seen = seen.map_err(|_| Fault::Compression)?;
+        // §8.1: trailers have none, and RFC 9110 §6.5.1 nothing that frames.
+        if block.trailers && (seen.pseudo || seen.content_length) {
+            return Err(Fault::Trailers.into());
+        }
+        // §8.3.1: a path and a query. `http::Uri` would cut the rest off without a word.
+        if seen.fragment {
+            return Err(Fault::Target.into());
+        }
+        if seen.expects && !block.trailers && !block.ended {
+            self.expecting.push(block.stream);
+        }
+        Ok(())
     }
 }
 

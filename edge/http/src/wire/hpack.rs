@@ -1,6 +1,6 @@
-//! Field blocks of HTTP/2 as far as one must read them to know whether trailers hold a
-//! pseudo-header field (RFC 7541): the dynamic table with the sizes of its entries, not their
-//! text. What fields mean is h2's business.
+//! Field blocks of HTTP/2 as far as one must read them to know what h2 and hyper do not tell
+//! (RFC 7541): the dynamic table with the sizes of its entries, not their text. What fields mean
+//! is h2's business.
 
 use std::collections::VecDeque;
 
@@ -29,11 +29,74 @@ const STATIC: [u8; 61] = [
 /// The first entries of the static table are the pseudo-header fields.
 const PSEUDO: usize = 14;
 
+/// Entries of the static table whose name is one of those below.
+const CONTENT_LENGTH: usize = 28;
+const EXPECT: usize = 35;
+const PATH: [usize; 2] = [4, 5];
+
+/// What a name is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Path,
+    /// Any other of the pseudo-header fields.
+    Pseudo,
+    ContentLength,
+    Expect,
+    Other,
+}
+
+impl Name {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b":path" => Self::Path,
+            [b':', ..] => Self::Pseudo,
+            b"content-length" => Self::ContentLength,
+            b"expect" => Self::Expect,
+            _ => Self::Other,
+        }
+    }
+
+    /// By the number of an entry of the static table.
+    fn known(number: usize) -> Self {
+        match number {
+            CONTENT_LENGTH => Self::ContentLength,
+            EXPECT => Self::Expect,
+            number if PATH.contains(&number) => Self::Path,
+            ..=PSEUDO => Self::Pseudo,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What a block has that somebody asks for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// A pseudo-header field.
+    pub(super) pseudo: bool,
+    pub(super) content_length: bool,
+    /// `Expect: 100-continue`.
+    pub(super) expects: bool,
+    /// A `:path` with a fragment.
+    pub(super) fragment: bool,
+}
+
+impl Seen {
+    fn add(&mut self, entry: Entry) {
+        self.pseudo |= matches!(entry.name, Name::Path | Name::Pseudo);
+        self.content_length |= entry.name == Name::ContentLength;
+        self.expects |= entry.name == Name::Expect && entry.telling;
+        self.fragment |= entry.name == Name::Path && entry.telling;
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    name: usize,
+    name: Name,
+    /// Bytes of the name, and of the whole.
+    length: usize,
     size: usize,
-    pseudo: bool,
+    /// The value is what is asked of this name: see [`Seen`].
+    telling: bool,
 }
 
 /// One connection's table. At most 128 entries.
@@ -53,20 +116,20 @@ impl Default for Table {
 }
 
 impl Table {
-    /// Reads a block. True where it has a pseudo-header field.
-    pub(super) fn read(&mut self, block: &[u8]) -> Result<bool, Unreadable> {
-        let (mut rest, mut pseudo, mut fields) = (block, false, false);
+    /// Reads a block.
+    pub(super) fn read(&mut self, block: &[u8]) -> Result<Seen, Unreadable> {
+        let (mut rest, mut seen, mut fields) = (block, Seen::default(), false);
         while let Some(first) = rest.first().copied() {
             match first {
                 // RFC 7541 §6.1.
                 0x80.. => {
                     let index = number(&mut rest, 7)?;
-                    pseudo |= self.entry(index)?.pseudo;
+                    seen.add(self.entry(index)?);
                 }
                 // §6.2.1: this one goes into the table.
                 0x40..=0x7f => {
                     let entry = self.literal(&mut rest, 6, true)?;
-                    pseudo |= entry.pseudo;
+                    seen.add(entry);
                     self.insert(entry);
                 }
                 // §6.3, which stands before all fields (§4.2).
@@ -80,18 +143,20 @@ impl Table {
                     continue;
                 }
                 // §6.2.2, §6.2.3.
-                _ => pseudo |= self.literal(&mut rest, 4, false)?.pseudo,
+                _ => seen.add(self.literal(&mut rest, 4, false)?),
             }
             fields = true;
         }
-        Ok(pseudo)
+        Ok(seen)
     }
 
     fn entry(&self, index: usize) -> Result<Entry, Unreadable> {
+        let number = index;
         let index = index.checked_sub(1).ok_or(Unreadable)?;
-        if let Some(name) = STATIC.get(index) {
-            let name = usize::from(*name);
-            return Ok(Entry { name, size: 0, pseudo: index < PSEUDO });
+        if let Some(length) = STATIC.get(index) {
+            // None of their values tells anything.
+            let (name, length) = (Name::known(number), usize::from(*length));
+            return Ok(Entry { name, length, size: 0, telling: false });
         }
         self.entries.get(index - STATIC.len()).copied().ok_or(Unreadable)
     }
@@ -104,30 +169,34 @@ impl Table {
         measured: bool,
     ) -> Result<Entry, Unreadable> {
         let index = number(rest, bits)?;
-        let (name, pseudo) = if index == 0 {
+        let (name, length) = if index == 0 {
             let (huffman, text) = text(rest)?;
-            // `:` is the seven bits 1011100 in Huffman's code.
-            let pseudo = match text.first() {
-                Some(first) if huffman => first >> 1 == 0b101_1100,
-                first => first == Some(&b':'),
-            };
-            (self.measure(huffman, text, measured)?, pseudo)
+            let text = self.plain(huffman, text)?;
+            (Name::of(text), text.len())
         } else {
             let named = self.entry(index)?;
-            (named.name, named.pseudo)
+            (named.name, named.length)
         };
         let (huffman, value) = text(rest)?;
-        let size = name + self.measure(huffman, value, measured)? + OVERHEAD;
-        Ok(Entry { name, size, pseudo })
+        let telling = match name {
+            Name::Path if huffman && !may_have_fragment(value) => false,
+            Name::Path => self.plain(huffman, value)?.contains(&b'#'),
+            // RFC 9110 §10.1.1: whatever the case.
+            Name::Expect => self.plain(huffman, value)?.eq_ignore_ascii_case(b"100-continue"),
+            _ => false,
+        };
+        let value = if measured { self.plain(huffman, value)?.len() } else { 0 };
+        Ok(Entry { name, length, size: length + value + OVERHEAD, telling })
     }
 
-    fn measure(&mut self, huffman: bool, text: &[u8], wanted: bool) -> Result<usize, Unreadable> {
-        if !huffman || !wanted {
-            return Ok(text.len());
+    /// A string as it was meant.
+    fn plain<'a>(&'a mut self, huffman: bool, text: &'a [u8]) -> Result<&'a [u8], Unreadable> {
+        if !huffman {
+            return Ok(text);
         }
         self.room.clear();
         huffman::decode(text, &mut self.room).ok_or(Unreadable)?;
-        Ok(self.room.len())
+        Ok(&self.room)
     }
 
     /// RFC 7541 §4.4: what is larger than the table empties it and stays outside.
@@ -148,6 +217,19 @@ impl Table {
             self.size -= oldest.size;
         }
     }
+}
+
+/// Whether a `#` may be in what is written in Huffman's code, where it begins with nine ones
+/// (RFC 7541, Appendix B). Few paths have so many, and the others need not be decoded.
+fn may_have_fragment(coded: &[u8]) -> bool {
+    let mut ones = 0;
+    for byte in coded {
+        if ones + byte.leading_ones() >= 9 {
+            return true;
+        }
+        ones = if *byte == 0xff { 8 } else { byte.trailing_ones() };
+    }
+    false
 }
 
 /// RFC 7541 §5.1.
@@ -194,6 +276,7 @@ mod tests {
     fn check(blocks: &[&[u8]], expected: Result<bool, Unreadable>, size: usize) {
         let mut table = Table::default();
         let seen = blocks.iter().map(|block| table.read(block)).last().unwrap();
+        let seen = seen.map(|seen| seen.pseudo);
         assert_eq!((seen, table.size), (expected, size), "{blocks:02x?}");
     }
 
@@ -223,12 +306,49 @@ mod tests {
         check(&[b"\x84"], Ok(true), 0);
         check(&[b"\x04\x01/"], Ok(true), 0);
         check(&[b"\x00\x05:path\x01/"], Ok(true), 0);
-        check(&[b"\x00\x82\xb8\x84\x01/"], Ok(true), 0);
+        check(&[b"\x00\x84\xb9\x58\xd3\x3f\x01/"], Ok(true), 0);
+        check(&[b"\x00\x82\xb8\x84\x01/"], Err(Unreadable), 0);
         check(&[b"\x41\x01a", b"\xbe"], Ok(true), 43);
         check(&[b"\x41\x01a", b"\x0f\x2f\x01b"], Ok(true), 43);
         check(&[b"\x40\x01a\x01b", b"\xbe"], Ok(false), 34);
         check(&[b"\x0f\x00\x01a", b"\x90"], Ok(false), 0);
         check(&[b""], Ok(false), 0);
+    }
+
+    #[test]
+    fn what_somebody_asks_for_is_seen() {
+        let check = |blocks: &[&[u8]], expected: &str| {
+            let mut table = Table::default();
+            let seen = blocks.iter().map(|block| table.read(block).unwrap()).last().unwrap();
+            let told = [
+                (seen.content_length, "length"),
+                (seen.expects, "expects"),
+                (seen.fragment, "fragment"),
+            ];
+            let told: Vec<&str> = told.iter().filter(|told| told.0).map(|told| told.1).collect();
+            assert_eq!(told.join(" "), expected, "{blocks:02x?}");
+        };
+        // Content-Length by its number, by its name, and from the table.
+        check(&[b"\x0f\x0d\x013"], "length");
+        check(&[b"\x00\x0econtent-length\x013"], "length");
+        check(&[b"\x5c\x013", b"\xbe"], "length");
+        check(&[b"\x00\x0dcontent-lengt\x013"], "");
+        // Expect, plain and in Huffman's code.
+        check(&[b"\x0f\x14\x0c100-continue"], "expects");
+        check(&[b"\x00\x06expect\x0c100-Continue"], "expects");
+        check(&[b"\x40\x06expect\x0c100-continue", b"\xbe"], "expects");
+        check(&[b"\x0f\x14\x88\x08\x00\xb1\x0f\x52\x4d\x55\xa5"], "expects");
+        check(&[b"\x00\x85\x2f\x9a\xca\x44\xff\x0c100-continue"], "expects");
+        check(&[b"\x0f\x14\x03100"], "");
+        // A fragment, plain, in Huffman's code, and a path that has none.
+        check(&[b"\x04\x04/a#b"], "fragment");
+        check(&[b"\x44\x02/#", b"\xbe"], "fragment");
+        check(&[b"\x44\x02/a", b"\xbe"], "");
+        check(&[b"\x00\x05:path\x02/#"], "fragment");
+        check(&[b"\x04\x83\x63\xfe\xbf"], "fragment");
+        check(&[b"\x04\x84\x60\x7f\xf5\x1f"], "fragment");
+        check(&[b"\x04\x83\x60\x71\x93"], "");
+        check(&[b"\x40\x01a\x02/#"], "");
     }
 
     #[test]

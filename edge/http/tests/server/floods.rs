@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_edge_http::{Excess, Limits, Protocol};
+use weir_edge_http::{Excess, Fault, Limits, Protocol};
 
 use crate::{
     messages::{data, request},
@@ -137,7 +137,7 @@ async fn a_client_that_takes_nothing_or_says_nothing_is_not_waited_for() {
     until(|| server.counters.timed_out.of(Protocol::H3) == 2).await;
     // A body of which a part is there, and whose handler waits for the rest.
     let (mut send, mut recv) = connection.open_bi().await.unwrap();
-    let path = [(":path", "/count"), ("content-length", "10")];
+    let path = [(":method", "POST"), (":path", "/count"), ("content-length", "10")];
     send.write_all(&crate::messages::instead(&path)).await.unwrap();
     send.write_all(&data(b"01234")).await.unwrap();
     let answer = timeout(Duration::from_secs(20), recv.read_to_end(1 << 20)).await.unwrap();
@@ -157,7 +157,8 @@ async fn too_many_fields() {
     send.finish().unwrap();
     let answer = recv.read_to_end(1 << 20).await.unwrap();
     let text = String::from_utf8_lossy(&answer).into_owned();
-    assert!(text.contains("more than 100 header fields"), "{text:?}");
+    assert!(text.contains("too many fields: at most 100 fields"), "{text:?}");
+    assert_eq!(server.counters.faults(Fault::TooManyFields), 1);
     server.end().await;
 }
 

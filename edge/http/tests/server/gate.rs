@@ -7,10 +7,13 @@ use tokio::{
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
-use weir_edge_http::{Gate, GateLimits, Protocol, Refused};
+use bytes::Bytes;
+use http_body_util::Empty;
+use weir_edge_http::{Gate, GateLimits, Limits, Protocol, Refused};
 
 use crate::{
     quic::{Client, endpoint},
+    secure::{get, h2},
     support::{Identity, Running, until},
 };
 
@@ -42,6 +45,26 @@ async fn a_client_with_too_many_connections_is_reset_before_its_handshake() {
     assert_eq!(gate.refused(Refused::Client), 1);
     server.end().await;
     assert_eq!(gate.open(), 0);
+}
+
+/// Who is in stays in while it asks now and then; the others make room, and hear of it.
+#[tokio::test]
+async fn idle_connections_go_sooner_while_the_gate_is_shut() {
+    let identity = Identity::new();
+    let gate = strict(|_| {});
+    let limits = Limits { idle_shut: Duration::from_millis(100), ..Limits::default() };
+    let server = Running::with(limits, &identity, Some(Arc::clone(&gate)));
+    let mut stream = h2::<Empty<Bytes>>(&server, &identity).await;
+    stream.send_request(get(&server, "/full/1")).await.unwrap();
+    let quic = Client::new(&server, &identity).await;
+    quic.fetch(quic.get("/full/1")).await.unwrap();
+    gate.shut(true);
+    let gone = |protocol| server.counters.timed_out.of(protocol) == 1;
+    until(|| gone(Protocol::H2) && gone(Protocol::H3)).await;
+    until(|| gate.open() == 0).await;
+    quic.connection.closed().await;
+    assert!(stream.send_request(get(&server, "/full/1")).await.is_err());
+    server.end().await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod gate;
 mod messages;
 mod plain;
 mod quic;
+mod refused;
 mod secure;
 mod support;
 mod wire;

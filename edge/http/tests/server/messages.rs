@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_edge_http::{Limits, Malformed, Protocol};
+use weir_edge_http::{Fault, Limits, Malformed, Protocol};
 
 use crate::{
     quic::{Client, bare},
@@ -140,9 +140,8 @@ pub(crate) fn data(body: &[u8]) -> Vec<u8> {
     [&[0x00, body.len() as u8], body].concat()
 }
 
-/// The body of a GET, which no handler reads: it is held to its length all the same.
 #[tokio::test]
-async fn a_get_is_held_to_its_length() {
+async fn a_body_is_held_to_its_length_and_a_get_has_none() {
     let identity = Identity::new();
     let server = Running::secure(Limits::default(), &identity);
     let client = Client::new(&server, &identity).await;
@@ -157,7 +156,7 @@ async fn a_get_is_held_to_its_length() {
         };
         assert_eq!(seen, expected, "{frames:02x?}");
     };
-    let ten = || request(&[("content-length", "10")]);
+    let ten = || instead(&[(":method", "POST"), (":path", "/count"), ("content-length", "10")]);
     check(vec![request(&[])], None).await;
     check(vec![ten(), data(b"0123456789")], None).await;
     check(vec![ten(), data(b"01234"), data(b"56789")], None).await;
@@ -170,8 +169,15 @@ async fn a_get_is_held_to_its_length() {
     check(vec![vec![0x01, 0xbf, 0xff, 0xff, 0xff]], Some(0x107)).await;
     // Too large once it is decoded (RFC 9114 §4.2.2): answered with 431, not reset.
     check(vec![request(&[("a", ""); 1100])], None).await;
-    assert_eq!(server.counters.refused.of(Protocol::H3), 6);
+    check(vec![request(&[]), data(b""), headers(&[("x-a", "1")])], None).await;
+    assert_eq!(server.counters.refused.of(Protocol::H3), 7);
     assert_eq!(server.counters.malformed_for(Malformed::ContentLength), 3);
+    assert_eq!(server.counters.faults(Fault::BodyOfGet), 1);
+    assert_eq!(server.counters.faults(Fault::HeadTooLarge), 1);
+    // RFC 9114 §4.3.1 and RFC 9110 §6.5.1.
+    check(vec![instead(&[(":path", "/full/1#f")])], Some(0x10e)).await;
+    let chunk = || instead(&[(":method", "POST"), (":path", "/count")]);
+    check(vec![chunk(), data(b"0"), headers(&[("content-length", "1")])], Some(0x10e)).await;
     assert_eq!(client.fetch(client.get("/full/1")).await.unwrap().head.status(), 200);
     server.end().await;
 }

@@ -59,7 +59,7 @@ impl Client {
         Self::at(endpoint, server.address).await
     }
 
-    async fn at(endpoint: quinn::Endpoint, address: SocketAddr) -> Self {
+    pub(crate) async fn at(endpoint: quinn::Endpoint, address: SocketAddr) -> Self {
         let connection = endpoint.connect(address, "localhost").unwrap().await.unwrap();
         let (mut driver, sender) =
             h3::client::new(h3_quinn::Connection::new(connection.clone())).await.unwrap();

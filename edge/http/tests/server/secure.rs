@@ -24,7 +24,7 @@ pub(crate) async fn connect(
 
 type H2<B> = http2::SendRequest<B>;
 
-async fn h2<B>(server: &Running, identity: &Identity) -> H2<B>
+pub(crate) async fn h2<B>(server: &Running, identity: &Identity) -> H2<B>
 where
     B: http_body::Body + Send + Unpin + 'static,
     B::Data: Send,
@@ -41,7 +41,7 @@ where
     sender
 }
 
-fn get(server: &Running, path: &str) -> http::Request<Empty<Bytes>> {
+pub(crate) fn get(server: &Running, path: &str) -> http::Request<Empty<Bytes>> {
     let uri = format!("https://localhost:{}{path}", server.address.port());
     http::Request::get(uri).body(Empty::new()).unwrap()
 }

@@ -213,7 +213,7 @@ impl Running {
         Self::with(Limits::default(), identity, Some(Arc::clone(gate)))
     }
 
-    fn with(limits: Limits, identity: &Identity, gate: Option<Arc<Gate>>) -> Self {
+    pub(crate) fn with(limits: Limits, identity: &Identity, gate: Option<Arc<Gate>>) -> Self {
         let bound = sockets::bind("127.0.0.1:0".parse().unwrap(), 1, true).unwrap();
         let address = bound.address;
         let counters = Arc::new(Counters::default());

@@ -99,13 +99,13 @@ async fn a_body_that_is_not_framed_breaks_off() {
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, a, b, c] = (payload.len() as u32).to_be_bytes();
     [&[a, b, c, kind, flags], &stream.to_be_bytes()[..], payload].concat()
 }
 
 /// Literals that are neither indexed nor in Huffman's code (RFC 7541 §6.2.2).
-fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         assert!(name.len() < 127 && value.len() < 127);
@@ -119,34 +119,40 @@ fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
 
 /// What came of a stream or of the connection.
 #[derive(Debug, PartialEq, Eq)]
-enum Came {
+pub(crate) enum Came {
     Headers,
     Reset(u32),
     GoAway(u32),
     Closed,
 }
 
-struct Wire {
+pub(crate) struct Wire {
     stream: TlsStream<TcpStream>,
     seen: Vec<u8>,
+    last: Vec<u8>,
 }
 
 impl Wire {
-    async fn open(server: &Running, identity: &Identity, settings: &[u8]) -> Self {
+    /// The payload of the frame that decided last.
+    pub(crate) fn last(&self) -> &[u8] {
+        &self.last
+    }
+
+    pub(crate) async fn open(server: &Running, identity: &Identity, settings: &[u8]) -> Self {
         let stream = connect(server, &Arc::new(identity.client(&["h2"]))).await;
-        let mut wire = Self { stream, seen: Vec::new() };
+        let mut wire = Self { stream, seen: Vec::new(), last: Vec::new() };
         wire.send(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(0x4, 0, 0, settings)[..]].concat())
             .await;
         wire
     }
 
     /// A peer that has closed is found by whoever reads.
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
 
     /// The first thing that decides about `stream`.
-    async fn came(&mut self, stream: u32) -> Came {
+    pub(crate) async fn came(&mut self, stream: u32) -> Came {
         loop {
             while self.seen.len() >= 9 {
                 let length = u32::from_be_bytes([0, self.seen[0], self.seen[1], self.seen[2]]);
@@ -156,6 +162,7 @@ impl Wire {
                 }
                 let frame: Vec<u8> = self.seen.drain(..end).collect();
                 let word = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
+                self.last = frame[9..].to_vec();
                 match frame[3] {
                     HEADERS if word(5) == stream => return Came::Headers,
                     0x3 if word(5) == stream => return Came::Reset(word(9)),
@@ -174,7 +181,7 @@ impl Wire {
     }
 }
 
-fn usual(path: &str) -> Vec<u8> {
+pub(crate) fn usual(path: &str) -> Vec<u8> {
     fields(&[(":method", "POST"), (":scheme", "https"), (":authority", "x"), (":path", path)])
 }
 

@@ -141,7 +141,21 @@ fn lines() {
 #[test]
 fn request_lines_and_fields() {
     bad("GET / HTTP/1.1", " \r\n\r\n", Fault::RequestLine);
-    bad("GET  /", " HTTP/1.1\r\n\r\n", Fault::RequestLine);
+    bad("GET ", " / HTTP/1.1\r\n\r\n", Fault::RequestLine);
+    bad("", " / HTTP/1.1\r\n\r\n", Fault::RequestLine);
+    bad("GET /", "\r\n\r\n", Fault::RequestLine);
+    bad("GET", "\r\n\r\n", Fault::RequestLine);
+    bad("G", "{T / HTTP/1.1\r\n\r\n", Fault::RequestLine);
+    for version in ["HTTP/|2.0", "HTTP/1.|2", "|http/1.1", "HTTP/1.1|1", "HTTP|1", "HTTP/1|\r"] {
+        let (before, rest) = version.split_once('|').unwrap();
+        bad(&format!("GET / {before}"), &format!("{rest}\r\n\r\n"), Fault::Version);
+    }
+    for target in ["/a|#b", "/a?b|#", "/|<", "/?a|>", "/a|`", "/?|\"", "|#", "http://[::1|"] {
+        let (before, rest) = target.split_once('|').unwrap();
+        bad(&format!("GET {before}"), &format!("{rest} HTTP/1.1\r\n\r\n"), Fault::Target);
+    }
+    bad("GET /a ", "b HTTP/1.1\r\n\r\n", Fault::Version);
+    good("GET /\"{}? HTTP/1.1\r\n\r\nGET /?`{}? HTTP/1.1\r\n\r\nGET http://x/?a HTTP/1.0\r\n\r\n");
     bad("GET", "\t/ HTTP/1.1\r\n\r\n", Fault::RequestLine);
     bad("GET /", "\0 HTTP/1.1\r\n\r\n", Fault::RequestLine);
     bad("GET /", "\x7f HTTP/1.1\r\n\r\n", Fault::RequestLine);
@@ -156,4 +170,39 @@ fn request_lines_and_fields() {
     bad(&format!("{head}a: b"), "\u{b}c\r\n\r\n", Fault::FieldValue);
     bad(&format!("{head}a: "), "\x7f\r\n\r\n", Fault::FieldValue);
     bad(&format!("{head}content-length: "), "\x0c3\r\n\r\n", Fault::FieldValue);
+}
+
+#[test]
+fn heads_are_bounded() {
+    let check = |connection: String, expected: Result<(), (usize, Fault)>| {
+        for step in [1, 2, 7, 13, 64, connection.len()] {
+            let mut requests = Requests::new(Limits { fields: 2, bytes: 64 });
+            let mut at = 0;
+            let seen = connection.as_bytes().chunks(step).try_for_each(|piece| {
+                let seen = requests.take(piece).map_err(|(before, fault)| (at + before, fault));
+                at += piece.len();
+                seen
+            });
+            assert_eq!(seen, expected, "{connection:?} in steps of {step}");
+        }
+    };
+    let line = "GET / HTTP/1.1\r\n";
+    check(format!("{line}a: b\r\nc: d\r\n\r\n").repeat(9), Ok(()));
+    check(
+        format!("{line}a: b\r\nc: d\r\ne: f\r\n\r\n"),
+        Err((line.len() + 12, Fault::TooManyFields)),
+    );
+    // Exactly as much as it may, and a byte more.
+    let head = |value: usize| format!("{line}a: {}\r\n\r\n", "x".repeat(value));
+    check(head(64 - 16 - 3 - 4).repeat(3), Ok(()));
+    check(head(64 - 16 - 3 - 3), Err((64, Fault::HeadTooLarge)));
+    check(head(1000), Err((64, Fault::HeadTooLarge)));
+    check(format!("GET /{}", "x".repeat(100)), Err((64, Fault::TargetTooLong)));
+    // Neither bodies nor blank lines are of a head; trailers have the same bounds.
+    check("\r\n\r\n".to_owned() + &head(64 - 16 - 3 - 4), Ok(()));
+    let post = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunk = format!("50\r\n{}\r\n", "x".repeat(0x50));
+    check(format!("{post}{}0\r\na: b\r\n\r\n", chunk.repeat(5)), Ok(()));
+    let three = "a: b\r\nc: d\r\ne: f\r\n\r\n";
+    check(format!("{post}0\r\n{three}"), Err((post.len() + 3 + 12, Fault::TooManyFields)));
 }
