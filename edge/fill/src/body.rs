@@ -234,7 +234,7 @@ pub(crate) async fn pour(
 }
 
 /// Waits until the fill may take more from its upstream; `false` where it may not any more.
-async fn goes_on(fill: &BodyFill, stand: impl Fn() -> Stand) -> bool {
+pub(crate) async fn goes_on(fill: &BodyFill, stand: impl Fn() -> Stand) -> bool {
     loop {
         // Before looking, so that what comes between is not missed.
         let moved = fill.demand.moved();

@@ -2,27 +2,19 @@
 //! has something left, that is what a cache is for; afterwards it gets what it asks for from the
 //! upstream, exactly, and nothing of it is kept.
 
-use std::{
-    collections::BTreeSet,
-    ops::Range,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use bytes::Bytes;
-use futures::StreamExt;
 use http::header;
 use tokio::time::Instant;
 use weir_edge_cache::CHUNK_SIZE;
-use weir_edge_freshness::{Forward, PassReason};
 
 use crate::{
     account::Account,
-    answer::{Found, Passed},
+    answer::Found,
     ask::Ask,
     demand::OPENING,
     engine::Engine,
     reader::place,
-    upstream::UpstreamError,
 };
 
 const CHUNK: u64 = CHUNK_SIZE as u64;
@@ -47,6 +39,9 @@ impl Engine {
             (None, _) if ask.alone_headers.contains_key(header::RANGE) => (0, CHUNK),
             _ => (u64::MAX, 0),
         };
+        if self.begins_far_in(client, ask.range.map_or(0, |(first, _)| first)) {
+            return None;
+        }
         let afforded = put_aside(client, ask, wanted, brought)?;
         // What is on its way when a client leaves is fetched in vain: who has nothing left gets what
         // it takes a window at a time.
@@ -59,42 +54,38 @@ impl Engine {
         let free = || Some(ask.clone());
         let Some(client) = &ask.client else { return free() };
         let wanted: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-        // What comes anyhow was looked at when it was asked for; each range has two ends.
-        if found.resolved.body.is_some() || wanted >= 2 * CHUNK * ranges.len() as u64 {
+        // What comes anyhow was looked at when it was asked for.
+        if found.resolved.body.is_some() {
+            return free();
+        }
+        let object = found.object();
+        let misses = |index: u32| {
+            self.cache.has_chunk(&object.chunk_key(index)).is_none()
+                && self.table.body(object.id, object.generation, index, false).is_none()
+        };
+        if let [range] = ranges
+            && misses(place(range.start).0)
+            && self.begins_far_in(client, range.start)
+        {
+            return None;
+        }
+        // Each range has two ends.
+        if wanted >= 2 * CHUNK * ranges.len() as u64 {
             return free();
         }
         let ends = ranges.iter().filter(|range| !range.is_empty());
         let spans = ends.map(|range| place(range.start).0..=place(range.end - 1).0);
         let touched: BTreeSet<u32> = spans.flatten().collect();
-        let object = found.object();
-        let missing = touched.into_iter().filter(|index| {
-            self.cache.has_chunk(&object.chunk_key(*index)).is_none()
-                && self.table.body(object.id, object.generation, *index, false).is_none()
-        });
+        let missing = touched.into_iter().filter(|index| misses(*index));
         let size = object.size;
         let bytes = |index: u32| size.saturating_sub(u64::from(index) * CHUNK).min(CHUNK);
         put_aside(client, ask, wanted, missing.map(bytes).sum())
     }
 
-    /// The client's own request as it is, whose bytes are fetched as it takes them.
-    pub async fn exactly(
-        self: &Arc<Self>,
-        ask: &Ask,
-        due: Instant,
-    ) -> Result<Passed, UpstreamError> {
-        self.counters.exact.fetch_add(1, Ordering::Relaxed);
-        let reason = Some(PassReason::ClientBudget);
-        let mut response = self.pass_by(ask, ask.method(), None, Some(due)).await?;
-        let client = ask.client.clone();
-        let counted = move |piece: &Result<Bytes, UpstreamError>| {
-            if let (Ok(piece), Some(client)) = (piece, &client) {
-                let (bytes, now) = (piece.len() as u64, Instant::now());
-                client.spend(bytes, now);
-                client.earn(bytes, now);
-            }
-        };
-        response.body = response.body.inspect(counted).boxed();
-        Ok(Passed { response, fwd: Forward::UriMiss, reason })
+    /// Whether who asks has nothing left, and begins so far in a chunk that its beginning would
+    /// cost more than the first window.
+    fn begins_far_in(&self, client: &Account, first: u64) -> bool {
+        first % CHUNK >= OPENING && !client.is_sound(Instant::now())
     }
 }
 

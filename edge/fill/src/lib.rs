@@ -14,6 +14,7 @@ mod dear;
 mod demand;
 mod drive;
 mod engine;
+mod exact;
 mod failover;
 pub mod guard;
 pub mod hedge;
@@ -26,6 +27,7 @@ mod resolve;
 mod resume;
 mod sync;
 mod table;
+mod taker;
 pub mod upstream;
 pub mod variant;
 

@@ -2,7 +2,7 @@
 //! from disk, or by asking upstream for what is missing. Bytes of two generations are never
 //! joined: when the rest cannot be had, the reader fails.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -15,22 +15,14 @@ use weir_edge_cache::{CHUNK_SIZE, ChunkKey};
 use crate::{
     answer::Found,
     ask::Ask,
-    demand::Reading,
     engine::Engine,
     lag::Follower,
     progress::Seen,
     refill::{self, Remains},
     table::{BodyFill, Resolved},
+    taker::Taker,
     upstream::UpstreamError,
 };
-
-/// So much of what was handed over may still lie in the buffers of sockets.
-const LATE: u64 = 256 << 10;
-
-/// How soon, and how seldom at last, a client's connection is asked what has come to its host,
-/// while its fill waits to hear of it.
-const LOOK: Duration = Duration::from_millis(4);
-const LOOK_SELDOM: Duration = Duration::from_millis(128);
 
 /// Chunks of a range that are looked for before its head is told.
 const LOOKED_AHEAD: usize = 256;
@@ -56,13 +48,8 @@ pub struct Reader {
     fill: Option<(Arc<BodyFill>, watch::Receiver<()>)>,
     /// Its place among those for whom a fill keeps what cannot be had again.
     place: Option<Follower>,
-    /// Its part in how far a fill goes.
-    reading: Option<Reading>,
-    /// Bytes handed over, and how many of them its client is known to have.
-    handed: u64,
-    taken: u64,
-    /// Until its client's connection is asked again.
-    look: Duration,
+    /// What its client has of it.
+    taker: Taker,
     /// Pieces read ahead by [`Reader::prime`].
     ahead: VecDeque<Bytes>,
     tier: Option<Tier>,
@@ -86,6 +73,7 @@ impl Reader {
             Some(range) => (range.start, Some(range.end)),
             None => (0, resolved.size),
         };
+        let taker = Taker::new(&ask, at);
         let mut reader = Self {
             engine,
             patience: Instant::now() + ask.policy.deadline / 4,
@@ -94,10 +82,7 @@ impl Reader {
             end,
             fill: None,
             place: None,
-            reading: None,
-            handed: 0,
-            taken: 0,
-            look: LOOK,
+            taker,
             ahead: VecDeque::new(),
             tier: None,
             refilled: false,
@@ -184,7 +169,7 @@ impl Reader {
                 return Ok(None);
             }
             let (index, offset) = place(self.at);
-            let looks = self.looks();
+            let looks = self.taker.looks();
             if let Some((fill, events)) = &mut self.fill {
                 // Before looking, so that what comes between is not missed.
                 events.borrow_and_update();
@@ -195,11 +180,11 @@ impl Reader {
                         let near = fill.is_near(index) || !refill::can_refill(&self.resolved);
                         let changed = events.changed();
                         let changed = match (near, looks) {
-                            (true, false) => changed.await,
-                            (true, true) => match timeout(self.look, changed).await {
+                            (true, None) => changed.await,
+                            (true, Some(look)) => match timeout(look, changed).await {
                                 Ok(changed) => changed,
                                 Err(_) => {
-                                    self.look();
+                                    self.taker.look();
                                     continue;
                                 }
                             },
@@ -298,9 +283,7 @@ impl Reader {
         }
         // What is far away it may ask for itself, and that is not to be brought for it.
         let wants = if fill.is_near(place(self.at).0) { self.at } else { 0 };
-        let reading = fill.demand.follow(self.ask.client.clone(), wants);
-        reading.reached(0, if self.ask.outlet.is_some() { self.taken } else { self.handed });
-        self.reading = Some(reading);
+        self.taker.follow(&fill.demand, wants);
         let events = fill.progress.events();
         self.fill = Some((fill, events));
     }
@@ -321,55 +304,16 @@ impl Reader {
         })
     }
 
-    /// Whether its fill waits to hear how far its client has come: it has nothing left, and more
-    /// was handed to it than it is known to have.
-    fn looks(&self) -> bool {
-        let (Some(_), Some(client)) = (&self.ask.outlet, &self.ask.client) else { return false };
-        self.taken < self.handed && !client.is_sound(Instant::now())
-    }
-
-    /// Asks its client's connection what has come. What was handed over before the last wait has
-    /// gone into it by now.
-    fn look(&mut self) {
-        let late = self.ask.outlet.as_ref().and_then(|outlet| outlet.unacknowledged());
-        let taken = late.map_or(0, |late| self.handed.saturating_sub(late));
-        self.look = if taken > self.taken { LOOK } else { (self.look * 2).min(LOOK_SELDOM) };
-        self.has(taken);
-    }
-
-    /// Its client has so many bytes of what was handed over.
-    fn has(&mut self, taken: u64) {
-        if taken <= self.taken {
-            return;
-        }
-        if let Some(client) = &self.ask.client {
-            client.earn(taken - self.taken, Instant::now());
-        }
-        self.taken = taken;
-        if let Some(reading) = &self.reading {
-            reading.reached(self.at - (self.handed - taken), taken);
-        }
-    }
-
     fn take(&mut self, mut piece: Bytes, tier: Tier) -> Bytes {
         if let Some(end) = self.end {
             let left = usize::try_from(end - self.at).unwrap_or(usize::MAX);
             piece.truncate(left);
         }
         self.at += piece.len() as u64;
-        let bytes = piece.len() as u64;
-        self.handed += bytes;
-        if let Some(reading) = &self.reading {
-            reading.took(bytes);
-        }
-        // What is in the buffers of sockets is not taken yet, and never is where a client leaves.
-        let late = if self.end == Some(self.at) { 0 } else { LATE };
-        self.has(self.handed.saturating_sub(late));
-        if let (Some(reading), None) = (&self.reading, &self.ask.outlet) {
-            reading.reached(self.at, self.handed);
-        }
-        if self.end == Some(self.at) {
-            (self.place, self.reading) = (None, None);
+        let last = self.end == Some(self.at);
+        self.taker.takes(piece.len() as u64, last);
+        if last {
+            self.place = None;
         } else if let Some(here) = &mut self.place {
             here.at(place(self.at).0);
         }

@@ -14,7 +14,7 @@ use http::{StatusCode, header};
 use tokio::time::{Instant, sleep, timeout};
 use weir_benches_content::{Checker, Content, Expected};
 use weir_edge_fill::{
-    Ask, Outlet,
+    Answer, Ask, Outlet,
     account::{Account, Burst},
     upstream::UpstreamError,
 };
@@ -218,7 +218,7 @@ async fn windows_of_difficult_upstreams() {
     let broken = |at, seen: &_| {
         let mut reply = good(&FILM, seen);
         if at == 2 {
-            reply.steps = vec![Step::Send(Bytes::from(FILM.bytes(32 * KIB..40 * KIB)))];
+            reply.steps = vec![Step::Send(FILM.bytes(32 * KIB..40 * KIB))];
             reply.steps.push(Step::Fail(truncated(8 * KIB)));
         }
         Ok(reply)
@@ -251,17 +251,75 @@ async fn windows_of_difficult_upstreams() {
     assert!(body.next().await.unwrap().is_err(), "cut");
 }
 
-/// A long range is begun as a whole object is; a chunk's beginning comes along.
+/// A long range is begun as a whole object is.
 #[tokio::test(start_paused = true)]
 async fn long_ranges_begin_with_a_window() {
     let (world, client) = (world(), Client::new());
-    let ask = world.ask_range("/a", MIB + 512 * KIB, 3 * MIB - 1);
+    let ask = world.ask_range("/a", MIB + 8 * KIB, 3 * MIB - 1);
     let mut body = client.opens(&world, ask).await;
     let bytes = client.takes(&mut body, true).await;
-    assert!(bytes == FILM.bytes(MIB + 512 * KIB..3 * MIB), "{} bytes", bytes.len());
-    assert_eq!(ranges(&world)[0], "bytes=1048576-1589247");
+    assert!(bytes == FILM.bytes(MIB + 8 * KIB..3 * MIB), "{} bytes", bytes.len());
+    assert_eq!(ranges(&world)[0], "bytes=1048576-1073151");
     assert_eq!(fetched(&world), 2 * MIB);
     let object = world.found(&world.ask("/a")).await.object().clone();
     let here = |index| world.engine.cache().has_chunk(&object.chunk_key(index)).is_some();
     assert_eq!([here(0), here(1), here(2), here(3)], [false, true, true, false]);
+}
+
+/// One that begins far in a chunk is passed in windows, and nothing of it is kept.
+#[tokio::test(start_paused = true)]
+async fn ranges_from_the_middle_of_a_chunk_are_passed_in_windows() {
+    let (first, last) = (MIB + 512 * KIB, 3 * MIB - 1);
+    let asked = |world: &World, client: &Client| {
+        let fields = super::script::headers(&[("range", &format!("bytes={first}-{last}"))]);
+        let ask = client.asks(world.ask_range("/a", first, last));
+        Ask { alone_headers: Arc::new(fields), ..ask }
+    };
+    let passed = async |world: &World, ask: &Ask| match world.engine.resolve(ask).await.unwrap() {
+        Answer::Passed(passed) => passed.response,
+        Answer::Object(_) => panic!("it is not to be kept"),
+    };
+    let (world, client) = (world(), Client::new());
+    let response = passed(&world, &asked(&world, &client)).await;
+    assert_eq!(response.headers[header::CONTENT_RANGE], "bytes 1572864-3145727/3146505");
+    assert_eq!(response.content_length, Some(last + 1 - first));
+    let mut body = response.body;
+    let mut all = client.takes(&mut body, false).await;
+    assert_eq!(all.len() as u64, 16 * KIB);
+    client.has(16 * KIB);
+    all.extend(client.takes(&mut body, false).await);
+    assert_eq!(all.len() as u64, 32 * KIB);
+    // For long it takes nothing.
+    sleep(Duration::from_secs(60)).await;
+    client.has(32 * KIB);
+    all.extend(client.takes(&mut body, true).await);
+    assert!(all == FILM.bytes(first..last + 1), "{} bytes", all.len());
+    assert_eq!(ranges(&world)[..2], ["bytes=1572864-1589247", "bytes=1589248-1605631"]);
+    assert_eq!(world.engine.cache().stats().objects, 0);
+
+    // Whoever leaves has nothing more asked for.
+    let (requests, client) = (world.origin.requests(), Client::new());
+    let response = passed(&world, &asked(&world, &client)).await;
+    drop(response);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.origin.requests(), requests + 1);
+
+    // What changes is cut, and what has no strong validator comes as it was asked for.
+    static NEXT: Content = Content { object: 1, version: 2, size: 3 * MIB + 777 };
+    let origin = Origin::new(|at, seen| Ok(good(if at == 0 { &FILM } else { &NEXT }, seen)));
+    let (world, client) = (World::new(origin), Client::new());
+    let mut body = passed(&world, &asked(&world, &client)).await.body;
+    assert_eq!(client.takes(&mut body, false).await.len() as u64, 16 * KIB);
+    client.has(16 * KIB);
+    assert!(body.next().await.unwrap().is_err(), "cut");
+    let weak = |_, seen: &_| {
+        let mut reply = good(&FILM, seen);
+        reply.headers.remove(header::ETAG);
+        Ok(reply)
+    };
+    let (world, client) = (World::new(Origin::new(weak)), Client::new());
+    let mut body = passed(&world, &asked(&world, &client)).await.body;
+    let all = client.takes(&mut body, true).await;
+    assert!(all == FILM.bytes(first..last + 1), "{} bytes", all.len());
+    assert_eq!(ranges(&world)[1], format!("bytes={first}-{last}"));
 }
