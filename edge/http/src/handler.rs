@@ -48,6 +48,9 @@ pub struct TlsInfo {
     pub version: &'static str,
     /// A ticket of ours spared the client the certificate.
     pub resumed: bool,
+    /// The client's certificate, DER, where the server knows its clients and this one has shown
+    /// one. Only over TCP.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 /// What is known of a connection. Shared by all its requests.

@@ -2,6 +2,7 @@
 //! whether the other side chose HTTP/2. What it leaves to others: deadlines, pools, HTTP.
 
 mod itself;
+mod known;
 mod probe;
 
 use std::{
@@ -27,6 +28,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 pub use itself::{Itself, Steps};
+pub use known::{client_config_as, client_config_pinned, fingerprint};
 pub use probe::{ProbeError, Reached, Secured};
 
 /// How long one address may take before the next one is tried beside it
@@ -142,6 +144,14 @@ pub enum TlsClientError {
     /// The file is fine but holds no certificate.
     #[error("{0} holds no certificate; it must hold the PEM certificate of at least one authority")]
     Empty(PathBuf),
+    /// The certificate that is to be shown, or its key.
+    #[error("cannot show the certificate of {path}: {reason}")]
+    Own {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// rustls refuses the combination.
     #[error("cannot make a TLS client configuration: {0}")]
     Config(#[from] rustls::Error),
@@ -153,11 +163,7 @@ pub enum TlsClientError {
 /// # Errors
 /// When the file of `roots` cannot be read, parsed or holds nothing.
 pub fn client_config(roots: &Roots) -> Result<Arc<rustls::ClientConfig>, TlsClientError> {
-    let mut store = RootCertStore::empty();
-    match roots {
-        Roots::Public => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Roots::File(path) => add_file(&mut store, path)?,
-    }
+    let store = roots_of(roots)?;
     // The provider is named here, not installed for the process: which one is in use must not
     // depend on who came first.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -167,6 +173,15 @@ pub fn client_config(roots: &Roots) -> Result<Arc<rustls::ClientConfig>, TlsClie
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+fn roots_of(roots: &Roots) -> Result<RootCertStore, TlsClientError> {
+    let mut store = RootCertStore::empty();
+    match roots {
+        Roots::Public => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Roots::File(path) => add_file(&mut store, path)?,
+    }
+    Ok(store)
 }
 
 fn add_file(store: &mut RootCertStore, path: &Path) -> Result<(), TlsClientError> {

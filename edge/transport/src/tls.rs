@@ -2,6 +2,7 @@
 //! no early data.
 
 mod certificates;
+mod clients;
 mod handshake;
 mod itself;
 mod keys;
@@ -19,6 +20,7 @@ use rustls::{
 };
 
 pub use certificates::{CertificateError, Certificates};
+pub use clients::{Clients, ClientsError};
 pub use handshake::{HandshakeError, Negotiated};
 pub use keys::{Keys, KeysError, UnixSeconds};
 pub use proof::ProofError;
@@ -92,6 +94,7 @@ pub struct Tls {
     quic: Arc<ServerConfig>,
     store: Arc<Store>,
     keys: Keys,
+    clients: Clients,
 }
 
 /// What TCP speaks.
@@ -101,12 +104,17 @@ struct Tcp {
 }
 
 impl Tcp {
-    fn new(store: &Arc<Store>, keys: &Keys, min: MinVersion) -> Result<Self, TlsError> {
+    fn new(
+        store: &Arc<Store>,
+        keys: &Keys,
+        min: MinVersion,
+        clients: &Clients,
+    ) -> Result<Self, TlsError> {
         let versions: &[&'static SupportedProtocolVersion] = match min {
             MinVersion::Tls12 => &[&TLS13, &TLS12],
             MinVersion::Tls13 => &[&TLS13],
         };
-        let of = |preference| config(store, keys, preference, versions, &["h2", "http/1.1"]);
+        let of = |preference| config(store, keys, preference, versions, &["h2", "http/1.1"], clients);
         let (aes, chacha) = (of(Preference::Aes)?, of(Preference::ChaCha)?);
         Ok(Self { aes: Arc::new(aes), chacha: Arc::new(chacha) })
     }
@@ -118,10 +126,11 @@ fn config(
     preference: Preference,
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&str],
+    clients: &Clients,
 ) -> Result<ServerConfig, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider(preference))
         .with_protocol_versions(versions)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients.verifier())
         .with_cert_resolver(Arc::clone(store) as _);
     config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
     config.ticketer = keys.ticketer();
@@ -165,12 +174,25 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// TCP speaks `min` and later, with HTTP/2 before HTTP/1.1; QUIC speaks 1.3 and HTTP/3.
     pub fn new(certificates: Certificates, keys: Keys, min: MinVersion) -> Result<Self, TlsError> {
+        Self::among(certificates, keys, min, Clients::default())
+    }
+
+    /// The same, of a server that wants to know its clients.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn among(
+        certificates: Certificates,
+        keys: Keys,
+        min: MinVersion,
+        clients: Clients,
+    ) -> Result<Self, TlsError> {
         let store = Arc::new(Store::new(certificates));
-        let tcp = Arc::new(ArcSwap::from_pointee(Tcp::new(&store, &keys, min)?));
-        let mut quic = config(&store, &keys, Preference::Aes, &[&TLS13], &["h3"])?;
+        let tcp = Arc::new(ArcSwap::from_pointee(Tcp::new(&store, &keys, min, &clients)?));
+        let mut quic = config(&store, &keys, Preference::Aes, &[&TLS13], &["h3"], &clients)?;
         // QUIC starts its session before the client's order can be looked at, so follow it.
         quic.ignore_client_order = false;
-        Ok(Self { tcp, quic: Arc::new(quic), store, keys })
+        Ok(Self { tcp, quic: Arc::new(quic), store, keys, clients })
     }
 
     /// Certificates and versions that may take the place of those in use, with the same keys.
@@ -182,8 +204,8 @@ impl Tls {
         certificates: Certificates,
         min: MinVersion,
     ) -> Result<Candidate, TlsError> {
-        let alone = Self::new(certificates, self.keys.clone(), min)?;
-        let tcp = Arc::new(Tcp::new(&self.store, &self.keys, min)?);
+        let alone = Self::among(certificates, self.keys.clone(), min, self.clients.clone())?;
+        let tcp = Arc::new(Tcp::new(&self.store, &self.keys, min, &self.clients)?);
         Ok(Candidate { alone, tcp })
     }
 

@@ -47,6 +47,7 @@ use crate::{
     serve::{
         door::Guest,
         drive::FRESH,
+        passage::Slow,
         refuse,
         request::{connection_specific, is_about_the_server, normalise},
         response::{WireBody, finish, plain},
@@ -85,8 +86,12 @@ pub(super) async fn connection<H: Handler>(
     if handshake.resumed {
         shared.counters.resumed.add(Protocol::H3);
     }
-    let tls =
-        TlsInfo { server_name: handshake.server_name, version: "1.3", resumed: handshake.resumed };
+    let tls = TlsInfo {
+        server_name: handshake.server_name,
+        version: "1.3",
+        resumed: handshake.resumed,
+        certificate: None,
+    };
     let (worker, outgoing) = (shared.worker, Arc::default());
     let tls = Some(tls);
     let info = ConnectionInfo { protocol: Protocol::H3, peer, local, tls, worker, outgoing };
@@ -285,9 +290,11 @@ async fn request_stream<H: Handler>(
         return sender.stop_stream(Code::H3_INTERNAL_ERROR);
     }
     let Some(stream) = claim.take() else { return };
-    let output = Output::new(stream, wire.quic.clone(), shared.limits.stall);
+    let pace = shared.door.pace(&shared.limits);
+    let output = Output::new(stream, wire.quic.clone(), (shared.limits.stall, pace));
     match send_body(body, output, &upload).await {
-        Written::Slow => state.counters.timed_out.add(Protocol::H3),
+        Written::Silent => state.counters.timed_out.add(Protocol::H3),
+        Written::Slow => state.counters.slow(Protocol::H3, Slow::Response),
         Written::Lost => wire.taken_back(),
         Written::Whole | Written::Broken => {}
     }
@@ -311,7 +318,8 @@ async fn answer<H: Handler>(
     let mut body = RequestBody::empty();
     let mut admitted = admit(&mut parts, length, &shared.limits)?;
     if admitted.is_ok() {
-        let limit = (shared.limits.body_bytes, shared.limits.stall);
+        let pace = shared.door.pace(&shared.limits);
+        let limit = (shared.limits.body_bytes, shared.limits.stall, pace);
         let upload = Arc::clone(upload);
         let input = Input::body(receiver, length, limit, upload, Arc::clone(state)).await;
         body = input.map_err(|_| NoAnswer::Malformed)?;
@@ -371,6 +379,8 @@ enum Written {
     /// The client or its connection is gone.
     Lost,
     /// The client takes nothing.
+    Silent,
+    /// The client takes too little.
     Slow,
 }
 
@@ -378,6 +388,7 @@ impl From<Stuck> for Written {
     fn from(stuck: Stuck) -> Self {
         match stuck {
             Stuck::Gone => Self::Lost,
+            Stuck::Silent => Self::Silent,
             Stuck::Slow => Self::Slow,
         }
     }
@@ -400,13 +411,13 @@ async fn send_body(body: WireBody, mut output: Output, upload: &Upload) -> Writt
             let received = output.finish();
             upload.settle();
             if !received.await {
-                return Written::Slow;
+                return Written::Silent;
             }
         }
         Written::Broken => output.reset(Code::H3_INTERNAL_ERROR),
         Written::Lost => output.reset(Code::H3_REQUEST_CANCELLED),
         // RFC 9114 §8.1: it makes us hold what it does not take.
-        Written::Slow => output.reset(Code::H3_EXCESSIVE_LOAD),
+        Written::Silent | Written::Slow => output.reset(Code::H3_EXCESSIVE_LOAD),
     }
     written
 }

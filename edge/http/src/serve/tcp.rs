@@ -105,6 +105,7 @@ pub(super) async fn tls<H: Handler>(
         server_name: agreed.server_name,
         version: agreed.version,
         resumed: agreed.resumed,
+        certificate: agreed.certificate,
     };
     let (worker, outgoing) = (shared.worker, Arc::default());
     let info = ConnectionInfo { protocol, peer, local, tls: Some(tls), worker, outgoing };
@@ -166,7 +167,7 @@ async fn h2<H: Handler>(
         let (shared, state) = (Arc::clone(&shared), Arc::clone(&state));
         move |request| answer(Arc::clone(&shared), Arc::clone(&state), request)
     });
-    let inbox = Inbox::default();
+    let inbox = Inbox::new(&state.passages);
     let connection = h2_builder(limits, inbox.clone()).serve_connection(io, service);
     let connection = WithStreams::new(connection, inbox);
     let outlet = Outlet { flusher: Some(flusher), state: &state };

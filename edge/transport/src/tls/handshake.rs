@@ -1,6 +1,6 @@
 //! A client's first bytes, until both sides have keys.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use rustls::{
     AlertDescription, Error, HandshakeKind, InvalidMessage, PeerIncompatible, ProtocolVersion,
@@ -67,6 +67,9 @@ pub struct Negotiated {
     pub version: &'static str,
     /// A ticket of ours spared the client the certificate.
     pub resumed: bool,
+    /// The client's own, DER, where the server asks for one and the client has shown it, then or
+    /// when the resumed session began.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 impl Negotiated {
@@ -79,6 +82,7 @@ impl Negotiated {
                 _ => "1.3",
             },
             resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+            certificate: tls.peer_certificates().and_then(|chain| Some(chain.first()?[..].into())),
         }
     }
 }
