@@ -56,7 +56,9 @@ fn ratios() {
 
 #[test]
 fn fields_of_posts_are_read_and_never_shown() {
-    let traces = read("headers = \"fields.toml\"", "[headers]\nAuthorization = \"Bearer hunter2\"\n").unwrap();
+    let traces =
+        read("headers = \"fields.toml\"", "[headers]\nAuthorization = \"Bearer hunter2\"\n")
+            .unwrap();
     let [(name, value)] = &traces.headers[..] else { panic!("{:?}", traces.headers) };
     assert_eq!((name.as_str(), value.expose()), ("authorization", "Bearer hunter2"));
     assert!(!format!("{traces:?}").contains("hunter2"));
@@ -73,7 +75,8 @@ fn fields_of_posts_are_read_and_never_shown() {
          4 | (not shown: this file holds secrets)
            | ^ letters, digits and `-`
 
-        1 mistake in DIR/edge.toml; nothing was changed"#]].assert_eq(&wrong);
+        1 mistake in DIR/edge.toml; nothing was changed"#]]
+    .assert_eq(&wrong);
 }
 
 #[test]
@@ -132,7 +135,8 @@ fn mistakes() {
         20 | header = "x"
            | ^^^^^^ did you mean `headers`?
 
-        7 mistakes in DIR/edge.toml; nothing was changed"#]].assert_eq(&wrong.unwrap_err());
+        7 mistakes in DIR/edge.toml; nothing was changed"#]]
+    .assert_eq(&wrong.unwrap_err());
     let wrong = read("sample_ratio = 1.5\nbatch = 100\nqueue = 99\nheaders = \"none.toml\"", "");
     expect![[r#"
         error: `traces.sample_ratio` is out of range: 1.5 is not between 0 and 1
@@ -156,5 +160,6 @@ fn mistakes() {
            |           ^^^^^^^^^^^ paths start at the folder of this configuration
            = example: headers = "traces-headers.toml"
 
-        3 mistakes in DIR/edge.toml; nothing was changed"#]].assert_eq(&wrong.unwrap_err());
+        3 mistakes in DIR/edge.toml; nothing was changed"#]]
+    .assert_eq(&wrong.unwrap_err());
 }

@@ -39,6 +39,7 @@ use crate::{
     node::Node,
     observe::Observed,
     service::Services,
+    traces::{self, Traces},
     upkeep::{self, Upkeep},
 };
 
@@ -163,6 +164,8 @@ pub async fn node(
     let cache = Arc::new(cache);
     fills.spawn(tick(Arc::downgrade(&cache), Arc::clone(&clock)));
     fills.spawn(Cache::reclaim(Arc::downgrade(&cache)));
+    let traces = Arc::new(Traces::new(&config.traces, &config.node.name, &config.node.site));
+    fills.spawn(traces::run(Arc::clone(&traces), pool.clone()));
     let engine = Engine::new(cache, Arc::clone(&clock), fills.clone(), concurrency);
     engine.accounts().set_burst(config.clients.fill_burst.as_u64());
     let load = Load::new(workers(config));
@@ -182,6 +185,7 @@ pub async fn node(
         access,
         listening: OnceLock::new(),
         journal,
+        traces,
         readiness,
         pulses: pulses(&fills, disks.as_ref()),
         disks,

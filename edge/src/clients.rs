@@ -41,6 +41,12 @@ impl Rules {
         forwarded::client(peer, headers, &self.trust)
     }
 
+    /// Whether a peer may speak for others.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trust.forwarders.iter().any(|prefix| prefix.contains(peer))
+    }
+
     /// The client that an address belongs to.
     pub fn client(&self, address: IpAddr) -> Prefix {
         Prefix::of(address, self.bits.0, self.bits.1)
@@ -66,6 +72,8 @@ mod tests {
         check(&told, "10.0.0.1", "10.0.0.1/32");
         told.trusted_forwarders = vec!["10.0.0.0/8".parse().unwrap()];
         check(&told, "198.51.100.2", "198.51.100.2/32");
+        let trusts = |peer: &str| Rules::of(&told).trusts(peer.parse().unwrap());
+        assert!(trusts("10.1.2.3") && trusts("::ffff:10.1.2.3") && !trusts("192.0.2.1"));
         (told.forwarded_field, told.prefix_v4) = (ForwardedField::Forwarded, 24);
         check(&told, "198.51.100.1", "198.51.100.0/24");
     }

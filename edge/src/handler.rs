@@ -43,6 +43,7 @@ impl Handler for Edge {
         let mut record = Record::begin(&self.node, connection, &request);
         let services = self.node.services.load();
         record.client = services.clients().address(connection.peer.ip(), request.headers());
+        record.traced(request.headers(), services.clients().trusts(connection.peer.ip()));
         // Before anything that costs.
         let client = services.clients().client(record.client);
         let placed = self.node.load.enter(client).map_err(Refusal::Shed);
@@ -160,7 +161,7 @@ impl Edge {
         {
             return Ok(response);
         }
-        let ask = if head.method == Method::HEAD { ask.head() } else { ask };
+        let mut ask = if head.method == Method::HEAD { ask.head() } else { ask };
         fresh = fresh.or_else(|| engine.fresh_for(&ask));
         // RFC 9111 §5.2.1.7 [request.only-if-cached]
         if control.only_if_cached && fresh.is_none() {
@@ -171,7 +172,7 @@ impl Edge {
         if fresh.is_none() && !engine.has_or_fetches(&ask) {
             self.node.load.fetch().map_err(Refusal::Shed)?;
         }
-        record.asks(&ask.path_and_query);
+        record.asks(id, &mut ask);
         self.fetch(record, admitted, head, &ask).await
     }
 
@@ -349,7 +350,7 @@ impl Edge {
     ) -> Result<Response, Refusal> {
         use futures::StreamExt;
         let place = Place::of(lookup::key(admitted));
-        let ask = lookup::ask(admitted, place.clone(), &head.headers);
+        let mut ask = lookup::ask(admitted, place.clone(), &head.headers);
         let body = Some(body).filter(|body| !body.is_empty()).map(|body| {
             let pieces = body.into_stream().map(|piece| {
                 piece.map_err(|error| UpstreamError::ClientBody { reason: error.to_string() })
@@ -358,7 +359,7 @@ impl Edge {
         });
         // How long a request with a body takes is its client's to say.
         let due = body.is_none().then(|| Instant::now() + ask.policy.deadline);
-        record.asks(&ask.path_and_query);
+        record.asks(place.id, &mut ask);
         self.pass(record).await?;
         let sent = self.node.engine.pass_by(&ask, head.method.clone(), body, due).await;
         record.mark(Phase::Fill);

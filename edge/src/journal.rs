@@ -24,14 +24,13 @@ use weir_config::edge::ClientAddress;
 use weir_config_admin::LOG_LAST_MAX;
 use weir_config_telemetry::{RequestId, access::filter::Filter};
 
-pub use exchange::{Ends, Exchange, Exchanges, hash};
+pub use exchange::{Ends, Exchange, Exchanges};
 pub(crate) use finished::cut;
 pub use finished::{Finished, Said, millis};
 pub use follow::{Follower, Subscription, TooMany, line};
 pub use hot::Asked;
 pub use phases::{Marks, Phase, phases};
 
-use crate::record::Outcome;
 use hot::Hot;
 
 /// Of all workers together; with the longest texts some 1.5 KiB each.
@@ -125,7 +124,7 @@ impl Journal {
             let (host, path) = (&finished.host, &finished.path);
             rings.hot.count(finished.ended_millis(), host, path, finished.bytes);
         }
-        if finished.status >= 500 || finished.outcome == Outcome::Error || finished.ttfb >= SLOW {
+        if finished.is_notable() {
             pushed(&mut rings.kept, finished.clone(), self.kept);
         }
         pushed(&mut rings.recent, finished, self.recent);

@@ -28,4 +28,5 @@ pub mod run;
 pub mod s3_upstream;
 pub mod service;
 mod spelling;
+pub mod traces;
 pub mod upkeep;

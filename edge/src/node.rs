@@ -15,7 +15,7 @@ use weir_edge_http::{Counters, Gate};
 
 use crate::{
     admin::warm::Warms, journal::Journal, live::Live, load::Load, metrics::Metrics,
-    observe::Observed, reload::Reloader, service::Services, upkeep::Upkeep,
+    observe::Observed, reload::Reloader, service::Services, traces::Traces, upkeep::Upkeep,
 };
 
 /// One edge server.
@@ -41,6 +41,8 @@ pub struct Node {
     pub listening: OnceLock<Vec<(SocketAddr, bool)>>,
     /// What is remembered of finished requests.
     pub journal: Arc<Journal>,
+    /// Spans of requests on their way to a collector.
+    pub traces: Arc<Traces>,
     pub readiness: Readiness,
     /// Whether each part of the process goes on.
     pub pulses: Arc<Pulses>,

@@ -14,9 +14,12 @@ use weir_edge_fill::{
     hedge::Winner,
     upstream::{Filling, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
-use weir_edge_http::client::leasing;
+use weir_edge_http::client::{instead, leasing};
 
-use crate::journal::{Ends, Exchanges};
+use crate::{
+    journal::{Ends, Exchanges},
+    traces::{self, Peer},
+};
 
 /// Counters of one upstream since start.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub struct Tally {
     ttfb: Histogram,
     withheld: IntCounter,
     hedges: IntCounterVec,
+    peer: Arc<Peer>,
     exchanges: Arc<Exchanges>,
 }
 
@@ -47,6 +51,8 @@ pub struct Told {
     pub ttfb: Histogram,
     pub withheld: IntCounter,
     pub hedges: IntCounterVec,
+    /// Where it is.
+    pub(crate) peer: Arc<Peer>,
     /// Where each of its exchanges is noted.
     pub exchanges: Arc<Exchanges>,
 }
@@ -68,7 +74,7 @@ impl Observed {
         guard: Arc<Guard>,
         told: Told,
     ) -> Self {
-        let Told { label, received, codes, ttfb, withheld, hedges, exchanges } = told;
+        let Told { label, received, codes, ttfb, withheld, hedges, peer, exchanges } = told;
         let tally = Tally {
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -81,6 +87,7 @@ impl Observed {
             ttfb,
             withheld,
             hedges,
+            peer,
             exchanges,
         };
         Self { upstream, kind, tally: Arc::new(tally), guard }
@@ -130,9 +137,13 @@ impl Observed {
             };
             body.inspect(note).boxed()
         });
-        let exchange = self.tally.exchanges.begin(self.id(), &request);
+        let (peer, behalf) = (&self.tally.peer, traces::current());
+        let exchange = self.tally.exchanges.begin(self.id(), peer, behalf, &request);
         let ends = Ends(Arc::clone(&exchange));
-        let (result, leased) = leasing(self.upstream.send(request)).await;
+        // Below the adapters, so that it goes with requests to S3, too.
+        let fields = exchange.trail().map(|(trail, span)| trail.fields(span)).unwrap_or_default();
+        let sent = instead(fields, self.upstream.send(request));
+        let (result, leased) = leasing(sent).await;
         let result = result.map_err(|error| broke.get().cloned().unwrap_or(error));
         leave.told(Instant::now().into_std(), &result);
         self.tally.answered(&result);
@@ -248,6 +259,7 @@ mod tests {
             withheld: IntCounter::new("withheld", "requests").unwrap(),
             hedges: IntCounterVec::new(Opts::new("hedges", "twice"), &["origin", "winner"])
                 .unwrap(),
+            peer: Arc::new(Peer { base: "http://down".into(), address: "down".into(), port: 80 }),
             exchanges: Arc::default(),
         }
     }

@@ -12,15 +12,17 @@ use serde::Serialize;
 use tokio::time::Instant;
 use weir_config::edge::ClientAddress;
 use weir_config_telemetry::RequestId;
-use weir_edge_fill::Outlet;
+use weir_edge_cache::ObjectId;
+use weir_edge_fill::{Ask, Outlet};
 use weir_edge_http::{ConnectionInfo, Request, Response, body::Observer};
 
 use crate::{
-    journal::{Finished, Marks, Phase, Said, cut, hash, millis},
+    journal::{Finished, Marks, Phase, Said, cut, millis},
     load::{Passage, Place},
     metrics::{Class, Seen},
     node::Node,
     outlet,
+    traces::{Behalf, Root, Trail, on_behalf},
 };
 
 /// What the cache did for a request: the `result` label of the metrics.
@@ -90,7 +92,9 @@ pub struct Record {
     status: u16,
     ttfb: f64,
     marks: Marks,
-    asked: Option<u64>,
+    asked: Option<ObjectId>,
+    root: Option<Root>,
+    trail: Option<Arc<Trail>>,
     said: Option<Box<Said>>,
     written: bool,
     /// Who asks: the peer, or whom a trusted forwarder named.
@@ -138,6 +142,8 @@ impl Record {
             ttfb: 0.0,
             marks: Marks::default(),
             asked: None,
+            root: None,
+            trail: None,
             // Nobody else reads it.
             said: node.access.as_ref().and_then(|access| {
                 let agents = access.format().tells_agents();
@@ -163,9 +169,22 @@ impl Record {
         self.marks.set(phase, self.started.elapsed());
     }
 
-    /// The cache alone cannot answer: this is what the upstream is asked for.
-    pub fn asks(&mut self, path_and_query: &str) {
-        self.asked = Some(hash(path_and_query));
+    /// Where it stands in its trace, where traces are told; by what its fields say where its peer
+    /// may say it.
+    pub fn traced(&mut self, headers: &HeaderMap, trusted: bool) {
+        self.root = self.node.traces.begin(self.id, headers, trusted);
+    }
+
+    /// The cache alone cannot answer: the upstream is asked for this object, on its behalf.
+    pub fn asks(&mut self, object: ObjectId, ask: &mut Ask) {
+        self.asked = Some(object);
+        if let Some(root) = &self.root {
+            let (traces, began) = (&self.node.traces, (self.started, self.time));
+            let new = || Trail::new(traces, root.clone(), began);
+            self.trail.get_or_insert_with(new);
+        }
+        let behalf = Behalf { object, trail: self.trail.clone() };
+        ask.upstream = on_behalf(Arc::clone(&ask.upstream), behalf);
     }
 
     /// What its connection tells of what went out.
@@ -259,6 +278,10 @@ impl Record {
         };
         if let Some(access) = &self.node.access {
             access.entry(&finished.entry());
+        }
+        if let Some(root) = &self.root {
+            let (traces, exchanges) = (&self.node.traces, &self.node.journal.exchanges);
+            traces.finished(root, self.trail.as_ref(), &finished, exchanges);
         }
         self.node.journal.take(finished);
     }

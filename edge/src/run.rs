@@ -158,6 +158,7 @@ pub async fn run(
     tracing::info!(finished = total.finished, cut = total.dropped, "drained");
     node.readiness.advance(Phase::Stopped);
     node.live.ended().await;
+    node.traces.close().await;
     shutdown.stop();
     let _ended = admin_task.await;
     if let Some(task) = management_task {

@@ -214,6 +214,7 @@ impl World {
             access: Some(AccessLog::open(&log, AccessOptions::default()).unwrap()),
             listening: std::sync::OnceLock::new(),
             journal: Arc::new(weir_edge::journal::Journal::new(1)),
+            traces: Arc::default(),
             readiness,
             pulses: Arc::default(),
             disks: None,

@@ -165,6 +165,9 @@ pub mod edge {
             "Requests refused for their token.";
         ACCESS_LOG_DROPPED = Kind::Counter, "edge_access_log_dropped_lines_total" []
             "Access log lines that were not written.";
+        TRACE_SPANS = Kind::Counter, "edge_trace_spans_total" ["outcome"]
+            "Spans of traces, by what became of them: `outcome` exported, dropped (the queue was full) or \
+             failed (the collector did not take them).";
         CONFIG_RELOADS = Kind::Counter, "edge_config_reloads_total" ["outcome"]
             "Reloads of the configuration: `outcome` applied, unchanged or refused.";
         CONFIG_REVISION = Kind::Gauge, "edge_config_revision" []

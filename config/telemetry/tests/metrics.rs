@@ -108,6 +108,7 @@ fn names_of_the_edge() {
         edge_purge_reclaimed_bytes_total []
         edge_token_rejects_total ["reason"]
         edge_access_log_dropped_lines_total []
+        edge_trace_spans_total ["outcome"]
         edge_config_reloads_total ["outcome"]
         edge_config_revision []
         edge_config_restart_keys []

@@ -14,7 +14,7 @@ mod upload;
 
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -99,6 +99,19 @@ pub async fn leasing<T>(work: impl Future<Output = T>) -> (T, Option<Leased>) {
         (done, LEASED.with(Cell::get))
     };
     LEASED.scope(Cell::new(None), both).await
+}
+
+tokio::task_local! {
+    static INSTEAD: Vec<(HeaderName, Option<HeaderValue>)>;
+}
+
+/// Does `work`; each request that it sent by a [`Client`] meanwhile has these fields instead of
+/// those of the same name. What lies between the two need not know of them.
+pub async fn instead<T>(
+    fields: Vec<(HeaderName, Option<HeaderValue>)>,
+    work: impl Future<Output = T>,
+) -> T {
+    INSTEAD.scope(fields, work).await
 }
 
 /// Attempts over connections that turned out to be closed before a fresh one is opened.
@@ -194,6 +207,14 @@ impl Asked {
         mut fields: HeaderMap,
     ) -> Result<Self, ClientError> {
         let wrong = |reason: String| ClientError::Request { reason };
+        let _nobody_says = INSTEAD.try_with(|instead| {
+            for (name, value) in instead {
+                match value {
+                    Some(value) => drop(fields.insert(name, value.clone())),
+                    None => drop(fields.remove(name)),
+                }
+            }
+        });
         let host = match (fields.remove(header::HOST), uri.authority()) {
             (Some(host), _) => host,
             (None, Some(authority)) => HeaderValue::from_str(authority.as_str())

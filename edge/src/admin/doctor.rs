@@ -65,6 +65,7 @@ pub(super) async fn doctor(node: &Arc<Node>) -> Result<Doctor, Failure> {
     let mut found = join_all(checks).await.concat();
     let passed = u64::try_from(begun.1.elapsed().as_millis()).unwrap_or(u64::MAX);
     found.insert(0, clock(begun.0, node.clock.unix_millis(), passed));
+    found.extend(own::traces(node.traces.endpoint(), node.traces.failure()));
     found.push(own::state(node.engine.cache().state_failure().as_deref()));
     let folder = |disk: &weir_config::edge::Disk| {
         absolute(&disk.path).unwrap_or_else(|_| disk.path.clone()).display().to_string()

@@ -162,6 +162,11 @@ fn reasons(node: &Node) -> Vec<Reason> {
             Some("make room or give rights there; it is tried again with each line".to_owned());
         reasons.push(Reason { verdict: Verdict::Degraded, what, next });
     }
+    if let Some((endpoint, why)) = node.traces.failure() {
+        let what = format!("spans of traces do not reach {endpoint}: {why}");
+        let next = Some("cachectl doctor".to_owned());
+        reasons.push(Reason { verdict: Verdict::Degraded, what, next });
+    }
     reasons.extend(super::load::reasons(node));
     reasons.extend(super::disks::reasons(node));
     reasons.extend(super::config::reasons(node));

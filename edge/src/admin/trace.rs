@@ -43,7 +43,7 @@ fn told(journal: &Journal, found: &Finished) -> Trace {
         phases: phases(found),
         upstream: found
             .asked
-            .map(|hash| journal.exchanges.during(hash, found.started, found.ended()))
+            .map(|object| journal.exchanges.during(object, found.started, found.ended()))
             .unwrap_or_default(),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     metrics::Metrics,
     observe::{Observed, Told as OfOne},
     s3_upstream::S3Upstream,
+    traces::Peer,
 };
 
 /// A connection that is not there by then is another upstream's chance.
@@ -82,6 +83,7 @@ pub(super) fn all(
                 ttfb: metrics.origin_ttfb.with_label_values(&[label]),
                 withheld: metrics.origin_withheld.with_label_values(&[label]),
                 hedges: metrics.origin_hedges.clone(),
+                peer: Arc::new(peer(&told.kind)),
                 exchanges: Arc::clone(&journal.exchanges),
             };
             Ok(Arc::new(Observed::new(upstream, kind, guard, metrics)))
@@ -101,6 +103,26 @@ fn same<'k>(kept: &Kept<'k>, told: &Told) -> Option<&'k Arc<Observed>> {
     let before = kept.config.upstream(&told.id)?;
     let found = kept.upstreams.iter().find(|upstream| upstream.id() == told.id);
     found.filter(|_| before.kind == told.kind)
+}
+
+/// Where it is, as traces tell it.
+fn peer(told: &UpstreamKind) -> Peer {
+    let (url, bucket) = match told {
+        UpstreamKind::Http(http) => (Some(&http.url), String::new()),
+        UpstreamKind::S3(s3) => (s3.endpoint.as_ref(), format!("/{}", s3.bucket)),
+    };
+    match (url, told) {
+        (None, UpstreamKind::S3(s3)) => {
+            let address = format!("{}.s3.{}.amazonaws.com", s3.bucket, s3.region);
+            Peer { base: format!("https://{address}"), address, port: 443 }
+        }
+        (url, _) => {
+            let text = url.map_or("", |url| url.as_str()).trim_end_matches('/');
+            let host = url.and_then(|url| url.host_str()).unwrap_or_default();
+            let port = url.and_then(|url| url.port_or_known_default()).unwrap_or_default();
+            Peer { base: format!("{text}{bucket}"), address: host.to_owned(), port }
+        }
+    }
 }
 
 fn s3_config(told: &S3Told, deadline: Duration) -> S3Config {

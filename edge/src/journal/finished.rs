@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 use weir_config_telemetry::{Cmcd, Entry, RequestId};
+use weir_edge_cache::ObjectId;
 use weir_edge_http::ConnectionInfo;
 
 use super::Marks;
@@ -39,8 +40,8 @@ pub struct Finished {
     /// Until the body was over, in seconds.
     pub total: f64,
     pub marks: Marks,
-    /// What its upstream would be asked for, hashed; none where the cache could answer.
-    pub asked: Option<u64>,
+    /// The object its upstream would be asked for; none where the cache could answer.
+    pub asked: Option<ObjectId>,
 }
 
 /// What a client says of itself, where anybody writes it down.
@@ -105,6 +106,11 @@ impl Finished {
             referer: self.said.as_ref().and_then(|said| said.referer.as_deref()),
             agent: self.said.as_ref().and_then(|said| said.agent.as_deref()),
         }
+    }
+
+    /// Whether it is remembered for longer: it failed, or its head took long.
+    pub fn is_notable(&self) -> bool {
+        self.status >= 500 || self.outcome == Outcome::Error || self.ttfb >= super::SLOW
     }
 
     /// When it was over.

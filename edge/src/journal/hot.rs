@@ -1,6 +1,8 @@
 //! Which objects are asked for most just now: space-saving counters (Metwally et al., 2005) over
 //! windows of five seconds. Whatever is asked for, it takes the same room.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 /// Objects that are counted at once, for each worker.
 const PLACES: usize = 64;
 /// Milliseconds.
@@ -96,7 +98,7 @@ impl Hot {
             self.turn(window);
         }
         let path = path.split('?').next().unwrap_or(path);
-        let hash = super::hash(path) ^ super::hash(host).rotate_left(32);
+        let hash = xxh3_64(path.as_bytes()) ^ xxh3_64(host.as_bytes()).rotate_left(32);
         self.current.count(hash, bytes, || {
             let mut name = format!("{host}{path}");
             super::finished::cut(&mut name, NAME_MAX);

@@ -49,6 +49,7 @@ pub(super) struct Gauges {
     disk_written: IntCounterVec,
     evictions: IntCounterVec,
     log_dropped: IntCounter,
+    spans: IntCounterVec,
     purges: Purges,
     pub(super) shed: IntCounterVec,
     pub(super) malformed: IntCounterVec,
@@ -197,6 +198,7 @@ impl Gauges {
             disk_written: registry.counters(&families::DISK_WRITTEN_BYTES),
             evictions: registry.counters(&families::CACHE_EVICTIONS),
             log_dropped: registry.counter(&families::ACCESS_LOG_DROPPED),
+            spans: registry.counters(&families::TRACE_SPANS),
             purges: Purges {
                 epoch: registry.gauge(&families::PURGE_EPOCH),
                 reclaimed: registry.gauge(&families::PURGE_RECLAIMED_EPOCH),
@@ -303,6 +305,15 @@ impl Gauges {
         }
         if let Some(access) = &node.access {
             raise(&self.log_dropped, access.dropped());
+        }
+        let counts = &node.traces.counts;
+        let spans = [
+            ("exported", &counts.exported),
+            ("dropped", &counts.dropped),
+            ("failed", &counts.failed),
+        ];
+        for (result, count) in spans {
+            raise(&self.spans.with_label_values(&[result]), count.load(Relaxed));
         }
         self.state.read(node);
     }

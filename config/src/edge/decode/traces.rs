@@ -30,18 +30,15 @@ pub(super) fn traces(root: &Table<'_>) -> Option<Traces> {
     let sample_ppm = table.or("sample_ratio", "0.01", RATIO_PPM, |v| v.ratio());
     let failed = table.or("failed", "true", true, |v| v.boolean());
     let parents = table.or("parents", "\"trusted\"", Parents::Trusted, |v| v.choice(&PARENTS));
-    let headers = table.or("headers", "\"traces-headers.toml\"", Vec::new(), |v| {
-        v.confidential_toml(&headers)
-    });
+    let headers = table
+        .or("headers", "\"traces-headers.toml\"", Vec::new(), |v| v.confidential_toml(&headers));
     let seconds = Duration::from_secs;
     let timeout =
         table.or("timeout", "\"10s\"", seconds(10), |v| duration(v, seconds(1), seconds(60)));
     let least = Duration::from_millis(100);
-    let interval =
-        table.or("interval", "\"5s\"", seconds(5), |v| duration(v, least, seconds(60)));
-    let count = |v: &Value<'_>, least, most| {
-        NonZeroU32::new(u32::try_from(v.integer(least, most)?).ok()?)
-    };
+    let interval = table.or("interval", "\"5s\"", seconds(5), |v| duration(v, least, seconds(60)));
+    let count =
+        |v: &Value<'_>, least, most| NonZeroU32::new(u32::try_from(v.integer(least, most)?).ok()?);
     let batch = table.or("batch", "512", BATCH, |v| count(v, 1, 8192));
     let queue = table.or("queue", "8192", QUEUE, |v| match (count(v, 1, 1 << 20)?, batch) {
         (queue, Some(batch)) if queue < batch => v.refuse(

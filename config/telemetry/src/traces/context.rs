@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_trace_is_told_or_not_whoever_asks() {
-        let trace = |n: u64| TraceId(u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) + (1 << 100));
+        let trace =
+            |n: u64| TraceId(u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) + (1 << 100));
         for ppm in [0, 1, 250, 10_000, 500_000, 999_999, 1_000_000] {
             let told = (0..200_000).filter(|n| sampled(trace(*n), ppm)).count() as f64 / 2e5;
             assert!((told - f64::from(ppm) / 1e6).abs() < 0.002, "{ppm}: {told}");

@@ -53,11 +53,14 @@ fn span(out: &mut Writer, span: &Span) {
         out.bytes(4, parent.0.to_be_bytes());
     }
     out.bytes(5, &*span.name);
-    out.number(6, match span.kind {
-        Kind::Internal => 1,
-        Kind::Server => 2,
-        Kind::Client => 3,
-    });
+    out.number(
+        6,
+        match span.kind {
+            Kind::Internal => 1,
+            Kind::Server => 2,
+            Kind::Client => 3,
+        },
+    );
     out.fixed64(7, span.start);
     out.fixed64(8, span.end);
     for (name, value) in &span.attributes {

@@ -152,6 +152,20 @@ pub(super) fn disk(disk: &DiskReport) -> Check {
     }
 }
 
+/// Whether spans reach their collector, where they are made.
+pub(super) fn traces(endpoint: Option<String>, failure: Option<(String, String)>) -> Option<Check> {
+    Some(match (endpoint?, failure) {
+        (endpoint, None) => Check::new("traces", Finding::Ok, format!("are posted to {endpoint}")),
+        (_, Some((endpoint, why))) => {
+            Check::new("traces", Finding::Warn, format!("do not reach {endpoint}"))
+                .why(format!("{why}; spans are lost until they do"))
+                .next(
+                    "start the collector, or correct traces.endpoint, then: cachectl config reload",
+                )
+        }
+    })
+}
+
 /// Whether what the node must remember is written down.
 pub(super) fn state(failure: Option<&str>) -> Check {
     match failure {
@@ -270,6 +284,18 @@ mod tests {
         report.cause = Some("operator".into());
         let out = "an operator took it out of use";
         check(&report, Finding::Warn, out, Some("cachectl disks online /d0"));
+    }
+
+    #[test]
+    fn collectors() {
+        let check = |failure: Option<&str>, finding, what: &str| {
+            let to = || "http://c:4318/v1/traces".to_owned();
+            let found = traces(Some(to()), failure.map(|why| (to(), why.to_owned()))).unwrap();
+            assert_eq!((found.finding, found.what.as_str()), (finding, what));
+        };
+        check(None, Finding::Ok, "are posted to http://c:4318/v1/traces");
+        check(Some("refused"), Finding::Warn, "do not reach http://c:4318/v1/traces");
+        assert!(traces(None, None).is_none());
     }
 
     #[test]

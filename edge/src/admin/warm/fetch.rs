@@ -13,7 +13,12 @@ use weir_edge_freshness::{PassReason, RequestControl};
 use weir_edge_playlist::{ByteRange, Format, Ladder, PLAYLIST_MAX, format_of};
 
 use super::{job::Job, pace::Pace};
-use crate::{admit::Admitted, lookup, node::Node};
+use crate::{
+    admit::Admitted,
+    lookup,
+    node::Node,
+    traces::{Behalf, on_behalf},
+};
 
 /// How often an object that changes while it is brought is asked for anew.
 const ANEW: usize = 3;
@@ -65,6 +70,8 @@ impl Fetcher {
         large: bool,
     ) -> Result<Fetched, String> {
         let mut ask = lookup::ask(admitted, Place::of(lookup::key(admitted)), &HeaderMap::new());
+        let behalf = Behalf { object: ask.id, trail: None };
+        ask.upstream = on_behalf(ask.upstream, behalf);
         // What is stale is not good enough, also where others are served it meanwhile.
         ask.control = RequestControl { min_fresh: Some(0), ..ask.control };
         let window = self.pace.as_ref().filter(|_| large && range.is_none());
