@@ -81,8 +81,10 @@ pub struct Near {
     pub site: u16,
     /// By what it stands there.
     pub basis: Basis,
-    /// Too little of its capacity is left, so that load and health are not asked.
+    /// Too little of its capacity is left, and around it, so that load and health are not asked.
     pub panic: bool,
+    /// A part of its capacity is gone, and this client is of the part that goes to the next site.
+    pub spilled: bool,
 }
 
 /// How much is known of a node lately. A later one never stands before an earlier one of its site.

@@ -79,7 +79,11 @@ fn candidates(out: &mut String, fleet: &Fleet, answer: &Answer) -> fmt::Result {
     for (rank, near) in (0_u16..).zip(&answer.near) {
         let head = if rank == 0 { "2 candidates" } else { "" };
         let site = &fleet.site(near.site).name;
-        let panic = if near.panic { ", panic: load and health are not asked" } else { "" };
+        let panic = match (near.panic, near.spilled) {
+            (true, _) => ", panic: load and health are not asked",
+            (_, true) => ", no room for this client",
+            _ => "",
+        };
         write!(out, "  {head:<14}{rank} {site} ({}{panic})", near.basis.word())?;
         for judged in answer.judged.iter().filter(|judged| judged.near == rank) {
             write!(out, "   {}", candidate(fleet, site, judged))?;
@@ -92,7 +96,8 @@ fn candidates(out: &mut String, fleet: &Fleet, answer: &Answer) -> fmt::Result {
 fn candidate(fleet: &Fleet, site: &str, judged: &Judged) -> String {
     let node = fleet.node(judged.node);
     let health = &node.health;
-    let mut text = format!("{} {}", short(&node.name, site), letters(judged.reasons, judged.standing));
+    let mut text =
+        format!("{} {}", short(&node.name, site), letters(judged.reasons, judged.standing));
     if judged.reasons.is_none() {
         let busy = SHARE - health.spare;
         text += &format!(" {} %", busy / 100);
@@ -170,7 +175,8 @@ fn servers(out: &mut String, fleet: &Fleet, answer: &Answer) -> fmt::Result {
         if near == 0 { node.clone() } else { format!("{node} (rank {near})") }
     };
     let names: Vec<String> = answer.servers.iter().map(name).collect();
-    let names = if names.is_empty() { "nobody may serve this client".into() } else { names.join(", ") };
+    let names =
+        if names.is_empty() { "nobody may serve this client".into() } else { names.join(", ") };
     write!(out, "  5 answer      {names}")?;
     let tags = [
         (answer.panic, "panic"),

@@ -36,6 +36,8 @@ pub struct Fleet {
 #[derive(Debug, Clone)]
 pub(crate) struct SiteView {
     pub(crate) nodes: Range<u32>,
+    /// What its clients draw by.
+    pub(crate) seed: u64,
     pub(crate) point: Option<Point>,
     pub(crate) announced_only: bool,
     pub(crate) last_resort: bool,
@@ -139,6 +141,7 @@ impl Fleet {
             rest = rest.end..rest.end + u32::try_from(own).expect("no more than NODES_MAX");
             sites.push(SiteView {
                 nodes: rest.clone(),
+                seed: xxh3_64(site.name.as_bytes()),
                 point: site.place.map(|place| place.point()),
                 announced_only: site.announced_only,
                 last_resort: site.last_resort,

@@ -22,9 +22,7 @@ mod snapshot;
 mod testing;
 mod world;
 
-pub use answer::{
-    Answer, Basis, DecisionId, Judged, Near, Server, Standing, TOLD_SITES,
-};
+pub use answer::{Answer, Basis, DecisionId, Judged, Near, Server, Standing, TOLD_SITES};
 pub use explain::explain;
 pub use fleet::Fleet;
 pub use holdings::{ContentKey, DELTAS_MAX, FILTER_MAX, Holdings};

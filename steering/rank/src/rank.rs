@@ -56,6 +56,10 @@ impl Ranker {
         for rank in 0..self.near.sites().len() {
             self.judge(world, request, self.near.sites()[rank]);
         }
+        self.bench.weigh_up(world);
+        for rank in 0..self.sites.len() {
+            self.settle(world, rank);
+        }
         answer.near.extend_from_slice(&self.sites);
         answer.judged.extend_from_slice(self.bench.judged());
         answer.cold = self.bench.chill(world);
@@ -64,9 +68,16 @@ impl Ranker {
     }
 
     /// Judges the next site.
-    fn judge(&mut self, world: &World, request: &Request, mut near: Near) {
-        near.panic = self.bench.judge(world, request, self.sites.len(), near);
+    fn judge(&mut self, world: &World, request: &Request, near: Near) {
+        self.bench.judge(world, request, self.sites.len(), near);
         self.sites.push(near);
+    }
+
+    /// Whether a judged site panics, or sends this client on.
+    fn settle(&mut self, world: &World, rank: usize) {
+        let near = &mut self.sites[rank];
+        near.panic = self.bench.panics(world, rank);
+        near.spilled = !near.panic && self.bench.spills(world, rank, near.site);
     }
 }
 
@@ -115,6 +126,11 @@ fn miss(world: &World, answer: &Answer) -> Miss {
         }
     }
     let most = (0..kinds.len()).rev().max_by_key(|at| kept_away[*at]);
-    // A site without a node that could serve is one that the operator left empty.
-    most.filter(|at| kept_away[*at] > 0).map_or(Miss::Policy, |at| kinds[at])
+    match most.filter(|at| kept_away[*at] > 0) {
+        Some(at) => kinds[at],
+        // Nothing speaks against any of its nodes: they have less and less room.
+        None if nearest.is_some() => Miss::Load,
+        // A site without a node that could serve is one that the operator left empty.
+        None => Miss::Policy,
+    }
 }

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    answer::{Answer, Basis, DecisionId, Standing},
+    answer::{Answer, Basis, DecisionId, Near, Standing},
     prefix::Prefix,
     reason::{Miss, Reasons},
     request::{Request, TITLE_MAX, WANT_MAX},
@@ -85,6 +85,9 @@ pub struct ToldSite {
     /// Load and health were not asked there.
     #[serde(default, skip_serializing_if = "is_false")]
     pub panic: bool,
+    /// The client is of those who went on to the next site.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub spilled: bool,
     /// Every node with what became of it.
     pub nodes: String,
 }
@@ -140,7 +143,8 @@ impl Told {
                 }
             }
             let site = fleet.site(near.site).name.clone();
-            sites.push(ToldSite { site, basis: near.basis, panic: near.panic, nodes });
+            let Near { basis, panic, spilled, .. } = *near;
+            sites.push(ToldSite { site, basis, panic, spilled, nodes });
         }
         Self {
             prefix: answer.prefix,

@@ -131,7 +131,8 @@ impl Rotation {
         match self.relapses {
             0 => rules.return_after_ms,
             relapses => {
-                let longer = rules.relapse_dwell_ms.saturating_mul(1 << u32::from(relapses - 1).min(16));
+                let longer =
+                    rules.relapse_dwell_ms.saturating_mul(1 << u32::from(relapses - 1).min(16));
                 longer.clamp(rules.return_after_ms, rules.dwell_max_ms.max(rules.return_after_ms))
             }
         }
@@ -193,7 +194,10 @@ mod tests {
     fn between_the_thresholds_nothing_changes() {
         check(&[(1000, 100)], &[]);
         check(&[(GOOD, 200), (BAD, 2), (1000, 100)], &[(202, false)]);
-        check(&[(GOOD, 200), (BAD, 2), (GOOD, 14), (1000, 1), (GOOD, 16)], &[(202, false), (233, true)]);
+        check(
+            &[(GOOD, 200), (BAD, 2), (GOOD, 14), (1000, 1), (GOOD, 16)],
+            &[(202, false), (233, true)],
+        );
     }
 
     #[test]

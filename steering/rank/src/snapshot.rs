@@ -118,8 +118,13 @@ pub struct Rules {
     pub observers: u8,
     /// A snapshot of such an age is stale: silence says nothing of the nodes then.
     pub stale_after_ms: u64,
-    /// Where less than this share of a site's capacity is left, load and health are not asked.
+    /// Where less than this share of a site's capacity is left, and of that of the sites around
+    /// it, load and health are not asked there.
     pub panic_below: u16,
+    /// A site that has less than all of its weight left keeps so much of its clients for each
+    /// share that is left; the others go to the next one. More than [`SHARE`], since a site is
+    /// built for more than it carries.
+    pub overprovision: u16,
     /// Holding a title beats being near among so many sites; where none of them holds it, the
     /// nearest fetches it.
     pub content_reach: u8,
@@ -144,6 +149,7 @@ impl Default for Rules {
             observers: 2,
             stale_after_ms: 10_000,
             panic_below: 5000,
+            overprovision: 14_000,
             content_reach: 3,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Country, Health, Intent, Node, Place, Rotation, RouteList, Routes, Rules, SCHEMA, SHARE, Side,
-    Site, Snapshot, SnapshotId, World,
+    Site, Snapshot, SnapshotId,
 };
 
 /// The moment at which fleets of tests are made.
@@ -20,7 +20,7 @@ pub(crate) fn routes_none() -> Arc<Routes> {
 pub(crate) fn fleet_of(sites: u32, nodes: u32, routes: &Routes) -> Snapshot {
     let site = |at: u32| Site {
         place: Place::degrees(0.0, f64::from(at) * 3.0),
-        country: Country::parse(if at % 2 == 0 { "PE" } else { "CO" }),
+        country: Country::parse(if at.is_multiple_of(2) { "PE" } else { "CO" }),
         ..Site::new(format!("s{at:02}"))
     };
     let all = (0..sites).flat_map(|site| (0..nodes).map(move |node| (site, node)));
@@ -60,9 +60,4 @@ fn node(site: u32, number: u32) -> Node {
             shunned_until_ms: 0,
         },
     }
-}
-
-/// A world without prefixes.
-pub(crate) fn world(snapshot: Snapshot) -> World {
-    World::new(snapshot, routes_none()).unwrap()
 }

@@ -16,3 +16,8 @@ mod records;
 mod tables;
 #[path = "../src/testing.rs"]
 mod testing;
+
+/// A world without prefixes.
+fn world(snapshot: Snapshot) -> World {
+    World::new(snapshot, testing::routes_none()).unwrap()
+}

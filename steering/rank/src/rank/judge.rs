@@ -1,10 +1,13 @@
 //! Every node of a site against the request: what speaks against it, and how much is left of the
 //! site.
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use crate::{
     answer::{Answer, Basis, Judged, Near, Standing},
     fleet::NodeView,
     holdings::ContentKey,
+    prefix::bytes,
     reason::Reasons,
     request::{Family, Request},
     snapshot::{Rules, SHARE},
@@ -23,7 +26,30 @@ pub(super) struct Bench {
     begins: Vec<u32>,
     /// Reasons that are let through, by site.
     waived: Vec<Reasons>,
+    /// What is left of each site.
+    left: Vec<Left>,
+    /// Too little is left of the nearest sites together.
+    scarce: bool,
+    /// What this client draws by.
+    draw: u64,
     asked: Option<Asked>,
+}
+
+/// Capacity of a site.
+#[derive(Debug, Clone, Copy, Default)]
+struct Left {
+    /// Of all its nodes that nobody took out.
+    whole: u64,
+    /// Of those that serve.
+    capacity: u64,
+    /// Of those by their share.
+    weight: u64,
+}
+
+impl Left {
+    fn is_little(self, rules: &Rules) -> bool {
+        self.capacity * u64::from(SHARE) < self.whole * u64::from(rules.panic_below)
+    }
 }
 
 /// What is asked of every node.
@@ -40,8 +66,11 @@ impl Bench {
     pub(super) fn begin(&mut self, world: &World, request: &Request, answer: &Answer) {
         self.judged.clear();
         self.waived.clear();
+        self.left.clear();
         self.begins.clear();
         self.begins.push(0);
+        self.draw = xxh3_64_with_seed(&bytes(request.client), request.session);
+        self.scarce = false;
         let made = world.fleet().snapshot().at_ms;
         self.asked = Some(Asked {
             family: request.family(),
@@ -80,21 +109,14 @@ impl Bench {
         }
     }
 
-    /// Judges the nodes of the next site; whether so little of it is left that load and health are
-    /// not asked there.
-    pub(super) fn judge(
-        &mut self,
-        world: &World,
-        request: &Request,
-        rank: usize,
-        near: Near,
-    ) -> bool {
+    /// Judges the nodes of the next site.
+    pub(super) fn judge(&mut self, world: &World, request: &Request, rank: usize, near: Near) {
         let asked = self.asked.expect("begin comes first");
         let fleet = world.fleet();
         let rules = &fleet.snapshot().rules;
         let site = &fleet.sites[usize::from(near.site)];
         let barred = Reasons::POLICY.only(is_barred(world, request, near));
-        let (mut whole, mut left) = (0_u64, 0_u64);
+        let mut left = Left::default();
         let nodes = &fleet.nodes[site.nodes.start as usize..site.nodes.end as usize];
         for (index, node) in site.nodes.clone().zip(nodes) {
             let lacks = asked.key.is_some_and(|key| {
@@ -107,21 +129,52 @@ impl Bench {
                 .and(Reasons::CLIENTS.only(node.shunned_until_ms > asked.now_ms))
                 .and(Reasons::CONTENT.only(lacks));
             let standing = standing(node, &asked, rules);
+            let share = node.share(rules, asked.now_ms);
             let state = reasons.without(Reasons::CONTENT);
             if state.without(FEARED).is_none() {
-                whole += u64::from(node.capacity);
+                let capacity = u64::from(node.capacity);
+                left.whole += capacity;
                 if state.is_none() && standing <= Standing::Suspect {
-                    left += u64::from(node.capacity);
+                    left.capacity += capacity;
+                    left.weight += capacity * u64::from(share) / u64::from(SHARE);
                 }
             }
-            let share = node.share(rules, asked.now_ms);
             let near = u16::try_from(rank).expect("no more than SITES_MAX");
             self.judged.push(Judged { node: index, near, reasons, standing, share });
         }
-        let panic = left * u64::from(SHARE) < whole * u64::from(rules.panic_below);
         self.begins.push(u32::try_from(self.judged.len()).expect("no more than NODES_MAX"));
-        self.waived.push(FEARED.only(panic));
-        panic
+        self.left.push(left);
+        self.waived.push(Reasons::NONE);
+    }
+
+    /// Looks whether the sites so far have room for each other's clients.
+    pub(super) fn weigh_up(&mut self, world: &World) {
+        let mut all = Left::default();
+        for left in &self.left {
+            all.whole += left.whole;
+            all.capacity += left.capacity;
+        }
+        self.scarce = all.is_little(&world.fleet().snapshot().rules);
+    }
+
+    /// Whether so little is left of a site, and of those around it, that load and health are not
+    /// asked there: what is left would break down under the clients of all. While the others have
+    /// room, its clients go to them instead.
+    pub(super) fn panics(&mut self, world: &World, rank: usize) -> bool {
+        let panics = self.scarce && self.left[rank].is_little(&world.fleet().snapshot().rules);
+        self.waived[rank] = self.waived[rank].and(FEARED.only(panics));
+        panics
+    }
+
+    /// Whether the client is of those for whom a site has no weight left.
+    pub(super) fn spills(&self, world: &World, rank: usize, site: u16) -> bool {
+        let (left, fleet) = (self.left[rank], world.fleet());
+        let kept = left.weight * u64::from(fleet.snapshot().rules.overprovision);
+        if kept >= left.whole * u64::from(SHARE) {
+            return false;
+        }
+        let seed = fleet.sites[usize::from(site)].seed;
+        u64::from(super::order::lot(self.draw, seed)) * left.whole >= kept
     }
 
     /// Where none of the nearest sites holds what is asked for, the nearest fetches it: content is

@@ -100,7 +100,7 @@ impl Order {
     fn add(&mut self, world: &World, site: u16, basis: Basis) {
         let last = world.fleet().sites[usize::from(site)].last_resort;
         if !last && !self.see(site) {
-            self.sites.push(Near { site, basis, panic: false });
+            self.sites.push(Near { site, basis, panic: false, spilled: false });
         }
     }
 

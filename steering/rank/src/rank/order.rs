@@ -4,6 +4,8 @@
 //! proportion to its weight, and a node that comes, goes, or changes its weight moves its own share
 //! only (Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005).
 
+use crate::snapshot::SHARE;
+
 /// A node's draw. The smaller stands first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Drawn {
@@ -17,6 +19,12 @@ pub(super) fn draw(point: u64, seed: u64, weight: u64) -> f64 {
     // In (0, 1): 52 bits and a half, which keeps both ends away.
     let even = ((mixed(point ^ mixed(seed)) >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
     -logarithm(even) / weight.max(1) as f64
+}
+
+/// A lot of a client at a site, of [`SHARE`] lots.
+pub(super) fn lot(client: u64, seed: u64) -> u16 {
+    let lots = u128::from(mixed(client ^ mixed(seed))) * u128::from(SHARE);
+    u16::try_from(lots >> 64).expect("less than SHARE")
 }
 
 /// Every bit of the input moves half of the output's (the finalizer of SplitMix64).

@@ -22,6 +22,8 @@ const OF_A_SITE: usize = 2;
 pub(super) struct Candidate {
     server: Server,
     domain: u64,
+    /// Its site has no weight left for this client.
+    spilled: bool,
     /// Its place among all candidates.
     number: u32,
     taken: bool,
@@ -55,15 +57,34 @@ impl Ranker {
                 self.line_up(world, request, rank);
             }
         }
-        self.choose(wanted, answer);
+        self.choose(world, wanted, answer);
+        let silent = answer.servers.first().is_some_and(|it| it.standing > Standing::Suspect);
+        if silent || answer.servers.len() < 2 {
+            // One server is none when it fails, and a silent one may have failed: another may
+            // fetch what only this one holds.
+            if silent {
+                answer.servers.clear();
+            }
+            self.bench.waive(Reasons::CONTENT.and(Reasons::CLIENTS));
+            self.candidates.clear();
+            for rank in 0..self.bench.len() {
+                self.line_up(world, request, rank);
+            }
+            for candidate in &mut self.candidates {
+                let node = candidate.server.node;
+                candidate.taken = answer.servers.iter().any(|server| server.node == node);
+            }
+            self.choose(world, wanted, answer);
+        }
         let panics = |it: &Server| self.bench.waived(usize::from(it.near)).has(Reasons::HEALTH);
         answer.panic |= answer.servers.iter().any(panics);
+        answer.panic &= !answer.servers.is_empty();
         answer.desperate &= !answer.servers.is_empty();
     }
 
     /// Enough good ones, of more than one site.
     fn is_enough(&self, wanted: usize) -> bool {
-        let good = || self.candidates.iter().filter(|it| it.is_heard());
+        let good = || self.candidates.iter().filter(|it| it.is_heard() && !it.spilled);
         let first = good().next().map(|it| it.server.site);
         good().nth(wanted - 1).is_some() && good().any(|it| Some(it.server.site) != first)
     }
@@ -79,14 +100,17 @@ impl Ranker {
             at += 1;
         }
         for site in &world.fleet().resorts {
-            let near = Near { site: *site, basis: Basis::LastResort, panic: false };
+            let basis = Basis::LastResort;
+            let near = Near { site: *site, basis, panic: false, spilled: false };
             self.take_in(world, request, near);
         }
     }
 
     fn take_in(&mut self, world: &World, request: &Request, near: Near) {
+        let rank = self.sites.len();
         self.judge(world, request, near);
-        self.line_up(world, request, self.sites.len() - 1);
+        self.settle(world, rank);
+        self.line_up(world, request, rank);
     }
 
     /// Adds the candidates of a site, best first.
@@ -137,43 +161,53 @@ impl Ranker {
                     standing: it.standing,
                 },
                 domain: fleet.nodes[it.node as usize].domain,
+                spilled: near.spilled,
                 number,
                 taken: false,
             }
         }));
     }
 
-    /// Takes servers from the candidates.
-    fn choose(&mut self, wanted: usize, answer: &mut Answer) {
-        // Whatever is known to be silent stands behind whatever is not.
-        self.candidates.sort_unstable_by_key(|it| (it.standing(), it.is_resort(), it.number));
-        let Some(first) = self.take(|_| true, answer) else { return };
-        let apart = |it: &Candidate| it.domain != first.domain;
-        if self.take(|it| it.is_heard() && apart(it), answer).is_none() {
+    /// Takes servers from the candidates, behind those that the answer has.
+    fn choose(&mut self, world: &World, wanted: usize, answer: &mut Answer) {
+        // Whatever is known to be silent stands behind whatever is not, then come last resorts.
+        let order = |it: &Candidate| (it.standing(), it.is_resort(), it.spilled, it.number);
+        self.candidates.sort_unstable_by_key(order);
+        if answer.servers.is_empty() {
+            self.take(|_| true, answer);
+        }
+        let Some(first) = answer.servers.first().copied() else { return };
+        let domain = world.fleet().nodes[first.node as usize].domain;
+        let apart = |it: &Candidate| it.domain != domain;
+        if answer.servers.len() == 1 && self.take(|it| it.is_heard() && apart(it), answer).is_none()
+        {
             self.take(apart, answer);
         }
-        while answer.servers.len() + 1 < wanted {
-            let of_site = |site: u16| answer.servers.iter().filter(|it| it.site == site).count();
-            let next = self.candidates.iter();
-            let next = next.filter(|it| !it.taken && of_site(it.server.site) < OF_A_SITE);
-            let next = next.map(|it| it.number).next();
-            if self.take(|it| next.is_none_or(|next| next == it.number), answer).is_none() {
-                break;
+        let elsewhere = |it: &Candidate| it.server.site != first.site;
+        while answer.servers.len() < wanted {
+            let last = answer.servers.len() + 1 == wanted;
+            let together = answer.servers.iter().all(|it| it.site == first.site);
+            if last && self.take(Candidate::is_resort, answer).is_some() {
+                return;
             }
-        }
-        if answer.servers.len() >= wanted {
-            return;
-        }
-        let elsewhere = answer.servers.iter().any(|it| it.site != first.server.site);
-        if self.take(Candidate::is_resort, answer).is_none()
-            && (elsewhere || self.take(|it| it.server.site != first.server.site, answer).is_none())
-        {
-            self.take(|_| true, answer);
+            if last && together && self.take(elsewhere, answer).is_some() {
+                return;
+            }
+            let of_site = |site: u16| answer.servers.iter().filter(|it| it.site == site).count();
+            let mut left = self.candidates.iter().filter(|it| !it.taken);
+            let next = left.find(|it| of_site(it.server.site) < OF_A_SITE).map(|it| it.number);
+            if self.take(|it| next.is_none_or(|next| next == it.number), answer).is_none() {
+                return;
+            }
         }
     }
 
     /// Takes the first that fits.
-    fn take(&mut self, fits: impl Fn(&Candidate) -> bool, answer: &mut Answer) -> Option<Candidate> {
+    fn take(
+        &mut self,
+        fits: impl Fn(&Candidate) -> bool,
+        answer: &mut Answer,
+    ) -> Option<Candidate> {
         let found = self.candidates.iter_mut().find(|it| !it.taken && fits(it))?;
         found.taken = true;
         answer.servers.push(found.server);

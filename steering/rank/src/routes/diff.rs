@@ -95,7 +95,9 @@ pub enum Refusal {
         limit: usize,
     },
     /// Too many move.
-    #[error("it moves {moved} of {had} prefixes to others, more than the limit of {limit}: confirm it")]
+    #[error(
+        "it moves {moved} of {had} prefixes to others, more than the limit of {limit}: confirm it"
+    )]
     Moves {
         /// How many move.
         moved: usize,
@@ -198,8 +200,7 @@ fn prefixes(sorted: &[Route]) -> impl Iterator<Item = &[Route]> {
 }
 
 fn names(list: &RouteList, group: &[Route]) -> Vec<String> {
-    let mut names: Vec<String> =
-        group.iter().map(|route| list.site_of(route).to_owned()).collect();
+    let mut names: Vec<String> = group.iter().map(|route| list.site_of(route).to_owned()).collect();
     names.dedup();
     names
 }

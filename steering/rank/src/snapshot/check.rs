@@ -182,6 +182,8 @@ impl Rules {
         for (what, share) in shares {
             within(what, share.into(), share <= SHARE, "0 to 10000")?;
         }
+        let over = self.overprovision;
+        within("overprovision", over.into(), over >= SHARE, "10000 and more")?;
         let above = self.return_above > self.leave_below;
         within("return_above", self.return_above.into(), above, "more than leave_below")?;
         for (what, samples) in

@@ -38,14 +38,34 @@ fn lima() -> (World, Request) {
 #[test]
 fn every_step_is_told() {
     let (world, request) = lima();
-    expect![[]].assert_eq(&explain(&world, &request));
+    expect![[r#"
+        client 200.48.1.9   time 2026-11-18T11:06:40Z   decision e18d7750de67f92b (map v118, health v90233)
+          1 nearness    200.48.0.0/16 from BGP session s00/rtr1 (longest match, MED 10), AS6147, country PE   -> prefix: site s00
+          2 candidates  0 s00 (prefix)   c0 ok 40 %   c1 H (disk)   c2 C   c3 D (draining)
+                        1 s02 (country)   c0 ok 40 %   c1 ok 40 %   c2 ok 40 %   c3 ok 40 %
+                        2 s01 (neighbour)   c0 H (never heard)   c1 silent 40 %   c2 ok 40 %   c3 ok 40 %
+          3 content     title/8812 1080: held by s00-c0, s00-c1, s00-c3
+          4 weight      c0 10 Gbit/s x 1.00   c1 excluded   c2 excluded   c3 excluded
+          5 answer      s00-c0, s02-c0 (rank 1), s02-c3 (rank 1), s02-c1 (rank 1)   miss: none
+          would change if: s00-c0 drained -> s02-c0 (country); prefix withdrawn -> s00-c0 (country)
+    "#]].assert_eq(&explain(&world, &request));
 }
 
 #[test]
 fn so_it_is_when_nothing_is_known() {
     let (world, _) = lima();
     let request = Request::new(NOW + 90_000, "2800:200::1".parse().unwrap());
-    expect![[]].assert_eq(&explain(&world, &request));
+    expect![[r#"
+        client 2800:200::1   time 2026-11-18T11:08:10Z   decision 32b89f98c4d41145 (map v118, health v90233)
+          1 nearness    nothing is known   -> default: site s00
+          2 candidates  0 s00 (default)   c0 ok 40 %   c1 H (disk)   c2 ok 40 %   c3 D (draining)
+                        1 s01 (default)   c0 H (never heard)   c1 silent 40 %   c2 ok 40 %   c3 ok 40 %
+                        2 s02 (default)   c0 ok 40 %   c1 ok 40 %   c2 ok 40 %   c3 ok 40 %
+          3 content     not asked
+          4 weight      c0 10 Gbit/s x 1.00   c1 excluded   c2 10 Gbit/s x 1.00   c3 excluded
+          5 answer      s00-c2, s00-c0, s01-c3 (rank 1), s01-c2 (rank 1)   [stale map]   miss: none
+          would change if: s00-c2 drained -> s00-c0 (default)
+    "#]].assert_eq(&explain(&world, &request));
 }
 
 #[test]
@@ -53,5 +73,12 @@ fn and_when_nobody_may_serve() {
     let mut snapshot = fleet_of(1, 1, &routes_none());
     snapshot.sites[0].announced_only = true;
     let request = Request::new(NOW, "9.9.9.9".parse().unwrap());
-    expect![[]].assert_eq(&explain(&world(snapshot), &request));
+    expect![[r#"
+        client 9.9.9.9   time 2026-11-18T11:06:40Z   decision 7dde758ee0a4f94a (map v118, health v90233)
+          1 nearness    nothing is known   -> default: site s00
+          2 candidates  0 s00 (default)   c0 P
+          3 content     not asked
+          4 weight      -
+          5 answer      nobody may serve this client   miss: none
+    "#]].assert_eq(&explain(&world(snapshot), &request));
 }

@@ -69,7 +69,7 @@ fn bytes_that_are_no_text_are_told_too() {
         &expect![[r#"
             2 bad lines
               line 1: `200.48.0.0/16 ��`: it is not UTF-8
-              line 2: `200.48.0.0/16 lim-01 �[2J`: `[2J` is neither `preference=N` (0 to 65535) nor `at=SITE`, or is there twice"#]],
+              line 2: `200.48.0.0/16 lim-01 �[2J`: `[2J` is neither `preference=N` (0 to 65535) nor `at=SITE`, or is there twice"#]],
     );
     let long = format!("200.48.0.0/16 lim-01 {}", "x".repeat(2000));
     assert!(read(long).unwrap_err().to_string().contains("it is longer than 1000 bytes"));
@@ -95,7 +95,7 @@ fn many(count: u32, site: impl Fn(u32) -> &'static str) -> String {
 
 #[test]
 fn a_million_prefixes_are_read_and_found() {
-    let site = |at: u32| if at % 3 == 0 { "lim-01" } else { "bog-02" };
+    let site = |at: u32| if at.is_multiple_of(3) { "lim-01" } else { "bog-02" };
     let list = read(many(1_000_000, site)).unwrap();
     assert_eq!(list.len(), 1_000_000);
     let routes = list.build().unwrap();

@@ -92,6 +92,11 @@ proptest! {
         let may: Vec<&Node> = fleet.snapshot().nodes.iter().filter(may).collect();
         // Never empty while anybody may serve, and desperate only while nobody else may.
         prop_assert_eq!(answer.servers.is_empty(), may.is_empty());
+        // What is wanted is there twice where two nodes of the fleet are fit for it.
+        let fit = may.iter().filter(|node| node.is_wanted() && node.health.rotation.serving);
+        let dead = |node: &&&Node| side(node).is_some_and(|side| side.failed_observers > 1);
+        let fit = fit.filter(|node| !dead(node)).count();
+        prop_assert!(answer.servers.len() >= fit.min(2));
         prop_assert!(!answer.desperate || may.iter().all(|node| !node.is_wanted()));
         // A silent node is never first while anybody better is in the answer.
         if let Some(first) = answer.servers.first().filter(|it| it.standing > Standing::Suspect) {
