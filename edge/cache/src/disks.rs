@@ -19,6 +19,7 @@ mod folder;
 mod member;
 mod operate;
 mod register;
+mod renamed;
 mod rendezvous;
 mod rule;
 mod scrub;
@@ -129,6 +130,22 @@ pub enum DisksError {
         /// The register.
         register: PathBuf,
     },
+    /// The node had another name.
+    #[error(
+        "{disk} is a disk of node {was:?}, as {register} knows, and node.name is {is:?} now: under \
+         another name this node would lose all that its disks hold. Put node.name back; or, to begin \
+         empty under the new name, remove {register} and what lies in the folders of the disks"
+    )]
+    Renamed {
+        /// A disk of the last run.
+        disk: PathBuf,
+        /// The name in its marker.
+        was: String,
+        /// The name in the configuration.
+        is: String,
+        /// The register.
+        register: PathBuf,
+    },
 }
 
 impl Disks {
@@ -164,6 +181,12 @@ impl Disks {
         });
         let mut drives = drives;
         drives.truncate(DISKS_MAX);
+        if let (Some(found), Some(register)) = (&found, &config.register)
+            && let Some((disk, was)) = renamed::renamed(&config.node, found, &drives).await
+        {
+            let (is, register) = (config.node, register.clone());
+            return Err(DisksError::Renamed { disk, was, is, register });
+        }
         let members = drives.into_iter().map(|(drive, size)| Member::new(size, drive)).collect();
         let inner = Arc::new(Inner {
             rule: config.rule,

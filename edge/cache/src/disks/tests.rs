@@ -42,9 +42,13 @@ impl World {
     }
 
     async fn try_open(&self, disks: &[Disk]) -> Result<Disks, DisksError> {
+        self.open_as("edge-1", disks).await
+    }
+
+    async fn open_as(&self, node: &str, disks: &[Disk]) -> Result<Disks, DisksError> {
         let drawn = AtomicU64::new(self.disks.len() as u64 * 1000);
         let config = DisksConfig {
-            node: "edge-1".into(),
+            node: node.into(),
             register: Some(self.register()),
             rule: Rule::default(),
             clock: Arc::new(ManualClock::at(1_763_000_000_000)),

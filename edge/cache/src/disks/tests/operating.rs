@@ -179,3 +179,32 @@ async fn a_disk_that_missed_too_much_comes_back_empty() {
     disks.online(0).await.unwrap();
     assert_eq!((states(&disks), world.disks[0].len()), (vec!["online"], 0));
 }
+
+/// A wrong `node.name` for one start is no reason to lose everything.
+#[tokio::test(start_paused = true)]
+async fn another_name_touches_nothing() {
+    let world = World::new(2);
+    let disks = world.open().await;
+    fill(&disks);
+    disks.close().await;
+    let refused = world.open_as("egde-1", &world.disks).await.unwrap_err();
+    assert!(matches!(&refused, DisksError::Renamed { was, .. } if was == "edge-1"), "{refused}");
+    let said = refused.to_string();
+    let register = world.register().display().to_string();
+    for word in ["/srv/disk0", "\"edge-1\"", "\"egde-1\"", "node.name", &register] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert_eq!(world.disks.iter().map(Disk::len).sum::<usize>(), CHUNKS as usize);
+    // One that does not answer hinders neither.
+    world.disks[0].set(Device::Hangs);
+    assert!(world.open_as("egde-1", &world.disks).await.is_err());
+    world.disks[0].set(Device::Works);
+    let disks = world.open().await;
+    assert_eq!(read_all(&disks).await, CHUNKS);
+    disks.close().await;
+    // Whoever means it takes away what is known of them.
+    fs::remove_file(world.register()).unwrap();
+    let disks = world.open_as("edge-9", &world.disks).await.unwrap();
+    assert_eq!(read_all(&disks).await, 0);
+    disks.close().await;
+}
