@@ -1,5 +1,6 @@
 //! `cachectl config`: what a server was told, what a file would tell it, and telling it anew.
 
+mod judged;
 mod reload;
 
 use std::path::{Path, PathBuf};
@@ -8,9 +9,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use weir_config::{
     Entry, Report, Sources, Unjudged, did_you_mean, edge::EdgeConfig, keys::Server,
-    origin::OriginConfig,
+    origin::OriginConfig, steering::SteeringConfig,
 };
 use weir_config_admin::{CONFIG, ConfigEntry, ConfigReport};
+
+pub use judged::Judged;
 
 use crate::{
     Answer, World,
@@ -23,7 +26,8 @@ use crate::{
 pub(crate) enum ConfigCommand {
     /// Read and check everything, and change nothing: the running server's files, or a file.
     Check {
-        /// Check this file and the conf.d beside it, without asking a server.
+        /// Check this file, the conf.d beside it, and with the weir-edge that is installed here what
+        /// they name, without asking a server.
         file: Option<PathBuf>,
         /// Whose file it is [default: as it looks].
         #[arg(long, value_name = "SERVER", requires = "file")]
@@ -86,6 +90,8 @@ pub(crate) enum Which {
     Edge,
     /// origin.toml
     Origin,
+    /// steering.toml
+    Steering,
 }
 
 impl From<Which> for Server {
@@ -93,6 +99,7 @@ impl From<Which> for Server {
         match which {
             Which::Edge => Self::Edge,
             Which::Origin => Self::Origin,
+            Which::Steering => Self::Steering,
         }
     }
 }
@@ -103,7 +110,7 @@ pub(crate) fn config(
     world: &mut World<'_>,
 ) -> Result<Answer, Failure> {
     match command {
-        ConfigCommand::Check { file: Some(file), server } => Ok(check(&file, server)),
+        ConfigCommand::Check { file: Some(file), server } => Ok(check(&file, server, world)),
         ConfigCommand::Check { file: None, .. } => reload::check(client),
         ConfigCommand::Diff { default: true, .. } => not_default(client),
         ConfigCommand::Diff { .. } => reload::diff(client),
@@ -137,19 +144,25 @@ fn read(file: &Path, server: Option<Which>) -> (Server, Result<Vec<Entry>, Repor
     let stores = |text: &str| {
         text.lines().any(|line| line.starts_with("[store]") || line.starts_with("[[access_key]]"))
     };
-    let looks = match texts.files.iter().any(|(_, text)| stores(text)) {
-        true => Which::Origin,
-        false => Which::Edge,
+    let fleets = |text: &str| text.lines().any(|line| line.starts_with("nodes = "));
+    let any = |looks: &dyn Fn(&str) -> bool| texts.files.iter().any(|(_, text)| looks(text));
+    let looks = match (any(&fleets), any(&stores)) {
+        (true, _) => Which::Steering,
+        (false, true) => Which::Origin,
+        (false, false) => Which::Edge,
     };
     match server.unwrap_or(looks) {
         Which::Edge => {
             (Server::Edge, EdgeConfig::of(texts, &Unjudged).map(|loaded| loaded.entries))
         }
         Which::Origin => (Server::Origin, OriginConfig::of(texts).map(|loaded| loaded.entries)),
+        Which::Steering => {
+            (Server::Steering, SteeringConfig::of(texts).map(|loaded| loaded.entries))
+        }
     }
 }
 
-fn check(file: &Path, server: Option<Which>) -> Answer {
+fn check(file: &Path, server: Option<Which>, world: &World<'_>) -> Answer {
     match read(file, server) {
         (server, Ok(entries)) => {
             let said = entries.iter().filter(|entry| entry.origin != weir_config::Origin::Default);
@@ -157,12 +170,21 @@ fn check(file: &Path, server: Option<Which>) -> Answer {
             let name = server.as_str();
             let human =
                 format!("{} is sound: {keys} of an {name}\n", plain(&file.display().to_string()));
-            let data = json!({ "sound": true, "server": name, "mistakes": [] });
-            let note = "certificates and keys were not looked into; \
-                        weir-edge --config FILE --check does, as does `cachectl config check` of \
-                        a running server";
-            let answer = Answer::new(human, &data);
-            if server == Server::Edge { answer.note(note) } else { answer }
+            if server != Server::Edge {
+                let data = json!({ "sound": true, "server": name, "mistakes": [] });
+                return Answer::new(human, &data);
+            }
+            let judged = (world.host.edge)(file);
+            let code = match &judged {
+                Some(Judged { sound: false, .. }) => Code::Unhealthy,
+                _ => Code::Ok,
+            };
+            let (human, data, note) = judged::told(file, human, judged);
+            let answer = Answer::new(human, &data).code(code);
+            match note {
+                Some(note) => answer.note(note),
+                None => answer,
+            }
         }
         (server, Err(report)) => {
             let mistakes: Vec<_> = report

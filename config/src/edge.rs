@@ -67,6 +67,8 @@ pub struct EdgeConfig {
     pub access: Access,
     /// `[traces]`
     pub traces: Traces,
+    /// `[steering]`
+    pub steering: Steering,
     /// `[shutdown]`
     pub shutdown: Shutdown,
     /// `[[upstream]]`, in the order of the file; ids are unique.
@@ -143,6 +145,8 @@ pub struct Admin {
     pub socket: PathBuf,
     /// `/healthz`, `/readyz` and `/metrics`. Default: not served.
     pub listen: Option<SocketAddr>,
+    /// Names under which that is asked for, beside addresses and the node's own. Default none.
+    pub hosts: Vec<String>,
 }
 
 /// The oldest TLS that is spoken.
@@ -222,4 +226,14 @@ pub struct Fill {
     pub deadline: Duration,
     /// Attempts to resume a body that broke off, 0 to 100. Default 3.
     pub resumes: u32,
+}
+
+/// What the node has to do with a control plane.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steering {
+    /// Folder of its membership, which `weir-edge join` writes. Default: it belongs to no fleet.
+    pub state: Option<PathBuf>,
+    /// Where viewers reach it: `https://host:port` each. Default: the hosts of its services are not
+    /// told.
+    pub serves: Vec<String>,
 }

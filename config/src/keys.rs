@@ -5,6 +5,7 @@
 mod edge;
 mod origin;
 mod schema;
+mod steering;
 
 /// When a changed value is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,14 +120,17 @@ pub enum Server {
     Edge,
     /// `origin.toml`
     Origin,
+    /// `steering.toml`
+    Steering,
 }
 
 impl Server {
-    /// `edge` or `origin`.
+    /// `edge`, `origin` or `steering`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Edge => "edge",
             Self::Origin => "origin",
+            Self::Steering => "steering",
         }
     }
 
@@ -135,6 +139,7 @@ impl Server {
         match self {
             Self::Edge => "WEIR_EDGE__",
             Self::Origin => "WEIR_ORIGIN__",
+            Self::Steering => "WEIR_STEERING__",
         }
     }
 
@@ -143,6 +148,7 @@ impl Server {
         let (one, other, last): (&[Key], &[Key], &[Key]) = match self {
             Self::Edge => (edge::KEYS, edge::served::KEYS, edge::traces::KEYS),
             Self::Origin => (origin::KEYS, &[], &[]),
+            Self::Steering => (steering::KEYS, &[], &[]),
         };
         one.iter().chain(other).chain(last)
     }

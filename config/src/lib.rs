@@ -7,6 +7,7 @@
 pub mod edge;
 pub mod keys;
 pub mod origin;
+pub mod steering;
 
 mod common;
 mod entries;

@@ -5,7 +5,9 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
-use weir_config::{Report, edge::EdgeConfig, keys::Server, origin::OriginConfig};
+use weir_config::{
+    Report, edge::EdgeConfig, keys::Server, origin::OriginConfig, steering::SteeringConfig,
+};
 
 /// Every table of an edge; `#` is where a test puts a line, so that no other one moves.
 const EDGE: &str = r#"
@@ -41,6 +43,8 @@ size = "1 GiB"
 [log]
 #
 [traces]
+#
+[steering]
 #
 [shutdown]
 #
@@ -91,6 +95,27 @@ secret_file = "file"
 #
 "#;
 
+/// Every table of a control plane.
+const STEERING: &str = r#"
+#
+[steering]
+#
+[listen]
+nodes = ["127.0.0.1:0"]
+names = ["localhost"]
+#
+[admin]
+#
+[store]
+#
+[fleet]
+#
+[log]
+#
+[shutdown]
+#
+"#;
+
 const UNKNOWN: &str = "nobody_knows_this_key = 1";
 
 /// What the document says of a server's keys: the lines from the head of its table on.
@@ -128,9 +153,10 @@ fn check_document(server: Server) {
 
 #[test]
 fn the_document_is_made_from_the_keys() {
-    // One after the other: both are in one file.
+    // One after the other: all are in one file.
     check_document(Server::Edge);
     check_document(Server::Origin);
+    check_document(Server::Steering);
 }
 
 /// A folder with the file that the texts name, and one for the texts themselves.
@@ -247,6 +273,13 @@ fn every_key_of_the_origin_is_documented() {
     check_keys(Server::Origin, &report.unwrap_err());
 }
 
+#[test]
+fn every_key_of_the_control_plane_is_documented() {
+    let text = STEERING.replace('#', UNKNOWN);
+    let report = load(folder().path(), &text, |path| SteeringConfig::load(path));
+    check_keys(Server::Steering, &report.unwrap_err());
+}
+
 /// The text with one more line in the table of `key`.
 fn with(text: &str, key: &str, value: &str) -> String {
     let (table, name) = key.rsplit_once('.').expect("keys of the document stand in tables");
@@ -287,4 +320,9 @@ fn defaults_of_the_edge_are_as_documented() {
 #[test]
 fn defaults_of_the_origin_are_as_documented() {
     check_defaults(Server::Origin, ORIGIN, |path| OriginConfig::load(path));
+}
+
+#[test]
+fn defaults_of_the_control_plane_are_as_documented() {
+    check_defaults(Server::Steering, STEERING, |path| SteeringConfig::load(path));
 }

@@ -6,6 +6,7 @@ use weir_config::{
     Level, LogFormat,
     edge::{Credentials, EdgeConfig, Preset, TlsVersion, UpstreamKind},
     origin::{Allow, OriginConfig},
+    steering::{Role, SteeringConfig},
 };
 use weir_config_units::ByteSize;
 
@@ -92,4 +93,18 @@ fn origin() {
     assert_eq!((edge.allow, packager.allow), (Allow::Read, Allow::Write));
     assert_eq!(edge.secret.expose(), "0123456789abcdef");
     assert!(!format!("{config:?}").contains("0123456789abcdef"), "secrets are not printed");
+}
+
+#[test]
+fn steering() {
+    let folder = folder("steering.toml", &[]);
+    let at = |path: &str| folder.path().join(path);
+    let config = SteeringConfig::load(at("steering.toml")).unwrap();
+    assert_eq!(config.steering.roles, [Role::Fleet]);
+    assert_eq!(config.listen.nodes, ["127.0.0.1:8441".parse().unwrap()]);
+    assert_eq!(config.listen.names, ["localhost", "127.0.0.1"]);
+    assert_eq!(config.admin.socket, at("run/steering.sock"));
+    assert_eq!((&config.store.sqlite, config.store.postgres), (&at("state/steering.db"), None));
+    assert_eq!(config.store.authority, at("state/authority"));
+    assert_eq!(config.fleet.certificate, Duration::from_secs(7 * 86_400));
 }

@@ -300,7 +300,7 @@ fn broken_files_and_too_many_of_them() {
               --> DIR/conf.d/10.toml:2:1
                |
              2 | deadline = 3
-               | ^^^^^^^^ known here: `node`, `listen`, `admin`, `tls`, `fill`, `cache`, `clients`, `overload`, `limits`, `log`, `traces`, `shutdown`, `upstream`, `service`
+               | ^^^^^^^^ known here: `node`, `listen`, `admin`, `tls`, `fill`, `cache`, `clients`, `overload`, `limits`, `log`, `traces`, `steering`, `shutdown`, `upstream`, `service`
 
             error: unknown key `log.levl`
               --> DIR/conf.d/20.toml:2:1

@@ -32,6 +32,20 @@
 //! | `POST /v1/config/rollback` with [`RollbackOrder`] | [`ReloadResult`] |
 //! | `POST /v1/disks` with [`DiskOrder`] | [`DiskResult`] |
 //!
+//! A control plane answers on its own socket:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/fleet` | [`FleetStatus`] |
+//! | `GET /v1/metrics` | Prometheus text |
+//! | `GET /v1/nodes` | [`FleetNodes`] |
+//! | `GET /v1/nodes/NAME` | [`FleetNode`] |
+//! | `POST /v1/nodes/NAME` with [`NodeOrder`] | [`NodeDone`] |
+//! | `GET /v1/nodes/NAME/history` | [`NodeHistory`] |
+//! | `GET /v1/tokens` | [`Tokens`] |
+//! | `POST /v1/tokens` with [`TokenOrder`] | [`TokenMade`] |
+//! | `POST /v1/tokens/revoke` with [`TokenRevoke`] | [`Tokens`] |
+//!
 //! Every status of 400 and above carries an [`ErrorBody`]. Fields are only ever added, so a
 //! newer server can be asked by an older cachectl; a reader ignores what it does not know.
 
@@ -40,6 +54,7 @@ mod config;
 mod disks;
 mod doctor;
 mod explain;
+mod fleet;
 mod logs;
 mod objects;
 mod overview;
@@ -59,7 +74,11 @@ pub use config::{
 pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
 pub use doctor::{Check, Doctor, Finding};
 pub use explain::{ChunkRun, Decided, Explain, ExplainVariant, Verified};
-pub use logs::{CmcdValue, LOG_LAST_MAX, LogLost, LogRecord, LogRotated};
+pub use fleet::{
+    FleetNode, FleetNodes, FleetStatus, NodeDone, NodeEvent, NodeHistory, NodeOrder, TokenKnown,
+    TokenMade, TokenOrder, TokenRevoke, Tokens,
+};
+pub use logs::{CmcdValue, LOG_FILTER_MAX, LOG_LAST_MAX, LogLost, LogRecord, LogRotated};
 pub use objects::{
     ChunkCopy, ChunkState, Damage, ObjectPage, ObjectRow, ObjectShown, ObjectVerified,
     ObjectVerify, Pin, PinRequest, PinResult, SCRUB_RATE_LEAST, ScrubRequest, ScrubStep,
@@ -130,6 +149,15 @@ pub const CONFIG_RELOAD: &str = "/v1/config/reload";
 pub const CONFIG_HISTORY: &str = "/v1/config/history";
 /// Path of [`ReloadResult`] for a revision that ran before.
 pub const CONFIG_ROLLBACK: &str = "/v1/config/rollback";
+
+/// Path of [`FleetStatus`].
+pub const FLEET: &str = "/v1/fleet";
+/// Path of [`FleetNodes`]; a node's own begins with it.
+pub const NODES: &str = "/v1/nodes";
+/// Path of [`Tokens`] and [`TokenMade`].
+pub const TOKENS: &str = "/v1/tokens";
+/// Where join tokens are taken back.
+pub const TOKENS_REVOKE: &str = "/v1/tokens/revoke";
 
 /// What every answer of status 400 and above carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,8 +17,8 @@ use std::{
 use weir_config_units::ByteSize;
 
 use super::{
-    Admin, Admission, Cache, Certificate, Clients, Disk, EdgeConfig, Fill, Listen, Node, Tls,
-    TlsVersion,
+    Admin, Admission, Cache, Certificate, Clients, Disk, EdgeConfig, Fill, Listen, Node, Steering,
+    Tls, TlsVersion,
 };
 use crate::{
     common::{self, Address, days, duration},
@@ -47,6 +47,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
     proxies(root, listen.as_ref(), clients.as_ref());
     let (log, access) = common::log_with(root, access::access);
     let traces = traces::traces(root);
+    let steering = steering(root);
     let shutdown = common::shutdown(root);
     let (upstreams, ids) = upstream::upstreams(root);
     let services = service::services(root, &ids, judge);
@@ -64,6 +65,7 @@ pub(super) fn edge(root: &Table<'_>, judge: &dyn Judge) -> Option<EdgeConfig> {
         log: log?,
         access: access?,
         traces: traces?,
+        steering: steering?,
         shutdown: shutdown?,
         upstreams: upstreams?,
         services: services?,
@@ -163,13 +165,15 @@ fn admin(root: &Table<'_>, bound: &mut Vec<Address>) -> Option<Admin> {
         Some(path)
     });
     let listen = table.optional("listen", "\"127.0.0.1:9900\"", common::address);
+    let names = "[\"edge-1.ops.example\"]";
+    let hosts = table.or("hosts", names, Vec::new(), |v| v.list(Value::host));
     table.finish();
     let listen = listen?.map(|found| {
         let address = found.address;
         bound.push(found);
         address
     });
-    Some(Admin { socket: socket?, listen })
+    Some(Admin { socket: socket?, listen, hosts: hosts? })
 }
 
 fn tls(root: &Table<'_>, https: bool, judge: &dyn Judge) -> Option<Tls> {
@@ -216,6 +220,29 @@ fn certificate(table: &Table<'_>, judge: &dyn Judge) -> Option<Certificate> {
     });
     table.finish();
     Some(Certificate { chain: chain?, key: key? })
+}
+
+fn steering(root: &Table<'_>) -> Option<Steering> {
+    let table = root.table("steering");
+    let state = table.or("state", "\"state/steering\"", None, |v| v.path().map(Some));
+    let serves = table.or("serves", "[\"https://edge-1.example:443\"]", Vec::new(), |v| {
+        let all = v.list(|v| {
+            let text = v.some_text()?;
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+            if rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain)) {
+                return Some(text.to_owned());
+            }
+            let finding = Finding::new(format!("`{}` is no base of URLs: \"{text}\"", v.path));
+            v.refuse(finding.help("scheme, host and perhaps a port, without a slash at the end"))
+        })?;
+        if all.len() > 16 {
+            return v.refuse(Finding::new("`steering.serves` has at most 16 bases"));
+        }
+        Some(all)
+    });
+    table.finish();
+    Some(Steering { state: state?, serves: serves? })
 }
 
 fn fill(root: &Table<'_>) -> Option<Fill> {
