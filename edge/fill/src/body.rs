@@ -213,7 +213,9 @@ pub(crate) async fn pour(
         let sealed = fill.progress.append(piece);
         whole = !sealed.is_empty();
         for sealed in sealed {
+            let index = sealed.0;
             keep(sealed).await;
+            fill.progress.stored(index);
         }
         unseen += 1;
     }

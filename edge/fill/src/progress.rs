@@ -1,7 +1,7 @@
 //! What a fill has so far, and how its followers learn of more: a publisher appends pieces,
 //! followers read whatever is there and sleep until there is more.
-//! Worst-case memory of one fill: the chunk in progress (1 MiB) and `KEPT_CHUNKS` finished
-//! ones, which the RAM tier usually shares.
+//! Worst-case memory of one fill: the chunk in progress (1 MiB), `KEPT_CHUNKS` finished ones,
+//! which the RAM tier usually shares, and those of one piece that wait to be stored.
 
 use std::collections::VecDeque;
 
@@ -34,6 +34,8 @@ struct State {
     /// Bytes in `pieces`.
     partial: usize,
     finished: VecDeque<(u32, Chunk)>,
+    /// Chunks before this index can be found elsewhere.
+    stored: u32,
     /// How it ended: the offset in the object behind its last byte.
     end: Option<Result<u64, UpstreamError>>,
 }
@@ -57,6 +59,7 @@ impl Progress {
             pieces: Vec::new(),
             partial: 0,
             finished: VecDeque::with_capacity(KEPT_CHUNKS + 1),
+            stored: index,
             end: None,
         };
         Self { state: Mutex::new(state), event: watch::Sender::new(()) }
@@ -102,10 +105,16 @@ impl Progress {
         state.partial = 0;
         state.index += 1;
         state.finished.push_back((index, chunk.clone()));
-        if state.finished.len() > KEPT_CHUNKS {
-            state.finished.pop_front();
-        }
+        state.let_go();
         Some((index, chunk))
+    }
+
+    /// A finished chunk can be found elsewhere from now on. Until then it is kept here: a tier
+    /// that is busy may take it late.
+    pub(crate) fn stored(&self, index: u32) {
+        let mut state = self.state.lock();
+        state.stored = state.stored.max(index + 1);
+        state.let_go();
     }
 
     pub(crate) fn end(&self, result: Result<u64, UpstreamError>) {
@@ -129,6 +138,12 @@ impl Progress {
     /// Chunks before this index are finished.
     pub(crate) fn index(&self) -> u32 {
         self.state.lock().index
+    }
+
+    /// Whether chunk `index` is here, or still to come.
+    pub(crate) fn has(&self, index: u32) -> bool {
+        let state = self.state.lock();
+        index >= state.index || state.finished.iter().any(|(kept, _)| *kept == index)
     }
 
     pub(crate) fn ended(&self) -> Option<Result<u64, UpstreamError>> {
@@ -164,6 +179,12 @@ impl Progress {
 }
 
 impl State {
+    fn let_go(&mut self) {
+        while self.finished.len() > KEPT_CHUNKS
+            && self.finished.pop_front_if(|(index, _)| *index < self.stored).is_some()
+        {}
+    }
+
     fn ended(&self) -> Seen {
         match &self.end {
             Some(end) => Seen::Ended(end.clone().map(|_| ())),

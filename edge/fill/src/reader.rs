@@ -225,7 +225,9 @@ impl Reader {
                 continue;
             }
             // It may have come and its fill have ended between the two looks.
-            if self.engine.cache.has_chunk(&key) == Some(weir_edge_cache::Tier::Ram) {
+            if self.engine.cache.has_chunk(&key) == Some(weir_edge_cache::Tier::Ram)
+                || self.place.as_ref().is_some_and(|place| place.chunk(index).is_some())
+            {
                 continue;
             }
             // A disk that takes longer than half is slower than asking again, where one can.

@@ -56,11 +56,12 @@ impl BodyFill {
     }
 
     /// Whether a reader that needs chunk `index` next finds it here: not before the fill's
-    /// beginning, not beyond its end, and not among what it has already let go.
+    /// beginning, not beyond its end, and not among what it has already let go. What is on its
+    /// way to a busy tier is nowhere else.
     pub(crate) fn brings(&self, generation: u64, index: u32) -> bool {
         self.generation == generation
             && self.covers(index)
-            && self.progress.index() <= index
+            && self.progress.has(index)
             && self.progress.ended().is_none()
     }
 

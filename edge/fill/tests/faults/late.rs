@@ -1,23 +1,30 @@
 //! Disks that are late, or take no more reads, and what that does to objects of which nothing
 //! can be asked for again: nothing.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{
-    FutureExt,
+    FutureExt, StreamExt,
     future::{BoxFuture, pending},
 };
 use http::header;
 use parking_lot::Mutex;
-use weir_benches_content::Content;
+use weir_benches_content::{Checker, Content, Expected};
 use weir_config_lifecycle::clock::ManualClock;
 use weir_edge_cache::{
     Admission, Cache, CacheConfig, Chunk, ChunkKey, ChunkStore, ObjectId, StoreStats,
 };
 use weir_edge_fill::{Engine, upstream::UpstreamError};
 
-use crate::script::{MIB, Origin, World, good};
+use crate::script::{MIB, Origin, Step, World, good};
 
 static FILM: Content = Content { object: 9, version: 1, size: MIB + 12_345 };
 
@@ -37,6 +44,9 @@ enum Disk {
 struct Store {
     disk: Mutex<Disk>,
     chunks: Mutex<HashMap<ChunkKey, Chunk>>,
+    /// Its buffer is full when this chunk comes, for so long.
+    full_at: Option<(u32, Duration)>,
+    emptied: AtomicBool,
 }
 
 impl ChunkStore for Store {
@@ -58,6 +68,11 @@ impl ChunkStore for Store {
         }
     }
     fn offer(&self, key: ChunkKey, chunk: Chunk) -> Admission {
+        if self.full_at.is_some_and(|(index, _)| index == key.index)
+            && !self.emptied.load(Ordering::Relaxed)
+        {
+            return Admission::Busy;
+        }
         self.chunks.lock().insert(key, chunk);
         Admission::Accepted
     }
@@ -71,7 +86,13 @@ impl ChunkStore for Store {
         StoreStats { online: true, ..StoreStats::default() }
     }
     fn flush(&self) -> BoxFuture<'_, ()> {
-        async {}.boxed()
+        async {
+            if let Some((_, time)) = self.full_at {
+                tokio::time::sleep(time).await;
+                self.emptied.store(true, Ordering::Relaxed);
+            }
+        }
+        .boxed()
     }
     fn close(&self) -> BoxFuture<'_, ()> {
         async {}.boxed()
@@ -122,4 +143,35 @@ async fn an_object_without_a_validator_outlives_a_slow_disk() {
     assert!(matches!(world.read(&ask).await.1, Err(UpstreamError::Contradiction { .. })));
     world.read_right(&ask, &FILM).await;
     assert_eq!(world.origin.requests(), 2);
+}
+
+/// A chunk that waits for a busy disk is in no tier yet. Whoever reads as fast as that finds it
+/// where it waits, also when he has read what came before it from the cache.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_cut_while_a_disk_is_busy() {
+    static LONG: Content = Content { object: 10, version: 1, size: 7 * MIB + 12_345 };
+    for piece in [64 << 10, 5 << 20] {
+        let origin = Origin::new(move |_, seen| {
+            let mut reply = good(&LONG, seen);
+            reply.headers.remove(header::ETAG);
+            let bytes = LONG.all();
+            reply.steps = bytes.chunks(piece).map(|p| Step::Send(p.to_vec().into())).collect();
+            Ok(reply)
+        });
+        let full_at = Some((4, Duration::from_secs(1)));
+        let store = Arc::new(Store { full_at, ..Store::default() });
+        let world = over(origin, store);
+        let ask = world.ask("/a");
+        let found = world.found(&ask).await;
+        let reader = world.engine.open(&ask, &found, None).await.unwrap();
+        let mut stream = Box::pin(reader.into_stream());
+        // The fill comes to where the disk is full, and the reader is behind.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut bytes = Vec::new();
+        while let Some(piece) = stream.next().await {
+            bytes.extend_from_slice(&piece.unwrap());
+        }
+        assert!(Checker::check(Expected::all(&LONG), &bytes).is_clean(), "{piece}");
+        assert_eq!(world.origin.requests(), 1, "{piece}");
+    }
 }
