@@ -23,7 +23,7 @@ enum Layer {
     Bench,
 }
 
-const LAYERS: [(&str, Layer); 30] = [
+const LAYERS: [(&str, Layer); 32] = [
     ("weir-config-units", Layer::Pure),
     ("weir-edge-freshness", Layer::Pure),
     ("weir-edge-playlist", Layer::Pure),
@@ -43,10 +43,12 @@ const LAYERS: [(&str, Layer); 30] = [
     ("weir-edge-parent", Layer::Adapter),
     ("weir-origin-s3", Layer::Adapter),
     ("weir-steering-geo", Layer::Adapter),
+    ("weir-steering-client", Layer::Adapter),
     ("weir-steering-store", Layer::Adapter),
     ("weir-steering-fleet", Layer::Service),
     ("weir-edge", Layer::Process),
     ("weir-origin", Layer::Process),
+    ("weir-steering", Layer::Process),
     ("weir-cachectl", Layer::Process),
     ("weir-benches", Layer::Bench),
     ("weir-benches-content", Layer::Bench),

@@ -182,6 +182,11 @@ impl Control {
         &self.ground.signer
     }
 
+    /// Unix time.
+    pub fn unix_millis(&self) -> u64 {
+        self.ground.clock.unix_millis()
+    }
+
     fn moment(&self) -> Moment {
         Moment { steady: self.began.elapsed(), unix_ms: self.ground.clock.unix_millis() }
     }
