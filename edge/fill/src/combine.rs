@@ -108,7 +108,7 @@ pub(crate) fn joined(
 ) -> Joining {
     let old = stored.headers();
     let mut headers = old.clone();
-    freshness::update(&mut headers, part);
+    freshness::update(&mut headers, part, times.1);
     if let Err(reason) = judge::lifetime(ask, stored.status, request, &headers, times) {
         return Joining::Forbidden(reason);
     }

@@ -249,9 +249,10 @@ fn open(
     if plan.lost {
         resolving.purged.store(true, Ordering::SeqCst);
     }
-    // What was asked for at first is the beginning of what is wanted.
-    let wanted = match (ask.opening, size) {
-        (Some(_), Some(size)) if etag.is_some() => covers.end.max(Some(ask.wanted(size))),
+    // What was asked for at first, and what a server sends of it, may be the beginning of what
+    // is wanted.
+    let wanted = match size {
+        Some(size) if etag.is_some() => covers.end.max(Some(ask.wanted(size))),
         _ => covers.end,
     };
     let end = wanted.map(|end| index32(end.div_ceil(CHUNK_SIZE as u64)));

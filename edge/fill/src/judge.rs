@@ -128,7 +128,7 @@ pub(crate) fn meaning(
                 return Meaning::AskWhole;
             }
             // §3 holds for the updated response as it did for the first one.
-            freshness::update(&mut headers, &response.headers);
+            freshness::update(&mut headers, &response.headers, response_millis);
             let times = (request_millis, response_millis);
             let keep = lifetime(ask, stale.status, &ask.headers, &headers, times).is_ok();
             // What now varies on more fields lies in another place.
@@ -192,8 +192,9 @@ pub(crate) fn meaning(
     }
 }
 
-/// A 206 that can be kept: the bytes that were asked for, of a representation whose size and
-/// strong validator are known, so that others can be joined to them.
+/// A 206 that can be kept: the bytes that were asked for, or the first of them (RFC 9110 §15.3.7
+/// lets a server send fewer), of a representation whose size and strong validator are known, so
+/// that others can be joined to them.
 // RFC 9111 §3.3 [partial.ranges]
 // RFC 9111 §3.4 [combine.validator]
 fn partial(
@@ -201,17 +202,19 @@ fn partial(
     first: u64,
     last: Option<u64>,
 ) -> Result<Option<(Range<u64>, u64)>, String> {
-    let named = response.headers.get(header::CONTENT_RANGE);
-    let Some(ContentRange::Bytes { range, size }) = ContentRange::of(&response.headers) else {
-        return Err(format!("a 206 with Content-Range {named:?}"));
+    let Some(named) = ContentRange::of(&response.headers) else {
+        return Err("a 206 without a Content-Range of one range of bytes".into());
+    };
+    let ContentRange::Bytes { range, size } = named else {
+        return Err(format!("a 206 with Content-Range `{named}`"));
     };
     let Some(size) = size else { return Ok(None) };
     let due = last.unwrap_or(u64::MAX).min(size - 1);
-    if range.first != first || range.last != due {
-        return Err(format!("a 206 with {named:?} where bytes {first}-{due} were asked for"));
+    if range.first != first || range.last > due {
+        return Err(format!("a 206 with `{named}` where bytes {first}-{due} were asked for"));
     }
-    if response.content_length.is_some_and(|length| length != range.len()) {
-        return Err(format!("a 206 with {named:?} and another Content-Length"));
+    if let Some(length) = response.content_length.filter(|length| *length != range.len()) {
+        return Err(format!("a 206 with `{named}` and a Content-Length of {length}"));
     }
     let strong = strong_etag(&response.headers).is_some();
     Ok(strong.then(|| (range.first..range.end(), size)))
@@ -333,7 +336,7 @@ pub(crate) fn updated(
     (request_millis, response_millis): (u64, u64),
 ) -> StoredObject {
     let mut headers = stale.headers();
-    freshness::update(&mut headers, newer);
+    freshness::update(&mut headers, newer, response_millis);
     let rules = rules(ask, &headers);
     let lifetime = Lifetime::of(stale.status, &headers, request_millis, response_millis, &rules);
     let headers = kept_fields(ask, stale.status, &headers);
@@ -437,7 +440,7 @@ pub(crate) fn head_means(
         }));
     }
     let mut headers = kept.clone();
-    freshness::update(&mut headers, new);
+    freshness::update(&mut headers, new, times.1);
     let here = variant::names(ask, &headers) == variant::names(ask, &kept);
     match lifetime(ask, stored.status, &ask.headers, &headers, times) {
         Ok(_) if here => HeadMeans::Updated(Box::new(updated(ask, stored, new, times))),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
+use weir_edge_freshness::ContentRange;
 
 use crate::{
     combine::Whole,
@@ -235,16 +236,16 @@ fn part(body: DownBody, at: u64, end: u64, skipped: impl Fn(u64) + Send + 'stati
 }
 
 impl Resumable {
-    async fn ask_in_time(&self, earned: bool) -> Result<(DownBody, u64), UpstreamError> {
+    async fn ask_in_time(&mut self, earned: bool) -> Result<(DownBody, u64), UpstreamError> {
         let (phase, after) = (Phase::Headers, self.deadline);
-        let upstream = || self.upstream.id().to_owned();
+        let upstream = self.upstream.id().to_owned();
         tokio::time::timeout(after, self.ask(earned))
             .await
-            .unwrap_or_else(|_| Err(UpstreamError::Silent { upstream: upstream(), phase, after }))
+            .unwrap_or_else(|_| Err(UpstreamError::Silent { upstream, phase, after }))
     }
 
     /// The rest, or the next window of it, and where what comes ends.
-    async fn ask(&self, earned: bool) -> Result<(DownBody, u64), UpstreamError> {
+    async fn ask(&mut self, earned: bool) -> Result<(DownBody, u64), UpstreamError> {
         let mut headers = self.headers.clone();
         let window = self.whole.fill.demand.window(self.at);
         let upto = window.map_or(self.end, |window| window.min(self.end));
@@ -266,7 +267,7 @@ impl Resumable {
                 },
             )
             .await?;
-        let rest = self.same(&response, upto)?;
+        let (rest, upto) = self.same(&response, upto)?;
         self.whole.join(&self.headers, begun, &response)?;
         // What is skipped comes, too: an upstream that sends it is not silent.
         let body = watched(response.body, self.upstream.id().to_owned(), self.deadline);
@@ -278,39 +279,73 @@ impl Resumable {
                     engine.counters.upstream_bytes.fetch_add(bytes, Ordering::Relaxed);
                     fill.demand.brought(bytes);
                 };
-                // More than was asked for, and it would come again with each window.
-                (part(body, self.at, self.end, skipped), self.end)
+                (part(body, self.at, upto, skipped), upto)
             }
         })
     }
 
-    /// RFC 9111 §3.4 [combine.validator]: how the answer continues what was sent so far.
-    fn same(&self, response: &UpstreamResponse, upto: u64) -> Result<Rest, UpstreamError> {
-        let wanted = format!("bytes {}-{}/{}", self.at, upto - 1, self.size);
-        let got = response.headers.get(header::CONTENT_RANGE).map(HeaderValue::as_bytes);
+    /// RFC 9111 §3.4 [combine.validator]: how the answer continues what was sent so far, and up
+    /// to where.
+    fn same(
+        &mut self,
+        response: &UpstreamResponse,
+        upto: u64,
+    ) -> Result<(Rest, u64), UpstreamError> {
         let tagged = response.headers.get(header::ETAG) == Some(&self.etag);
-        match response.status {
-            StatusCode::PARTIAL_CONTENT if got == Some(wanted.as_bytes()) && tagged => {
-                Ok(Rest::Alone)
+        let got = match ContentRange::of(&response.headers) {
+            Some(ContentRange::Bytes { range, size }) => Some(range).filter(|range| {
+                tagged && size == Some(self.size) && range.first == self.at && range.end() <= upto
+            }),
+            _ => None,
+        };
+        match (response.status, got) {
+            (StatusCode::PARTIAL_CONTENT, Some(got)) => {
+                // RFC 9110 §15.3.7: a server may send fewer than it was asked for.
+                if got.end() < upto {
+                    self.crumbs(got.len())?;
+                }
+                Ok((Rest::Alone, got.end()))
             }
             // RFC 9110 §14.2: a server may ignore Range. All of the same representation has the
             // rest in it. Far into it that is dear: who fetches it anew keeps what comes before.
-            StatusCode::OK
+            (StatusCode::OK, _)
                 if tagged
                     && self.at <= SKIPPED_MAX
                     && response.content_length == Some(self.size) =>
             {
-                Ok(Rest::InAll)
+                // More than was asked for, and it would come again with each window.
+                Ok((Rest::InAll, self.end))
             }
-            status if status.is_server_error() => Err(UpstreamError::Refused {
+            (status, _) if status.is_server_error() => Err(UpstreamError::Refused {
                 upstream: self.upstream.id().into(),
                 reason: format!("{status} when asked for the rest of a body"),
             }),
-            status => Err(UpstreamError::Contradiction {
+            (status, _) => Err(UpstreamError::Contradiction {
                 upstream: self.upstream.id().into(),
-                reason: format!("{status} where {wanted} of the same entity tag was due"),
+                reason: format!(
+                    "{status} where bytes {}-{}/{} of the same entity tag were due",
+                    self.at,
+                    upto - 1,
+                    self.size
+                ),
             }),
         }
+    }
+
+    /// A server that sends so few of the bytes it was asked for is asked for the rest as it is
+    /// when a body breaks off: not endlessly.
+    fn crumbs(&mut self, bytes: u64) -> Result<(), UpstreamError> {
+        if bytes >= WORTH {
+            return Ok(());
+        }
+        let Some(left) = self.attempts_left.checked_sub(1) else {
+            return Err(UpstreamError::Refused {
+                upstream: self.upstream.id().into(),
+                reason: format!("it sends {bytes} bytes of a body at a time"),
+            });
+        };
+        self.attempts_left = left;
+        Ok(())
     }
 
     fn short(&self) -> UpstreamError {

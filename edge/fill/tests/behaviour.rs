@@ -199,6 +199,61 @@ async fn a_silent_body_is_resumed() {
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
+/// RFC 9110 §15.3.7: a server may send fewer bytes than it was asked for. What it sends is taken,
+/// and the rest is asked for.
+#[tokio::test(start_paused = true)]
+async fn rfc9110_15_3_7_a_smaller_part_is_taken() {
+    /// At most so many bytes of what is asked for.
+    fn few(seen: &script::Seen, most: u64) -> Reply {
+        let Some((first, last)) = seen.range.as_deref().map(|r| r[6..].split_once('-').unwrap())
+        else {
+            return good(&FILM, seen);
+        };
+        let first: u64 = first.parse().unwrap();
+        let last = last.parse().unwrap_or(u64::MAX).min(first + most - 1);
+        good(&FILM, &script::Seen { range: Some(format!("bytes={first}-{last}")), ..seen.clone() })
+    }
+    let check = async |(first, last), most, requests| {
+        let world = World::new(Origin::new(move |_, seen| Ok(few(seen, most))));
+        world.read_right(&world.ask_range("/a", first, last), &FILM).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.origin.requests(), requests, "{first}-{last} in parts of {most}");
+        // What came is as good as any other.
+        world.read_right(&world.ask_range("/a", first, last), &FILM).await;
+        world
+    };
+    // A chunk of 1 MiB in four parts, and again none for who comes later.
+    let world = check((5, 9), 256 << 10, 4).await;
+    assert_eq!(world.origin.seen(1).range.as_deref(), Some("bytes=262144-1048575"));
+    assert_eq!(world.origin.seen(1).if_match.as_deref(), Some("\"1-1\""));
+    assert_eq!(world.origin.requests(), 4);
+    // The last chunk, and a part that ends within no chunk's bounds.
+    check((3 * MIB, FILM.size - 1), 10_000, 2).await;
+    check((0, 2 * MIB), 700_000, 5).await;
+    // What the client wants, and no more of it: asked for a few times, not for ever.
+    check((0, 4), 5, 5).await;
+}
+
+/// A part that begins elsewhere is not what was asked for, and never taken.
+#[tokio::test(start_paused = true)]
+async fn a_part_from_elsewhere_is_refused() {
+    let origin = Origin::new(|_, _| {
+        let range = Some("bytes=1-4".to_owned());
+        let seen = script::Seen { range, ..nothing() };
+        Ok(good(&FILM, &seen))
+    });
+    fn nothing() -> script::Seen {
+        let (path, headers) = ("/a".into(), headers(&[]));
+        let method = http::Method::GET;
+        script::Seen { method, headers, path, range: None, if_match: None, if_none_match: None }
+    }
+    let world = World::new(origin);
+    let (bytes, end) = world.read(&world.ask_range("/a", 0, 4)).await;
+    let error = end.unwrap_err().to_string();
+    let told = "a 206 with `bytes 1-4/3158073` where bytes 0-1048575 were asked for";
+    assert!(bytes.is_empty() && error.ends_with(told), "{error}");
+}
+
 /// Without a strong validator nothing is spliced: followers are reset, and nothing stays.
 // RFC 9111 §3.3 [partial.answer]
 #[tokio::test(start_paused = true)]

@@ -30,9 +30,13 @@ pub fn updates(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
 }
 
 /// RFC 9111 §3.2 [update.all, update.length, update.integrity]: every field of the 304 replaces the stored ones of its name, except those
-/// of one connection and those that describe the stored bytes.
-pub fn update(stored: &mut HeaderMap, not_modified: &HeaderMap) {
+/// of one connection and those that describe the stored bytes. One that came without a date is of
+/// the time it was received, Unix milliseconds.
+pub fn update(stored: &mut HeaderMap, not_modified: &HeaderMap, received_millis: u64) {
     let mut fresh = not_modified.clone();
+    // RFC 9110 §6.6.1: the stored date is that of the older message, and by it a response that
+    // was just found to hold would be as old as before.
+    fresh.entry(header::DATE).or_insert_with(|| date::format(received_millis / 1000));
     strip_hop_by_hop(&mut fresh);
     for name in OF_THE_BYTES {
         fresh.remove(name);

@@ -129,7 +129,7 @@ async fn a_part_of_another_place_is_refused() {
             let size = FILM.size;
             let (from, to) = match what {
                 "first byte" => (MIB + 32, 2 * MIB),
-                "last byte" => (MIB, 2 * MIB - 32),
+                "last byte" => (MIB, 2 * MIB + 32),
                 _ => (MIB, 2 * MIB),
             };
             let place = format!("bytes {from}-{}/{size}", to - 1);

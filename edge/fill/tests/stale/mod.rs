@@ -194,3 +194,28 @@ async fn negative_answers_are_kept_for_a_moment() {
         assert_eq!(world.origin.requests(), requests);
     }
 }
+
+/// RFC 9110 §6.6.1: a 304 without a date is of the time it came, not of the date that is stored.
+#[tokio::test(start_paused = true)]
+async fn rfc9110_6_6_1_a_304_without_a_date_makes_fresh() {
+    let origin = Origin::new(|index, seen| {
+        let mut reply = good(&FIRST, seen);
+        reply.headers.insert(header::CACHE_CONTROL, "max-age=3".parse().unwrap());
+        if index == 0 {
+            // When the clock of this world begins.
+            let date = "Tue, 14 Nov 2023 22:13:20 GMT".parse().unwrap();
+            reply.headers.insert(header::DATE, date);
+        }
+        Ok(reply)
+    });
+    let world = World::new(origin);
+    let ask = world.ask("/a");
+    world.read_right(&ask, &FIRST).await;
+    for turn in 1..4 {
+        world.clock.advance_millis(4_000);
+        assert_eq!(world.found(&ask).await.how, How::Revalidated, "turn {turn}");
+        world.clock.advance_millis(2_000);
+        assert_eq!(world.found(&ask).await.how, How::Hit, "turn {turn}");
+        assert_eq!(world.origin.requests(), turn + 1);
+    }
+}

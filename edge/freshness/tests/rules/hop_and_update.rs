@@ -73,6 +73,7 @@ fn rfc9111_3_2_update() {
             ("link", "<a>"),
             ("link", "<b>"),
         ]),
+        784_111_777_999,
     );
     let expected = headers(&[
         ("content-length", "1000"),
@@ -84,8 +85,22 @@ fn rfc9111_3_2_update() {
         ("x-old", "1"),
         ("link", "<a>"),
         ("link", "<b>"),
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
     ]);
     assert_eq!(stored, expected);
+}
+
+// RFC 9110 §6.6.1: without a date it is of the time it was received.
+#[test]
+fn rfc9110_6_6_1_the_date_of_an_update() {
+    let old = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let check = |told: &[(&str, &str)], expected| {
+        let mut stored = headers(&[old]);
+        update(&mut stored, &headers(told), 784_111_790_500);
+        assert_eq!(stored, headers(&[("date", expected)]), "{told:?}");
+    };
+    check(&[], "Sun, 06 Nov 1994 08:49:50 GMT");
+    check(&[("date", "Sun, 06 Nov 1994 08:49:48 GMT")], "Sun, 06 Nov 1994 08:49:48 GMT");
 }
 
 // RFC 9111 §4.3.4 [freshen.strong]

@@ -125,7 +125,7 @@ proptest! {
         }
         let mut stored = response.clone();
         updates(&stored, &request);
-        update(&mut stored, &request);
+        update(&mut stored, &request, times.1);
         let mut stripped = request.clone();
         strip_hop_by_hop(&mut stripped);
         prop_assert!(!stripped.contains_key("connection"));
