@@ -66,14 +66,28 @@ pub enum Phase {
     Body,
 }
 
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "while it was being connected to",
+            Self::Headers => "when it was asked",
+            Self::Body => "in the middle of its answer",
+        })
+    }
+}
+
+fn of(expected: Option<u64>) -> String {
+    expected.map(|expected| format!(" of {expected}")).unwrap_or_default()
+}
+
 /// Why an upstream gave no (whole) answer. Cloneable, since many waiters share one failure.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UpstreamError {
     #[error("cannot connect to upstream {upstream}: {reason}")]
     Connect { upstream: String, reason: String },
-    #[error("upstream {upstream} said nothing for {after:?} ({phase:?})")]
+    #[error("upstream {upstream} said nothing for {after:?} {phase}")]
     Silent { upstream: String, phase: Phase, after: Duration },
-    #[error("upstream {upstream} broke off after {got} of {expected:?} bytes: {reason}")]
+    #[error("upstream {upstream} broke off after {got}{} bytes: {reason}", of(*expected))]
     Truncated { upstream: String, got: u64, expected: Option<u64>, reason: String },
     #[error("upstream {upstream} sent {got} bytes in {waited:?}, less than {least} a second")]
     Dripping { upstream: String, got: u64, waited: Duration, least: u64 },
@@ -146,5 +160,31 @@ pub trait Upstream: Send + Sync + fmt::Debug + 'static {
     ) -> BoxFuture<'_, Result<UpstreamResponse, UpstreamError>> {
         let _one_upstream = filling;
         self.send(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_words() {
+        let check = |error: UpstreamError, expected: &str| assert_eq!(error.to_string(), expected);
+        let upstream = || "web".to_owned();
+        for (phase, expected) in [
+            (Phase::Connect, "upstream web said nothing for 2s while it was being connected to"),
+            (Phase::Headers, "upstream web said nothing for 2s when it was asked"),
+            (Phase::Body, "upstream web said nothing for 2s in the middle of its answer"),
+        ] {
+            let after = Duration::from_secs(2);
+            check(UpstreamError::Silent { upstream: upstream(), phase, after }, expected);
+        }
+        for (expected, told) in [
+            (Some(2_000_000), "upstream web broke off after 1500000 of 2000000 bytes: reset"),
+            (None, "upstream web broke off after 1500000 bytes: reset"),
+        ] {
+            let (upstream, reason) = (upstream(), "reset".into());
+            check(UpstreamError::Truncated { upstream, got: 1_500_000, expected, reason }, told);
+        }
     }
 }
