@@ -9,16 +9,13 @@ use tokio::time::Instant;
 use weir_edge_cache::CHUNK_SIZE;
 
 use crate::{
-    account::Account,
-    answer::Found,
-    ask::Ask,
-    demand::OPENING,
-    engine::Engine,
-    reader::place,
+    account::Account, answer::Found, ask::Ask, demand::OPENING, engine::Engine, reader::place,
 };
 
 const CHUNK: u64 = CHUNK_SIZE as u64;
 
+/// What all of an object costs whose size nobody knows yet.
+const UNSEEN: u64 = 8 * CHUNK;
 /// So much may be fetched for a byte that is asked for, and nobody counts it.
 const FAIR: u64 = 2;
 
@@ -36,7 +33,7 @@ impl Engine {
                 (last.saturating_sub(first).saturating_add(1), end - start + 1)
             }
             // Several ranges, or the end of it: little, and all of it is brought.
-            (None, _) if ask.alone_headers.contains_key(header::RANGE) => (0, CHUNK),
+            (None, _) if ask.alone_headers.contains_key(header::RANGE) => (0, UNSEEN),
             _ => (u64::MAX, 0),
         };
         if self.begins_far_in(client, ask.range.map_or(0, |(first, _)| first)) {

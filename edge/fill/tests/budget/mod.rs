@@ -61,6 +61,25 @@ async fn small_ranges_of_cold_objects_are_passed_exactly() {
     assert_eq!(world.origin.seen(200).range.as_deref(), Some("bytes=0-1048575"));
 }
 
+/// The end of an object of which nothing is known brings all of it: where that cannot be paid for,
+/// the end alone.
+#[tokio::test(start_paused = true)]
+async fn ends_of_unknown_objects_are_dear() {
+    let ends = async |client: &Arc<Account>| {
+        let world = World::new(Origin::new(|_, _| Ok(super::script::whole(&FILM))));
+        let fields: HeaderMap = headers(&[("range", "bytes=-100")]);
+        let ask = Ask { alone_headers: Arc::new(fields), ..by(client, world.ask("/a")) };
+        match world.engine.resolve(&ask).await.unwrap() {
+            weir_edge_fill::Answer::Passed(_) => "passed",
+            weir_edge_fill::Answer::Object(_) => "kept",
+        }
+    };
+    let client = client(8);
+    assert_eq!(ends(&client).await, "kept");
+    client.spend(1, Instant::now());
+    assert_eq!(ends(&client).await, "passed");
+}
+
 /// All at once get no more than one after the other.
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_counts() {

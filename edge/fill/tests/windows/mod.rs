@@ -61,9 +61,9 @@ impl Client {
     async fn opens(&self, world: &World, ask: Ask) -> Body {
         let ask = self.asks(ask);
         let found = world.found(&ask).await;
-        let range = ask.range.map(|(first, last)| {
-            first..last.map_or(found.size().unwrap(), |last| last + 1)
-        });
+        let range = ask
+            .range
+            .map(|(first, last)| first..last.map_or(found.size().unwrap(), |last| last + 1));
         self.wire.handed.store(0, Ordering::SeqCst);
         self.wire.came.store(0, Ordering::SeqCst);
         world.engine.open(&ask, &found, range).await.unwrap().into_stream().boxed()
@@ -115,7 +115,9 @@ async fn a_fill_goes_as_far_ahead_as_its_client_has_come() {
     let mut body = client.opens(&world, world.ask("/a")).await;
     let mut all = client.takes(&mut body, false).await;
     assert_eq!((all.len() as u64, fetched(&world)), (16 * KIB, 16 * KIB));
-    for (came, handed) in [(8, 16), (16, 32), (23, 32), (24, 48), (31, 48), (40, 80), (53, 80), (56, 112)] {
+    for (came, handed) in
+        [(8, 16), (16, 32), (23, 32), (24, 48), (31, 48), (40, 80), (53, 80), (56, 112)]
+    {
         client.has(came * KIB);
         all.extend(client.takes(&mut body, false).await);
         assert_eq!(all.len() as u64, handed * KIB, "after {came} KiB");
