@@ -17,8 +17,13 @@ use weir_benches_testbed::Origin;
 
 /// Each object is asked for by one request, and nobody has it.
 const SIZE: u64 = 8 << 20;
-/// Of a download that is given up.
+/// Of a download that is given up at once, and of one that is given up later.
 const READ: usize = 16 << 10;
+const READ_MORE: usize = 200_000;
+/// What an edge lets each client begin with, and how many requests of each way follow it. It
+/// counts: what is sent has to be so much that it is little beside that. In short an eighth of both.
+const SHORT: u64 = 8;
+const SHORT_BURST: &str = "[clients]\nfill_burst = \"1 MiB\"\n";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After the last request, for fills that go on.
 const AFTER: Duration = Duration::from_secs(2);
@@ -30,30 +35,45 @@ enum Way {
     Tiny,
     /// Many single bytes, a chunk apart.
     Scattered,
-    /// All of it, and gone after the first bytes.
+    /// All of it, and gone after the first bytes, or somewhat later.
     Aborted,
+    Later,
+    /// From somewhere to its end, and gone after the first bytes.
+    Ranged,
     /// The last byte.
     Tail,
 }
 
 impl Way {
-    const ALL: [Self; 4] = [Self::Tiny, Self::Scattered, Self::Aborted, Self::Tail];
+    const ALL: [Self; 6] =
+        [Self::Tiny, Self::Scattered, Self::Aborted, Self::Later, Self::Ranged, Self::Tail];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Tiny => "single bytes",
             Self::Scattered => "eight bytes in eight ranges",
             Self::Aborted => "downloads given up",
+            Self::Later => "downloads given up after 200 KB",
+            Self::Ranged => "long ranges given up",
             Self::Tail => "last bytes",
         }
     }
 
-    /// Requests, in full and in short. What an edge lets any client begin with counts: small
-    /// answers have to be so many that it is little beside them.
-    fn requests(self) -> (u64, u64) {
+    /// Requests, in full.
+    fn requests(self) -> u64 {
         match self {
-            Self::Tiny | Self::Tail => (20_000, 200),
-            Self::Scattered | Self::Aborted => (400, 40),
+            Self::Tiny | Self::Tail => 20_000,
+            Self::Aborted | Self::Ranged => 8_000,
+            Self::Scattered | Self::Later => 800,
+        }
+    }
+
+    /// After how many bytes it is gone.
+    fn read(self) -> Option<usize> {
+        match self {
+            Self::Aborted | Self::Ranged => Some(READ),
+            Self::Later => Some(READ_MORE),
+            Self::Tiny | Self::Scattered | Self::Tail => None,
         }
     }
 
@@ -68,7 +88,8 @@ impl Way {
                     (0..8).map(|at| format!("{0}-{0}", at * (1 << 20) + 9)).collect();
                 Some(format!("bytes={}", each.join(",")))
             }
-            Self::Aborted => None,
+            Self::Aborted | Self::Later => None,
+            Self::Ranged => Some(format!("bytes={}-", number * 7_777_777 % (SIZE - (1 << 20)))),
             Self::Tail => Some("bytes=-1".into()),
         }
     }
@@ -85,20 +106,22 @@ async fn run(options: Options) -> Result<bool, CampaignError> {
     for (number, way) in Way::ALL.into_iter().enumerate() {
         // Each way finds a node that owes nobody anything.
         let origin = Origin::start().await?;
-        let settings = Settings { disk: None, ..Settings::new(origin.url()) };
+        let extra = if options.quick { SHORT_BURST } else { "" }.into();
+        let settings = Settings { disk: None, extra, ..Settings::new(origin.url()) };
         let mut edge = Edge::start(place.path(), &settings)?;
-        let requests = if options.quick { way.requests().1 } else { way.requests().0 };
+        let requests = if options.quick { way.requests() / SHORT } else { way.requests() };
         all += requests;
-        let (mut received, mut answers) = (0, Vec::new());
+        let (mut received, mut host, mut answers) = (0, 0, Vec::new());
         let mut kept = None;
         let mut names = Vec::new();
         for request in 0..requests {
             let id = ((number as u64 + 1) << 32) + request;
             let name = Content::new(id, 1, SIZE).name();
             let path = edge.path(&format!("/{name}"));
-            let (bytes, status) = ask(edge.http(), &mut kept, &path, way, request).await?;
-            received += bytes;
-            answers.push(status);
+            let got = ask(edge.http(), &mut kept, &path, way, request).await?;
+            received += got.read;
+            host += got.read + got.unread;
+            answers.push(got.status);
             names.push(name);
         }
         tokio::time::sleep(AFTER).await;
@@ -118,10 +141,11 @@ async fn run(options: Options) -> Result<bool, CampaignError> {
         let counted: Vec<_> =
             counted.iter().map(|(status, count)| format!("{count} answered {status}")).collect();
         let note = format!(
-            "{}: {ratio:.2} ({:.1} MB fetched, {:.3} MB sent; {})",
+            "{}: {ratio:.2} ({:.1} MB fetched, {:.3} MB read, {:.3} MB came to the client's host; {})",
             way.as_str(),
             fetched as f64 / 1e6,
             received as f64 / 1e6,
+            host as f64 / 1e6,
             counted.join(", ")
         );
         println!("{note}");
@@ -131,8 +155,9 @@ async fn run(options: Options) -> Result<bool, CampaignError> {
     let mut figures = Figures::of("amplification");
     figures.add(
         "amplification.range",
-        "Body bytes that come from upstream / bytes that go to a client who asks for parts of what \
-         is not cached, or gives up; heads of answers count as sent; the worst of the ways",
+        "Body bytes that come from upstream / bytes that a client reads who asks for parts of what is \
+         not cached, or gives up; heads of answers count as read, what it left unread does not; with \
+         the 8 MiB that each client begins with; the worst of the ways",
         ("<= 2", "ratio"),
         worst,
         all,
@@ -141,14 +166,22 @@ async fn run(options: Options) -> Result<bool, CampaignError> {
     figures.finish(&options)
 }
 
-/// Bytes that came, and the status. A connection on which all of an answer came is `kept`.
+/// What came of one request.
+struct Got {
+    read: u64,
+    /// Came to the client's host, and was left there.
+    unread: u64,
+    status: String,
+}
+
+/// Asks, and reads as much as its way does. A connection on which all of an answer came is `kept`.
 async fn ask(
     server: SocketAddr,
     kept: &mut Option<TcpStream>,
     path: &str,
     way: Way,
     number: u64,
-) -> Result<(u64, String), CampaignError> {
+) -> Result<Got, CampaignError> {
     let mut stream = match kept.take() {
         Some(stream) => stream,
         None => {
@@ -161,12 +194,13 @@ async fn ask(
     let range = way.range(number).map_or(String::new(), |range| format!("Range: {range}\r\n"));
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{range}\r\n");
     if stream.write_all(request.as_bytes()).await.is_err() {
-        return Ok((0, "not".into()));
+        return Ok(Got { read: 0, unread: 0, status: "not".into() });
     }
     let mut answer = Vec::new();
-    let mut most = if way == Way::Aborted { READ } else { usize::MAX };
+    let mut most = way.read().unwrap_or(usize::MAX);
     while answer.len() < most {
-        match timeout(PATIENCE, stream.read_buf(&mut answer)).await {
+        let mut left = (&mut stream).take((most - answer.len()) as u64);
+        match timeout(PATIENCE, left.read_buf(&mut answer)).await {
             Ok(Ok(1..)) => {}
             _ => break,
         }
@@ -176,12 +210,13 @@ async fn ask(
             most = length;
         }
     }
-    if way != Way::Aborted && answer.len() == most {
+    let unread = rustix::io::ioctl_fionread(&stream).unwrap_or(0);
+    if way.read().is_none() && answer.len() == most {
         *kept = Some(stream);
     }
     let status = answer.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
     let status = status.map_or("not".into(), |code| String::from_utf8_lossy(code).into_owned());
-    Ok((answer.len() as u64, status))
+    Ok(Got { read: answer.len() as u64, unread, status })
 }
 
 /// How long an answer is, head and body, where its head is there and says so.
