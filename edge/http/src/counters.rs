@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{
     handler::Protocol,
     message::{Excess, Malformed},
+    serve::Slow,
     wire::{Fault, Flood},
 };
 
@@ -101,6 +102,7 @@ pub struct Counters {
     handshakes_failed: [AtomicU64; HandshakeFailure::ALL.len()],
     malformed: [AtomicU64; Malformed::ALL.len()],
     exceeded: [AtomicU64; Excess::ALL.len()],
+    slow: [AtomicU64; Slow::ALL.len()],
     faults: [AtomicU64; Fault::ALL.len()],
     floods: [AtomicU64; Flood::ALL.len()],
 }
@@ -124,6 +126,16 @@ impl Counters {
     /// HTTP/2 connections that sent too much of this.
     pub fn floods(&self, of: Flood) -> u64 {
         self.floods[of as usize].load(Relaxed)
+    }
+
+    /// Bodies that passed too slowly because of their clients.
+    pub fn too_slow(&self, of: Slow) -> u64 {
+        self.slow[of as usize].load(Relaxed)
+    }
+
+    pub(crate) fn slow(&self, protocol: Protocol, of: Slow) {
+        self.timed_out.add(protocol);
+        self.slow[of as usize].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn fault(&self, why: Fault) {

@@ -19,6 +19,7 @@ use std::{
 use parking_lot::RwLock;
 use weir_config_units::Prefix;
 
+use crate::pace::Pace;
 use open::Open;
 use rates::Rates;
 pub(crate) use rates::{Bucket, Refill};
@@ -51,6 +52,8 @@ pub struct GateLimits {
     pub quic_handshakes: usize,
     /// A handshake, of TLS or QUIC, has to be over. 10 s.
     pub handshake: Duration,
+    /// How slow a client may be. 500 bytes a second, over 60 s.
+    pub pace: Pace,
     /// Who is counted among all and nowhere else. The host itself.
     pub exempt: Vec<Prefix>,
     /// Who may say for whom it comes, where that is asked. Nobody.
@@ -70,6 +73,7 @@ impl Default for GateLimits {
             rate_per_network: 800,
             quic_handshakes: 256,
             handshake: Duration::from_secs(10),
+            pace: Pace::default(),
             exempt: own.into(),
             forwarders: Vec::new(),
         }

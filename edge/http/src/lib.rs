@@ -80,6 +80,7 @@ pub mod handler;
 pub mod limits;
 pub mod message;
 pub mod outgoing;
+pub mod pace;
 pub mod proxy;
 pub mod serve;
 pub mod shutdown;
@@ -92,6 +93,7 @@ pub use handler::{ConnectionInfo, Handler, Protocol, Request, Response, TlsInfo}
 pub use limits::Limits;
 pub use message::{Excess, Malformed};
 pub use outgoing::Outgoing;
-pub use serve::Server;
+pub use pace::Pace;
+pub use serve::{Server, Slow};
 pub use shutdown::{Drained, Shutdown};
 pub use wire::{Fault, Flood};

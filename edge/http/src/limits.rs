@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pace::Pace;
+
 /// What a server allows its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -20,6 +22,9 @@ pub struct Limits {
     /// A client that takes no byte of what we have for it, or sends no byte of what it
     /// announced, is cut after this. 30 s.
     pub stall: Duration,
+    /// A client that takes or sends less than this, while it is waited for, is cut. 500 bytes a
+    /// second, over 60 s.
+    pub pace: Pace,
     /// Header fields of a request (HTTP/1.1). 100.
     pub header_fields: usize,
     /// Bytes of a request's header section. 32 KiB.
@@ -45,6 +50,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             idle_shut: Duration::from_secs(15),
             stall: Duration::from_secs(30),
+            pace: Pace::default(),
             header_fields: 100,
             header_bytes: 32 * 1024,
             body_bytes: 5 << 30,

@@ -6,6 +6,8 @@ mod door;
 mod drive;
 mod h3;
 mod io;
+mod paced;
+mod passage;
 mod proxied;
 mod refuse;
 mod request;
@@ -34,6 +36,8 @@ use crate::{
     limits::Limits,
     shutdown::{Drained, Shutdown},
 };
+
+pub use passage::Slow;
 
 use accept::{accept_loop, drain};
 use date::Dates;

@@ -104,6 +104,12 @@ impl Flusher {
         self.0.lock().send(cx)
     }
 
+    /// Of the bytes that the kernel has taken, those that have not come to the peer's host; 0 where
+    /// it does not say.
+    pub fn unacknowledged(&self) -> u64 {
+        unacknowledged(&self.0.lock().socket).unwrap_or(0)
+    }
+
     /// Bytes that the kernel has taken so far, sealed.
     pub fn sent(&self) -> u64 {
         self.0.lock().sent

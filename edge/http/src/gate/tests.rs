@@ -14,6 +14,7 @@ fn wide() -> GateLimits {
         connections: 1_000_000,
         client: (32, 64),
         handshake: Duration::from_secs(10),
+        pace: crate::pace::Pace::default(),
         per_client: 1_000_000,
         per_network: 1_000_000,
         rate: 1_000_000,

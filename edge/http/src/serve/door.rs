@@ -9,6 +9,7 @@ use crate::{
     counters::{Counters, count},
     gate::{Gate, Knock, Pass, Refused, Shaking},
     limits::Limits,
+    pace::Pace,
 };
 
 /// The door of one server.
@@ -50,6 +51,11 @@ impl Door {
     /// How long a handshake may take.
     pub(crate) fn handshake(&self, limits: &Limits) -> Duration {
         self.gate.as_ref().map_or(limits.handshake, |gate| gate.limits().handshake)
+    }
+
+    /// How slow a client may be.
+    pub(crate) fn pace(&self, limits: &Limits) -> Pace {
+        self.gate.as_ref().map_or(limits.pace, |gate| gate.limits().pace)
     }
 
     /// After how long without a request a connection is looked at again, and whether it goes.

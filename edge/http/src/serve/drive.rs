@@ -18,6 +18,8 @@ use crate::{
     limits::Limits,
     serve::{
         door::Door,
+        paced::{Look, Paced},
+        passage::End,
         state::{Phase, State},
     },
     wire::Fault,
@@ -57,11 +59,24 @@ impl Outlet<'_> {
         let flushed = flusher.poll_flush(cx);
         self.state.set_sent(flusher.sent());
         match flushed {
-            Poll::Pending => self.state.set_blocked(true),
+            Poll::Pending => {
+                if !self.state.is_blocked() {
+                    self.measure();
+                }
+                self.state.set_blocked(true);
+            }
             Poll::Ready(Ok(())) => self.state.set_blocked(false),
             Poll::Ready(Err(error)) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Asks what the client's host has of what the kernel took. Without a flusher, who writes to
+    /// the socket does so when it is full.
+    fn measure(&self) {
+        if let Some(flusher) = &self.flusher {
+            self.state.set_unacknowledged(flusher.unacknowledged());
+        }
     }
 
     /// Stays for a moment after a connection that we broke off, so that its client learns why.
@@ -94,6 +109,7 @@ where
     let mut connection = Box::pin(connection);
     let mut cancelled = pin!(begin.cancelled());
     let mut watch = Watch::new(state, door, limits);
+    let mut paced = Paced::new(state, door, limits);
     let (mut leaving, mut fresh) = (false, None);
     let ended = poll_fn(|cx| {
         loop {
@@ -127,8 +143,29 @@ where
                 outlet.close(cx);
                 return Poll::Ready(Ended::Clean);
             }
+            match paced.poll(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Look::Measure) => {
+                    outlet.measure();
+                    continue;
+                }
+                Poll::Ready(Look::End(End::Now(slow))) => {
+                    state.counters.slow(state.protocol(), slow);
+                    return Poll::Ready(Ended::TimedOut);
+                }
+                Poll::Ready(Look::End(End::Leave)) => {
+                    leaving = true;
+                    watch.told = true;
+                    go_away(connection.as_mut());
+                    continue;
+                }
+            }
             match watch.poll(cx) {
                 Poll::Pending => return Poll::Pending,
+                Poll::Ready(Phase::Busy) if !watch.measured => {
+                    watch.measured = true;
+                    outlet.measure();
+                }
                 // Nobody waits for anything: part as friends.
                 Poll::Ready(Phase::Idle) if !leaving => {
                     state.counters.timed_out.add(state.protocol());
@@ -172,6 +209,8 @@ struct Watch<'a> {
     moved: u64,
     /// An idle connection has been told to go; it has not long.
     told: bool,
+    /// What its client has is known as it is now.
+    measured: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -179,11 +218,13 @@ impl<'a> Watch<'a> {
         let now = Instant::now();
         let sleep = Box::pin(sleep_until(now + limits.idle.min(limits.idle_shut)));
         let (phase, since) = (Phase::Idle, now);
-        Self { state, door, limits, sleep, phase, since, started: 0, moved: 0, told: false }
+        let (told, measured) = (false, false);
+        Self { state, door, limits, sleep, phase, since, started: 0, moved: 0, told, measured }
     }
 
     fn rearm(&mut self, patience: Duration) {
         self.moved = self.state.moved();
+        self.measured = false;
         self.sleep.as_mut().reset(Instant::now() + patience);
     }
 
@@ -219,8 +260,14 @@ impl<'a> Watch<'a> {
                 self.rearm(patience);
                 continue;
             }
-            self.told |= phase == Phase::Idle;
-            self.rearm(self.patience().unwrap_or_default());
+            if phase == Phase::Busy && !self.measured {
+                // Once more, with what its client has by now.
+                return Poll::Ready(phase);
+            }
+            if phase != Phase::Busy {
+                self.told |= phase == Phase::Idle;
+                self.rearm(self.patience().unwrap_or_default());
+            }
             return Poll::Ready(phase);
         }
         Poll::Pending

@@ -92,7 +92,13 @@ impl<S: Reset> Counted<S> {
     ) -> Poll<io::Result<usize>> {
         self.state.info.outgoing.changed();
         match &result {
-            Poll::Pending => self.state.set_blocked(true),
+            Poll::Pending => {
+                self.state.set_blocked(true);
+                // Over TLS whoever flushes knows better.
+                if self.state.info.tls.is_none() {
+                    self.state.set_unacknowledged(self.stream.unacknowledged());
+                }
+            }
             Poll::Ready(Ok(bytes)) => {
                 self.state.set_blocked(false);
                 self.state.has_written(*bytes);

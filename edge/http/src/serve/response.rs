@@ -13,7 +13,11 @@ use http_body::{Body, Frame, SizeHint};
 use crate::{
     body::{BodyError, ResponseBody},
     handler::{Protocol, Response},
-    serve::{date::Dates, state::Running},
+    serve::{
+        date::Dates,
+        passage::{Passage, Slow},
+        state::Running,
+    },
 };
 
 /// An HTTP/2 DATA frame of this payload and its 9 bytes of header fill one TLS record of
@@ -121,6 +125,8 @@ pub(crate) struct WireBody {
     error: Option<BodyError>,
     /// More could go out, and nobody asks for it: the client has given no window.
     offered: bool,
+    /// Where each body has a window of its own.
+    passage: Option<Passage>,
     running: Running,
 }
 
@@ -136,8 +142,10 @@ impl WireBody {
         }
         let ends_with_connection = version <= Version::HTTP_10 && body.remaining().is_none();
         let (piece, offered) = (Bytes::new(), false);
+        let windowed = running.state().protocol() == Protocol::H2 && !body.is_end_stream();
+        let passage = windowed.then(|| running.passage(Slow::Response));
         let mut wire =
-            Self { body, piece, cut, ends_with_connection, error: None, offered, running };
+            Self { body, piece, cut, ends_with_connection, error: None, offered, passage, running };
         wire.offer(!wire.is_end_stream());
         wire
     }
@@ -147,6 +155,9 @@ impl WireBody {
         if self.offered != offered {
             self.offered = offered;
             self.running.state().offer(offered);
+            if let Some(passage) = &self.passage {
+                passage.waits(offered);
+            }
         }
     }
 
@@ -204,6 +215,9 @@ impl Body for WireBody {
         let state = this.running.state();
         state.counters.body_sent(piece.len());
         state.has_delivered(piece.len());
+        if let Some(passage) = &this.passage {
+            passage.moved(piece.len());
+        }
         if this.is_end_stream() {
             this.running.finished();
         } else {

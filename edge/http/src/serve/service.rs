@@ -24,6 +24,7 @@ use crate::{
     serve::{
         date::Dates,
         door::Door,
+        passage::{Passage, Slow},
         refuse::{self, told},
         request::{Refusal, is_about_the_server, normalise},
         response::{WireBody, finish, plain},
@@ -66,7 +67,7 @@ pub(crate) async fn answer<H: Handler>(
     if version == Version::HTTP_2 && !body.is_end_stream() {
         breathe().await;
     }
-    let mut body = incoming(body, &state, shared.limits.body_bytes);
+    let mut body = incoming(body, &running, shared.limits.body_bytes);
     let mut admitted = admit(&mut parts, secure, body.length(), &shared.limits);
     if admitted.is_ok() && has_no_body(&method) {
         admitted = body.expect_none().await.map_err(Rejected::from);
@@ -191,12 +192,13 @@ pub(crate) fn about_the_server() -> Response {
     response
 }
 
-fn incoming(body: Incoming, state: &Arc<State>, limit: u64) -> RequestBody {
+fn incoming(body: Incoming, running: &Running, limit: u64) -> RequestBody {
     if body.is_end_stream() {
         return RequestBody::empty();
     }
     let length = body.size_hint().exact();
-    let pieces = Pieces { body, left: limit, state: Arc::clone(state) };
+    let (state, passage) = (Arc::clone(running.state()), running.passage(Slow::Request));
+    let pieces = Pieces { body, left: limit, state, passage };
     RequestBody::stream(Box::pin(pieces), length)
 }
 
@@ -205,6 +207,7 @@ struct Pieces {
     body: Incoming,
     left: u64,
     state: Arc<State>,
+    passage: Passage,
 }
 
 impl Stream for Pieces {
@@ -215,11 +218,13 @@ impl Stream for Pieces {
             let frame = match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => {
                     self.state.set_starved(true);
+                    self.passage.waits(true);
                     return Poll::Pending;
                 }
                 Poll::Ready(frame) => frame,
             };
             self.state.set_starved(false);
+            self.passage.waits(false);
             return Poll::Ready(match frame {
                 None => None,
                 Some(Err(error)) => Some(Err(BodyError(error.to_string()))),
@@ -228,6 +233,7 @@ impl Stream for Pieces {
                     Err(_) => continue,
                     Ok(piece) => match self.left.checked_sub(piece.len() as u64) {
                         Some(left) => {
+                            self.passage.moved(piece.len());
                             self.left = left;
                             Some(Ok(piece))
                         }

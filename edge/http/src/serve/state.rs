@@ -9,6 +9,7 @@ use std::sync::{
 use crate::{
     counters::Counters,
     handler::{ConnectionInfo, Protocol},
+    serve::passage::{Cut, Passage, Passages, Slow},
     wire::Fault,
 };
 
@@ -43,6 +44,9 @@ pub(crate) struct State {
     offered: AtomicUsize,
     /// A response that only the end of the connection ends has broken off.
     reset: AtomicBool,
+    /// What the client's host has not acknowledged of what was sent, when the socket was full last.
+    unacknowledged: AtomicU64,
+    pub(crate) passages: Arc<Passages>,
     /// Why the head that came last is refused, and that hyper has no other before it.
     refusal: OnceLock<Fault>,
     drained: AtomicBool,
@@ -66,6 +70,8 @@ impl State {
             delivered: AtomicU64::new(0),
             offered: AtomicUsize::new(0),
             reset: AtomicBool::new(false),
+            unacknowledged: AtomicU64::new(0),
+            passages: Arc::default(),
             refusal: OnceLock::new(),
             drained: AtomicBool::new(false),
         })
@@ -94,6 +100,22 @@ impl State {
 
     pub(crate) fn set_blocked(&self, blocked: bool) {
         self.blocked.store(blocked, Relaxed);
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
+    pub(crate) fn set_unacknowledged(&self, bytes: u64) {
+        self.unacknowledged.store(bytes, Relaxed);
+    }
+
+    /// What has come to the client's host, as far as we know. The kernel takes much at once, and
+    /// then for a while nothing from us, however it goes on.
+    pub(crate) fn arrived(&self) -> u64 {
+        let sent = self.sent.load(Relaxed);
+        let sent = if sent > 0 { sent } else { self.written.load(Relaxed) };
+        sent.saturating_sub(self.unacknowledged.load(Relaxed))
     }
 
     pub(crate) fn set_starved(&self, starved: bool) {
@@ -180,7 +202,7 @@ impl State {
             return self.delivered.load(Relaxed);
         }
         let moved = [&self.read, &self.written, &self.sent];
-        moved.iter().fold(0, |sum, bytes| sum.wrapping_add(bytes.load(Relaxed)))
+        moved.iter().fold(self.arrived(), |sum, bytes| sum.wrapping_add(bytes.load(Relaxed)))
     }
 
     /// It is the client we wait for.
@@ -198,6 +220,8 @@ impl Drop for State {
 /// One request, from its headers until its response has been handed to the transport.
 pub(crate) struct Running {
     state: Arc<State>,
+    /// Ends its stream, where it has not the connection for itself.
+    cut: Option<Arc<Cut>>,
     whole: bool,
 }
 
@@ -206,11 +230,16 @@ impl Running {
         state.active.fetch_add(1, Relaxed);
         state.started.fetch_add(1, Relaxed);
         state.counters.active.add(state.protocol());
-        Self { state: Arc::clone(state), whole: false }
+        Self { cut: state.passages.beginning(), state: Arc::clone(state), whole: false }
     }
 
     pub(crate) fn state(&self) -> &Arc<State> {
         &self.state
+    }
+
+    /// Has one of its bodies looked at.
+    pub(crate) fn passage(&self, of: Slow) -> Passage {
+        self.state.passages.begin(of, self.cut.clone())
     }
 
     /// The response is out, whole.

@@ -13,7 +13,10 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 
-use crate::serve::drive::Ended;
+use crate::serve::{
+    drive::Ended,
+    passage::{Passages, Stream},
+};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -21,12 +24,22 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 const ROUNDS: usize = 4;
 
 /// Where hyper puts a stream that begins.
-#[derive(Clone, Default)]
-pub(crate) struct Inbox(Arc<Mutex<Vec<Task>>>);
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    begun: Arc<Mutex<Vec<Task>>>,
+    passages: Arc<Passages>,
+}
+
+impl Inbox {
+    pub(crate) fn new(passages: &Arc<Passages>) -> Self {
+        Self { begun: Arc::default(), passages: Arc::clone(passages) }
+    }
+}
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Inbox {
     fn execute(&self, stream: F) {
-        self.0.lock().push(Box::pin(stream));
+        let stream = Stream::new(Box::pin(stream), Arc::clone(&self.passages));
+        self.begun.lock().push(Box::pin(stream));
     }
 }
 
@@ -51,7 +64,7 @@ impl<C> WithStreams<C> {
     }
 
     fn poll_streams(&mut self, cx: &mut Context<'_>) {
-        let begun = mem::take(&mut *self.inbox.0.lock());
+        let begun = mem::take(&mut *self.inbox.begun.lock());
         self.running.extend(begun);
         while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
     }
@@ -66,7 +79,7 @@ impl<C: Future<Output = hyper::Result<()>>> Future for WithStreams<C> {
             if let Poll::Ready(result) = self.connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_or_else(Ended::Broken, |()| Ended::Clean));
             }
-            if self.inbox.0.lock().is_empty() {
+            if self.inbox.begun.lock().is_empty() {
                 return Poll::Pending;
             }
         }

@@ -8,5 +8,6 @@ mod plain;
 mod quic;
 mod refused;
 mod secure;
+mod slow;
 mod support;
 mod wire;

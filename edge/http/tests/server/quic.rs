@@ -50,6 +50,21 @@ pub(crate) async fn bare(
     (endpoint, connection)
 }
 
+/// The same, whose client takes less.
+pub(crate) async fn bare_with(
+    endpoint: quinn::Endpoint,
+    server: &Running,
+    identity: &Identity,
+    transport: quinn::TransportConfig,
+) -> (quinn::Endpoint, quinn::Connection) {
+    let crypto = QuicClientConfig::try_from(identity.client(&["h3"])).unwrap();
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport));
+    let connecting = endpoint.connect_with(config, server.address, "localhost").unwrap();
+    let connection = connecting.await.unwrap();
+    (endpoint, connection)
+}
+
 impl Client {
     pub(crate) async fn new(server: &Running, identity: &Identity) -> Self {
         Self::on(endpoint(identity), server).await

@@ -15,14 +15,15 @@ use futures::stream;
 use h3::server::RequestStream;
 use http::{HeaderMap, header};
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::receive::{Recv, Verdict};
 use crate::{
     body::{BodyError, RequestBody},
     handler::Protocol,
     message::length,
-    serve::state::State,
+    pace::{Pace, Waited},
+    serve::{passage::Slow, state::State},
 };
 
 /// RFC 9114 §4.1.2: the length does not agree with itself or with the body.
@@ -78,8 +79,10 @@ pub(super) struct Input {
     declared: Option<u64>,
     seen: u64,
     limit: u64,
-    /// Between two pieces that somebody waits for.
+    /// Between two pieces that somebody waits for, and how little they may be.
     stall: Duration,
+    pace: Pace,
+    waited: Waited,
     upload: Arc<Upload>,
     state: Arc<State>,
 }
@@ -95,7 +98,7 @@ impl Input {
     pub(super) async fn body(
         mut stream: RequestStream<Recv, Bytes>,
         declared: Option<u64>,
-        (limit, stall): (u64, Duration),
+        (limit, stall, pace): (u64, Duration, Pace),
         upload: Arc<Upload>,
         state: Arc<State>,
     ) -> Result<RequestBody, Malformed> {
@@ -112,7 +115,9 @@ impl Input {
             Poll::Ready(Err(_)) | Poll::Pending => None,
         };
         let stream = Some(stream);
-        let input = Self { stream, first, declared, seen: 0, limit, stall, upload, state };
+        let (seen, waited) = (0, Waited::default());
+        let input =
+            Self { stream, first, declared, seen, limit, stall, pace, waited, upload, state };
         let pieces = stream::unfold(Some(input), |input| async {
             let mut input = input?;
             let piece = input.next().await?;
@@ -123,6 +128,7 @@ impl Input {
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        let since = Instant::now();
         let piece = match self.first.take() {
             Some(piece) => Ok(Some(piece)),
             None => match timeout(self.stall, poll_fn(|cx| self.poll_next(cx))).await {
@@ -140,6 +146,10 @@ impl Input {
             Err(error) => return Some(Err(error)),
         };
         self.seen += piece.len() as u64;
+        if self.waited.is_too_slow(since.elapsed(), self.seen, self.pace) {
+            self.state.counters.slow(Protocol::H3, Slow::Request);
+            return Some(Err(BodyError("the client sends too slowly what it announced".into())));
+        }
         Some(if self.declared.is_some_and(|declared| self.seen > declared) {
             Err(self.breaks_its_length())
         } else if self.seen > self.limit {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use h3::error::Code;
 use quinn::{SendStream, WriteError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::adapter::var_int;
+use crate::pace::{Pace, Waited};
 
 /// Bytes between two looks at the congestion window.
 const LOOK_EVERY: u64 = 1 << 20;
@@ -22,6 +23,8 @@ pub(super) enum Stuck {
     /// The client or its connection is gone.
     Gone,
     /// The client takes nothing, for longer than we wait.
+    Silent,
+    /// The client takes too little.
     Slow,
 }
 
@@ -40,13 +43,21 @@ pub(super) struct Output {
     connection: quinn::Connection,
     ended: bool,
     sent: u64,
-    /// How long a client may take nothing.
+    /// How long a client may take nothing, and how little it may take.
     stall: Duration,
+    pace: Pace,
+    waited: Waited,
+    taken: u64,
 }
 
 impl Output {
-    pub(super) fn new(stream: SendStream, connection: quinn::Connection, stall: Duration) -> Self {
-        Self { stream, connection, ended: false, sent: 0, stall }
+    pub(super) fn new(
+        stream: SendStream,
+        connection: quinn::Connection,
+        (stall, pace): (Duration, Pace),
+    ) -> Self {
+        let (sent, waited, taken) = (0, Waited::default(), 0);
+        Self { stream, connection, ended: false, sent, stall, pace, waited, taken }
     }
 
     /// Begins a DATA frame of `length` bytes (RFC 9114 §7.2.1).
@@ -54,12 +65,16 @@ impl Output {
         self.write(data_frame(length)).await
     }
 
-    /// Gives up when nothing of it is taken for too long, however little is.
+    /// Gives up when nothing of it is taken for too long, or too little over a longer time.
     async fn write(&mut self, piece: Bytes) -> Result<(), Stuck> {
         let mut left = [piece];
         while !left[0].is_empty() {
+            let since = Instant::now();
             let written = timeout(self.stall, self.stream.write_chunks(&mut left)).await;
-            written.map_err(|_| Stuck::Slow)??;
+            self.taken += written.map_err(|_| Stuck::Silent)??.bytes as u64;
+            if self.waited.is_too_slow(since.elapsed(), self.taken, self.pace) {
+                return Err(Stuck::Slow);
+            }
         }
         Ok(())
     }
