@@ -53,7 +53,16 @@ pub(crate) fn rows() -> Vec<Row> {
             test: "small_ranges_of_cold_objects_are_passed_exactly",
         },
         Row {
-            what: "a fill without a reader, or one and a half times what was sent of it",
+            what: "ahead of a client that has spent that, in one fill",
+            default: "16 KiB, then as far as it has come, 8 MiB".into(),
+            key: None,
+            beyond: "the fill waits; where nothing is taken for 10 s it stops",
+            metric: Some("edge_fills_total{result=\"stopped\"}"),
+            test: "a_fill_goes_as_far_ahead_as_its_client_has_come",
+        },
+        Row {
+            what: "a fill without a reader, or one and a half times what was sent of it; nothing for who \
+                   has spent its balance",
             default: bytes(CHUNK_SIZE as u64),
             key: None,
             beyond: "it stops; whole chunks stay",
