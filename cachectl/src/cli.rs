@@ -44,6 +44,12 @@ pub(crate) enum Command {
     /// The disks of the cache, each a failure domain of its own.
     #[command(subcommand)]
     Disks(DisksCommand),
+    /// The nodes of a control plane.
+    #[command(subcommand)]
+    Nodes(crate::fleet::NodesCommand),
+    /// Let nodes into the fleet of a control plane.
+    #[command(subcommand)]
+    Enroll(crate::fleet::EnrollCommand),
     /// What a server was told, and telling it anew.
     #[command(subcommand)]
     Config(crate::config::ConfigCommand),

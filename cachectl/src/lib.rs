@@ -10,6 +10,7 @@ mod config;
 mod disks;
 mod doctor;
 mod failure;
+mod fleet;
 mod keys;
 mod logs;
 mod metrics;
@@ -135,6 +136,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> u
 
 fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
     let socket = cli.socket.or_else(|| world.socket.clone());
+    let fleet = fleet::client(socket.clone());
     let client = Client::new(socket.unwrap_or_else(|| DEFAULT_SOCKET.into()));
     match cli.command {
         Command::Status => status::status(&client),
@@ -148,6 +150,8 @@ fn command(cli: Cli, world: &mut World<'_>) -> Result<Answer, Failure> {
         Command::Cache(CacheCommand::Unpin(what)) => cache::unpin(&client, what, world),
         Command::Cache(CacheCommand::Verify(scrub)) => cache::verify(&client, &scrub, world),
         Command::Config(command) => config::config(&client, command, world),
+        Command::Nodes(command) => fleet::nodes(&fleet, command, world.now),
+        Command::Enroll(command) => fleet::enroll(&fleet, command, world.now),
         Command::Disks(command) => disks::disks(&client, command, world),
         Command::Keys(KeysCommand::New(new)) => keys::new(&new, world),
         Command::Keys(KeysCommand::MintUrl(mint)) => keys::mint_url(&mint, world.now),

@@ -109,6 +109,23 @@ fn render(status: &Status) -> String {
         );
         rows.push(row("configuration", text));
     }
+    if let Some(fleet) = &status.fleet {
+        let ago = fleet.heard_s.map(|ago| format!(", {} ago", span(ago))).unwrap_or_default();
+        let why = fleet.trouble.as_deref().map(|why| format!(": {}", plain(why)));
+        let wanted = match fleet.wanted.as_str() {
+            "" | "serving" => String::new(),
+            wanted => format!(", wanted {}", plain(wanted)),
+        };
+        let clock = fleet.clock_off_ms.map(|off| format!(", clock off by {} s", off / 1_000));
+        let text = format!(
+            "{} {}{ago}{wanted}{}{}",
+            plain(&fleet.url),
+            plain(&fleet.told),
+            clock.unwrap_or_default(),
+            why.unwrap_or_default(),
+        );
+        rows.push(row("control plane", text.trim().to_owned()));
+    }
     if cache.fills > 0 {
         rows.push(row("", format!("{} under way", counted(cache.fills, "fill"))));
     }

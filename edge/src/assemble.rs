@@ -31,6 +31,7 @@ use weir_edge_transport::{
 use crate::{
     admin::warm::Warms,
     clients::Rules,
+    fleet::Membership,
     journal::Journal,
     judge,
     live::{self, Bounds, Live},
@@ -193,6 +194,7 @@ pub async fn node(
         warms: Warms::default(),
         upkeep: Upkeep::default(),
         live: Live::new(bounds(config)),
+        fleet: Membership::default(),
     });
     fills.spawn(upkeep::watch(Arc::downgrade(&node)));
     fills.spawn(load::watch(Arc::downgrade(&node)));

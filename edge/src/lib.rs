@@ -9,6 +9,7 @@ pub mod authorize;
 pub mod clients;
 pub mod cors;
 pub mod deliver;
+pub mod fleet;
 pub mod handler;
 pub mod journal;
 pub mod judge;

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use weir_config::{Loaded, LogFormat, Sources, edge::EdgeConfig, keys::Server};
 use weir_config_lifecycle::{
     Clock, Notifier, NotifyError, Shutdown, Signals, SystemClock, Watchdog, heap, watchdog,
 };
 use weir_config_telemetry::logging::{self, Logging};
 use weir_edge::{
-    assemble,
+    assemble, fleet,
     judge::{Contents, chain},
     reload::{Parts, Reloader},
     run,
@@ -23,8 +23,23 @@ use weir_edge_transport::sockets::{Passed, passed_by_systemd};
 
 /// The edge server: HLS and DASH segments over HTTP/1.1, HTTP/2 and HTTP/3.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Option<Serve>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make this node a member of a fleet, with a token of its control plane.
+    Join(fleet::join::Args),
+}
+
+/// What serving takes.
+#[derive(Debug, clap::Args)]
+struct Serve {
     /// The configuration; every key is in config/examples/edge.toml.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -35,7 +50,11 @@ struct Args {
 
 fn main() -> ExitCode {
     heap::keep_small();
-    let args = Args::parse();
+    let args = match Args::parse() {
+        Args { command: Some(Command::Join(args)), .. } => return fleet::join::run(&args),
+        Args { serve: Some(args), .. } => args,
+        Args { .. } => Args::command().error(ErrorKind::MissingSubcommand, "--config FILE").exit(),
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let contents = Contents { now: args.check.then(|| clock.unix_seconds()) };
     let sources = Sources::new(&args.config).of_process(Server::Edge);
@@ -120,6 +139,7 @@ fn serve(
         let readiness = shutdown.readiness().clone();
         let pool = assemble::pool()?;
         let node = assemble::node(config, &pool, Arc::clone(clock), handle, readiness).await?;
+        fleet::start(config, &node);
         let Manager { notifier, period } = manager;
         let begun = Instant::now();
         let pulses = Arc::clone(&node.pulses);

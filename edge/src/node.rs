@@ -14,8 +14,9 @@ use weir_edge_fill::Engine;
 use weir_edge_http::{Counters, Gate};
 
 use crate::{
-    admin::warm::Warms, journal::Journal, live::Live, load::Load, metrics::Metrics,
-    observe::Observed, reload::Reloader, service::Services, traces::Traces, upkeep::Upkeep,
+    admin::warm::Warms, fleet::Membership, journal::Journal, live::Live, load::Load,
+    metrics::Metrics, observe::Observed, reload::Reloader, service::Services, traces::Traces,
+    upkeep::Upkeep,
 };
 
 /// One edge server.
@@ -55,4 +56,6 @@ pub struct Node {
     pub warms: Warms,
     /// How it did lately.
     pub live: Live,
+    /// How it stands with its control plane.
+    pub fleet: Membership,
 }

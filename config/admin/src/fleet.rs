@@ -179,3 +179,36 @@ pub struct TokenRevoke {
     /// What it is called.
     pub id: String,
 }
+
+/// How a node stands with its control plane.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// Of the control plane.
+    pub url: String,
+    /// What it said last: `nothing yet`, `heard`, `refused: CODE`, `unreached`; `no member` where
+    /// the node has not joined.
+    pub told: String,
+    /// Why, where that is no good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Seconds since it answered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_s: Option<u64>,
+    /// What it wants of the node.
+    pub wanted: String,
+    /// Reports that it took, since the start.
+    pub reports: u64,
+    /// Reports that it refused.
+    pub refused: u64,
+    /// Reports that it did not answer.
+    pub unanswered: u64,
+    /// Messages of it that were not believed.
+    pub doubted: u64,
+    /// How far this host's clock is ahead of its, where that is worth telling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_off_ms: Option<i64>,
+    /// When the node's certificate ends, Unix seconds.
+    pub certificate_ends_s: u64,
+    /// The newest message of each kind that is in effect.
+    pub applied: BTreeMap<String, u64>,
+}

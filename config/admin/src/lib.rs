@@ -75,7 +75,7 @@ pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
 pub use doctor::{Check, Doctor, Finding};
 pub use explain::{ChunkRun, Decided, Explain, ExplainVariant, Verified};
 pub use fleet::{
-    FleetNode, FleetNodes, FleetStatus, NodeDone, NodeEvent, NodeHistory, NodeOrder, TokenKnown,
+    FleetNode, FleetNodes, FleetStatus, Membership, NodeDone, NodeEvent, NodeHistory, NodeOrder, TokenKnown,
     TokenMade, TokenOrder, TokenRevoke, Tokens,
 };
 pub use logs::{CmcdValue, LOG_FILTER_MAX, LOG_LAST_MAX, LogLost, LogRecord, LogRotated};

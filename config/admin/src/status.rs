@@ -73,6 +73,9 @@ pub struct Status {
     /// What clients are shown in handshakes.
     #[serde(default)]
     pub certificates: Vec<ServedCertificate>,
+    /// How the node stands with its control plane; nothing where it belongs to no fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<crate::Membership>,
 }
 
 /// Something that was turned away.

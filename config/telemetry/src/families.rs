@@ -182,6 +182,8 @@ pub mod edge {
             "When the process started, Unix seconds.";
         CLOCK = Kind::Gauge, "edge_clock_seconds" []
             "What the clock of the node says, Unix seconds.";
+        FLEET_REPORTS = Kind::Counter, "edge_fleet_reports_total" ["result"]
+            "Reports to the control plane, by what came of them.";
         CERTIFICATE_NOT_AFTER = Kind::Gauge, "edge_certificate_not_after_seconds" ["certificate"]
             "When a certificate that is served ends, Unix seconds; `certificate` is its first name.";
         RESIDENT_BYTES = Kind::Gauge, "edge_resident_bytes" []

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use weir_config_telemetry::{
     Family, Kind,
-    families::{edge, origin},
+    families::{edge, origin, steering},
     overview::FIGURES,
 };
 
@@ -25,7 +25,10 @@ fn operating() -> String {
 }
 
 fn check(process: &str, families: &[&Family]) {
-    let text = operating();
+    check_in(&operating(), process, families);
+}
+
+fn check_in(text: &str, process: &str, families: &[&Family]) {
     let start = format!("| `{process}_");
     // Of four columns, which the eight figures do not have.
     let row_of = |line: &&str| line.starts_with(&start) && line.matches('|').count() == 5;
@@ -50,4 +53,11 @@ fn metrics_of_the_edge() {
 #[test]
 fn metrics_of_the_origin() {
     check("origin", origin::ALL);
+}
+
+#[test]
+fn metrics_of_the_control_plane() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/steering.md");
+    let text = fs::read_to_string(path).expect("the document is there");
+    check_in(&text, "steering", steering::ALL);
 }

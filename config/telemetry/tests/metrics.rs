@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use expect_test::expect;
 use weir_config_telemetry::{
     Family, Kind, Metrics,
-    families::{edge, origin},
+    families::{edge, origin, steering},
     metrics::lint,
 };
 
@@ -16,7 +16,7 @@ fn listed(all: &[&Family]) -> String {
 
 #[test]
 fn every_family_follows_the_rules() {
-    let all: Vec<_> = edge::ALL.iter().chain(origin::ALL).collect();
+    let all: Vec<_> = edge::ALL.iter().chain(origin::ALL).chain(steering::ALL).collect();
     let found: Vec<_> = all.iter().flat_map(|family| lint(family)).collect();
     assert_eq!(found, Vec::<String>::new());
     assert_eq!(all.iter().map(|family| family.name).collect::<HashSet<_>>().len(), all.len());
@@ -116,6 +116,7 @@ fn names_of_the_edge() {
         edge_verdict []
         edge_start_time_seconds []
         edge_clock_seconds []
+        edge_fleet_reports_total ["result"]
         edge_certificate_not_after_seconds ["certificate"]
         edge_resident_bytes []
         edge_memory_budget_bytes []
@@ -144,7 +145,7 @@ fn names_of_the_origin() {
 #[test]
 fn every_family_can_be_registered() {
     let metrics = Metrics::new();
-    for family in edge::ALL.iter().chain(origin::ALL) {
+    for family in edge::ALL.iter().chain(origin::ALL).chain(steering::ALL) {
         match (family.kind, family.labels.is_empty()) {
             (Kind::Counter, true) => drop(metrics.counter(family)),
             (Kind::Counter, false) => drop(metrics.counters(family)),

@@ -49,6 +49,7 @@ pub(crate) fn status(node: &Node) -> Status {
         overview: node.live.overview(live::MINUTE),
         refused: refused(node),
         certificates: node.config.get().map(|config| config.certificates()).unwrap_or_default(),
+        fleet: node.fleet.shown(),
     }
 }
 

@@ -74,6 +74,7 @@ struct State {
     budget: IntGauge,
     saturation: GaugeVec,
     followers: IntGauge,
+    fleet: IntCounterVec,
     certificates: Names,
 }
 
@@ -88,6 +89,7 @@ impl State {
             budget: registry.gauge(&families::MEMORY_BUDGET),
             saturation: registry.ratios(&families::SATURATION),
             followers: registry.gauge(&families::PAGE_FOLLOWERS),
+            fleet: registry.counters(&families::FLEET_REPORTS),
             certificates,
         }
     }
@@ -98,6 +100,16 @@ impl State {
             Verdict::Degraded => 1,
             Verdict::Down => 2,
         });
+        if let Some(member) = node.fleet.shown() {
+            let all = [
+                ("heard", member.reports),
+                ("refused", member.refused),
+                ("unanswered", member.unanswered),
+            ];
+            for (result, count) in all {
+                raise(&self.fleet.with_label_values(&[result]), count);
+            }
+        }
         let now = node.clock.unix_seconds();
         self.clock.set(signed(now));
         // Once: a clock that is set is no new start.
