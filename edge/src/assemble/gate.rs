@@ -17,6 +17,7 @@ pub fn limits(config: &EdgeConfig) -> GateLimits {
         rate_per_network: limits.new_connections_per_network.get(),
         quic_handshakes: count(limits.quic_handshakes),
         handshake: limits.handshake,
+        pace: GateLimits::default().pace,
         exempt: limits.exempt.clone(),
         forwarders: clients.trusted_forwarders.clone(),
     }
