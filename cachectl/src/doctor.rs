@@ -6,12 +6,15 @@ mod host;
 mod limits;
 mod mounts;
 
+use std::path::Path;
+
 use serde_json::json;
 use weir_config_admin::{Check, DOCTOR, Doctor, Finding};
 
 use crate::{
     Answer, World,
     client::Client,
+    config::Judged,
     failure::Code,
     print::{counted, plain, table},
 };
@@ -22,6 +25,8 @@ pub struct Host<'h> {
     pub file: &'h dyn Fn(&str) -> Option<String>,
     /// What a program says within 2 s; nothing where there is none, or it fails.
     pub program: &'h dyn Fn(&[&str]) -> Option<String>,
+    /// What the edge that is installed here says of a configuration; nothing where there is none.
+    pub edge: &'h dyn Fn(&Path) -> Option<Judged>,
 }
 
 pub(crate) fn doctor(client: &Client, world: &World<'_>) -> Answer {
@@ -92,7 +97,7 @@ mod fake {
         let programs: HashMap<_, _> = programs.iter().copied().collect();
         let file = |path: &str| files.get(path).map(|text| (*text).to_owned());
         let program = |words: &[&str]| programs.get(words[0]).map(|text| (*text).to_owned());
-        look(&Host { file: &file, program: &program });
+        look(&Host { file: &file, program: &program, edge: &|_| None });
     }
 
     /// What checks found, without reason and advice.

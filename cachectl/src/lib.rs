@@ -34,6 +34,7 @@ use serde::Serialize;
 
 use cli::{CacheCommand, Cli, Command, KeysCommand};
 use client::Client;
+pub use config::Judged;
 pub use doctor::Host;
 pub use failure::{Code, Failure};
 pub use top::{OpenScreen, Screen};

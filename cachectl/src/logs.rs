@@ -4,7 +4,9 @@ use std::{io, sync::mpsc::RecvTimeoutError, time::Duration};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use weir_config_admin::{LOG_LAST_MAX, LOGS, LOGS_ROTATE, LogLost, LogRecord, LogRotated};
+use weir_config_admin::{
+    LOG_FILTER_MAX, LOG_LAST_MAX, LOGS, LOGS_ROTATE, LogLost, LogRecord, LogRotated,
+};
 
 use crate::{
     Answer, World,
@@ -52,6 +54,13 @@ pub(crate) fn logs(
     let LogsCommand::Tail(tail) = command else { return rotate(client) };
     let mut path = format!("{LOGS}?last={}", tail.last);
     if let Some(filter) = &tail.filter {
+        // Said here: a request as long as some of them is refused for its length alone.
+        if filter.len() > LOG_FILTER_MAX {
+            return Err(Failure::new(Code::Usage, "the filter is too long").why(format!(
+                "it has {}, and may have {LOG_FILTER_MAX}",
+                counted(filter.len() as u64, "byte")
+            )));
+        }
         path.push_str(&format!("&filter={}", encoded(filter)));
     }
     if tail.follow {

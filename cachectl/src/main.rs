@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, IsTerminal, Read, Write},
+    path::Path,
     process::{Command, ExitCode, Stdio},
     sync::mpsc,
     thread,
@@ -13,7 +14,7 @@ mod terminal;
 
 use signal_hook::{consts::SIGINT, iterator::Signals};
 
-use weir_cachectl::{Host, SOCKET_VARIABLE, Screen, World, run};
+use weir_cachectl::{Host, Judged, SOCKET_VARIABLE, Screen, World, run};
 
 use terminal::Terminal;
 
@@ -44,7 +45,11 @@ fn main() -> ExitCode {
         random: &mut random,
         ask: if person { Some(&mut ask) } else { None },
         pause: &mut pause,
-        host: Host { file: &|path| std::fs::read_to_string(path).ok(), program: &program },
+        host: Host {
+            file: &|path| std::fs::read_to_string(path).ok(),
+            program: &program,
+            edge: &edge,
+        },
         terminal: io::stdout().is_terminal(),
         screen: if io::stdin().is_terminal() { Some(&mut screen) } else { None },
         stdout: &mut io::stdout().lock(),
@@ -89,4 +94,24 @@ fn program(words: &[&str]) -> Option<String> {
     }
     let ended = child.wait().ok()?;
     said.ok()?.ok().filter(|_| ended.success())
+}
+
+/// What the edge beside this program, or the one in `PATH`, says of a configuration. As the file is
+/// read without this shell's environment, so it is there.
+fn edge(config: &Path) -> Option<Judged> {
+    const NAME: &str = "weir-edge";
+    const LONGEST: u64 = 1 << 20;
+    let beside = std::env::current_exe().ok()?.with_file_name(NAME);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join(NAME));
+    let edge = if beside.is_file() { beside } else { places.find(|edge| edge.is_file())? };
+    let mut command = Command::new(edge);
+    command.arg("--config").arg(config).arg("--check").env_clear();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().ok()?;
+    // It reads files of at most 1 MiB each and ends.
+    let mut said = Vec::new();
+    child.stderr.take()?.take(LONGEST).read_to_end(&mut said).ok()?;
+    let sound = child.wait().ok()?.success();
+    Some(Judged { sound, said: String::from_utf8_lossy(&said).into_owned() })
 }

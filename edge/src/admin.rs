@@ -202,7 +202,14 @@ impl Handler for Management {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return content(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "GET and HEAD only\n");
         }
-        match request.uri().path() {
+        let path = request.uri().path();
+        // Whoever asks whether it lives gets a word, whatever he calls it: balancers send odd names.
+        if !matches!(path, "/healthz" | "/readyz")
+            && let Some(refused) = page::misdirected(&self.node, &request)
+        {
+            return refused;
+        }
+        match path {
             // Alive is whoever answers.
             "/healthz" => content(StatusCode::OK, PLAIN, "ok\n"),
             "/readyz" if self.node.readiness.is_ready() => {

@@ -202,15 +202,20 @@ pub async fn node(
     Ok(node)
 }
 
-/// How the access log writes, and when it begins a new file.
-fn access_options(config: &EdgeConfig) -> AccessOptions {
+/// When the access log begins a new file.
+pub fn rotation(config: &EdgeConfig) -> Option<Rotation> {
     let told = &config.access;
     let rotation = Rotation {
         bytes: told.rotate_size.map(|size| size.as_u64()),
         age: told.rotate_age,
         keep: told.keep.get(),
     };
-    let rotates = rotation.bytes.is_some() || rotation.age.is_some();
+    (rotation.bytes.is_some() || rotation.age.is_some()).then_some(rotation)
+}
+
+/// How the access log writes, and when it begins a new file.
+fn access_options(config: &EdgeConfig) -> AccessOptions {
+    let told = &config.access;
     AccessOptions {
         shards: workers(config),
         format: match told.format {
@@ -218,7 +223,7 @@ fn access_options(config: &EdgeConfig) -> AccessOptions {
             AccessFormat::Combined => Form::Combined,
             AccessFormat::W3c => Form::W3c,
         },
-        rotation: rotates.then_some(rotation),
+        rotation: rotation(config),
         ..AccessOptions::default()
     }
 }

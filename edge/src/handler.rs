@@ -61,7 +61,7 @@ impl Handler for Edge {
             }
             Err(refusal) => {
                 self.node.metrics.failed(refusal.fault());
-                let mut response = refusal.response();
+                let mut response = refusal.response(&self.node.name);
                 // It found no service, so whichever lets pages read it may: it holds nothing
                 // but what was wrong with the request.
                 if let Some(cors) = services.all().iter().find_map(|s| s.cors.as_ref()) {
@@ -103,7 +103,7 @@ impl Edge {
         };
         let mut response = answered.unwrap_or_else(|refusal| {
             self.note(record, admitted, &refusal);
-            refusal.response()
+            refusal.response(&self.node.name)
         });
         if admitted.service.server_timing {
             record.timing(response.headers_mut());

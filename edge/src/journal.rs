@@ -15,7 +15,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -42,6 +42,10 @@ const SLOW: f64 = 0.5;
 /// Each of the texts of a request that is remembered is cut to that.
 const TEXT_MAX: usize = 512;
 
+/// As they are numbered; what is told least by itself first.
+const ADDRESSES: [ClientAddress; 3] =
+    [ClientAddress::Truncated, ClientAddress::Full, ClientAddress::None];
+
 /// One for a node.
 #[derive(Debug)]
 pub struct Journal {
@@ -50,7 +54,7 @@ pub struct Journal {
     recent: usize,
     kept: usize,
     /// How much of clients' addresses is told.
-    pub address: ClientAddress,
+    address: AtomicU8,
     /// What upstreams were asked.
     pub exchanges: Arc<Exchanges>,
     /// Mixed into ids, so that two processes do not give the same.
@@ -92,7 +96,7 @@ impl Journal {
             recent,
             kept,
             exchanges: Arc::default(),
-            address: ClientAddress::default(),
+            address: AtomicU8::default(),
             shards: (0..workers).map(shard).collect(),
             salt: RandomState::new().hash_one(workers),
             followers: RwLock::default(),
@@ -102,7 +106,19 @@ impl Journal {
 
     /// The same, telling so much of clients' addresses.
     pub fn telling(self, address: ClientAddress) -> Self {
-        Self { address, ..self }
+        self.tell_addresses(address);
+        self
+    }
+
+    /// From now on so much of clients' addresses is told.
+    pub fn tell_addresses(&self, address: ClientAddress) {
+        let number = ADDRESSES.iter().position(|known| *known == address).unwrap_or_default();
+        self.address.store(u8::try_from(number).unwrap_or_default(), Relaxed);
+    }
+
+    /// How much of clients' addresses is told.
+    pub fn address(&self) -> ClientAddress {
+        ADDRESSES.get(usize::from(self.address.load(Relaxed))).copied().unwrap_or_default()
     }
 
     /// The id of a request that begins on `worker`.

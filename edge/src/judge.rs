@@ -3,7 +3,7 @@
 
 use std::{error::Error, fs, path::Path};
 
-use weir_config::{Flaw, Judge};
+use weir_config::{Flaw, Judge, edge::EdgeConfig};
 use weir_edge_token::Verifier;
 use weir_edge_transport::tls::{Certificates, Keys, Validity};
 
@@ -51,6 +51,33 @@ impl Judge for Contents {
         let help = "`cachectl keys new` makes one".to_owned();
         Some(Flaw { what: format!("{}: {said}", file.display()), help: Some(help) })
     }
+}
+
+/// Names that services answer to and no certificate is for: clients would refuse those.
+pub fn uncovered(config: &EdgeConfig) -> Vec<String> {
+    if config.listen.https.is_empty() {
+        return Vec::new();
+    }
+    let pairs = config.tls.certificates.iter().map(|pair| (&pair.chain, &pair.key));
+    // What cannot be loaded was refused.
+    let Ok(certificates) = Certificates::load(pairs) else { return Vec::new() };
+    let known = certificates.names();
+    let covers = |host: &str| {
+        let under = host.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        known.iter().any(|name| *name == host || under.as_deref() == Some(name))
+    };
+    let mut hosts: Vec<&String> = config.services.iter().flat_map(|one| &one.hosts).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    // Addresses are not among the names that are read.
+    let named = hosts.into_iter().filter(|host| host.parse::<std::net::IpAddr>().is_err());
+    let odd = named.filter(|host| !covers(host)).map(|host| {
+        let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        format!(
+            "no certificate is for {host}, which a service answers to over https; there are {has}"
+        )
+    });
+    odd.collect()
 }
 
 /// What is to be said of the certificates of a chain that are not good at `now` (Unix seconds).

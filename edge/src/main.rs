@@ -15,7 +15,7 @@ use weir_config_lifecycle::{
 use weir_config_telemetry::logging::{self, Logging};
 use weir_edge::{
     assemble, fleet,
-    judge::{Contents, chain},
+    judge::{Contents, chain, uncovered},
     reload::{Parts, Reloader},
     run,
 };
@@ -66,7 +66,9 @@ fn main() -> ExitCode {
         }
     };
     if args.check {
-        for doubt in assemble::disks::odd(&loaded.config) {
+        let mut doubts = assemble::disks::odd(&loaded.config);
+        doubts.extend(uncovered(&loaded.config));
+        for doubt in doubts {
             logging::tell(format_args!("warning: {doubt}"));
         }
         return ExitCode::SUCCESS;

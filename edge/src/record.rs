@@ -254,7 +254,7 @@ impl Record {
             id: self.id,
             time: self.time,
             started: self.started,
-            client: match self.node.journal.address {
+            client: match self.node.journal.address() {
                 ClientAddress::Truncated => Some(truncated(self.client)),
                 ClientAddress::Full => Some(self.client),
                 ClientAddress::None => None,
@@ -297,7 +297,7 @@ fn known(method: &Method) -> Method {
 }
 
 /// A client's network, not the client: /24 and /48.
-fn truncated(address: IpAddr) -> IpAddr {
+pub(crate) fn truncated(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();

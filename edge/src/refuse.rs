@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use weir_edge_fill::upstream::UpstreamError;
+use weir_edge_freshness::{CacheStatus, Forward};
 use weir_edge_http::{Response, ResponseBody};
 use weir_edge_token::{PathError, Reject};
 
@@ -39,8 +40,18 @@ pub enum Refusal {
     Busy,
     #[error("this server has more to do than it can; ask again in {} s", .0.after().as_secs())]
     Shed(Shed),
-    #[error("the origin gave no usable answer")]
+    #[error("{}", in_words(.0))]
     Upstream(#[source] UpstreamError),
+}
+
+fn in_words(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Withheld { .. } => {
+            "the origin was in trouble and was not asked now, so that it may recover; ask again in \
+             a moment"
+        }
+        _ => "the origin gave no usable answer",
+    }
 }
 
 /// Whose fault a refusal is.
@@ -104,8 +115,25 @@ impl Refusal {
         }
     }
 
-    /// The answer, without cross-origin fields.
-    pub fn response(&self) -> Response {
+    /// For `Cache-Status`: one word for each kind.
+    fn detail(&self) -> &'static str {
+        match self {
+            Self::NoService { .. } => "no-service",
+            Self::BadPath(_) | Self::Ambiguous => "path",
+            Self::Method => "method",
+            Self::TokenMissing | Self::Token(_) => "token",
+            Self::PreconditionFailed => "precondition",
+            Self::Range { .. } => "range",
+            Self::OnlyIfCached => "only-if-cached",
+            Self::Body(_) => "request-body",
+            Self::Busy => "fill-slots",
+            Self::Shed(_) => "overload",
+            Self::Upstream(_) => "no-answer",
+        }
+    }
+
+    /// The answer of the cache of that name, without cross-origin fields.
+    pub fn response(&self, cache: &str) -> Response {
         let mut response = Response::new(ResponseBody::full(format!("{self}\n")));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
@@ -129,6 +157,18 @@ impl Refusal {
             Self::Shed(why) => retry(headers, why.after()),
             _ => {}
         }
+        match self {
+            Self::Upstream(error) => {
+                let fwd_status = match error {
+                    UpstreamError::Status { status, .. } => Some(*status),
+                    _ => None,
+                };
+                let (fwd, detail) = (Some(Forward::Miss), Some(self.detail()));
+                let status = CacheStatus { fwd, fwd_status, detail, ..CacheStatus::default() };
+                status.append(cache, headers);
+            }
+            _ => CacheStatus::append_own(cache, self.detail(), headers),
+        }
         response
     }
 }
@@ -147,12 +187,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_cache_says_that_it_was_its_doing() {
+        let check = |refusal: Refusal, expected: &str| {
+            let response = refusal.response("e1");
+            assert_eq!(response.headers()["cache-status"], expected, "{refusal}");
+        };
+        check(Refusal::TokenMissing, "e1; detail=token");
+        check(Refusal::NoService { host: "a".into() }, "e1; detail=no-service");
+        check(Refusal::Range { size: 7 }, "e1; detail=range");
+        check(Refusal::OnlyIfCached, "e1; detail=only-if-cached");
+        let (upstream, reason) = ("web".into(), "its circuit is open".into());
+        let withheld = UpstreamError::Withheld { upstream, reason, after: Duration::ZERO };
+        check(Refusal::from(withheld), "e1; fwd=miss; detail=no-answer");
+    }
+
+    #[test]
     fn when_to_come_again() {
         let check = |after: Duration, expected: &str| {
             let (upstream, reason) = ("web".into(), "its circuit is open".into());
             let refusal = Refusal::from(UpstreamError::Withheld { upstream, reason, after });
-            let response = refusal.response();
+            let response = refusal.response("e1");
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(refusal.to_string().contains("was not asked"), "{refusal}");
             assert_eq!(response.headers()[header::RETRY_AFTER], expected, "{after:?}");
         };
         check(Duration::ZERO, "1");

@@ -119,6 +119,8 @@ struct Running {
     /// The content of each chain that is served.
     chains: HashMap<PathBuf, Vec<u8>>,
     hidden: Hidden,
+    /// Gone back: to which revision, and from what the sources said then.
+    away: Option<(u64, Texts)>,
 }
 
 /// What is shown of it, without waiting for a reload that is under way.
@@ -126,6 +128,8 @@ struct Running {
 struct View {
     summary: ConfigSummary,
     entries: Vec<Entry>,
+    /// `admin.hosts`
+    hosts: Vec<String>,
 }
 
 impl Reloader {
@@ -139,10 +143,12 @@ impl Reloader {
         let hidden = Hidden::of(&config);
         let summary =
             ConfigSummary { revision, since_unix_ms: now_millis, ..ConfigSummary::default() };
+        let hosts = config.admin.hosts.clone();
+        let running = Running { config, fills, history, chains, hidden, away: None };
         Arc::new(Self {
             parts,
-            running: Mutex::new(Running { config, fills, history, chains, hidden }),
-            view: RwLock::new(View { summary, entries }),
+            running: Mutex::new(running),
+            view: RwLock::new(View { summary, entries, hosts }),
             wake: Notify::new(),
         })
     }
@@ -150,6 +156,11 @@ impl Reloader {
     /// How it stands.
     pub fn summary(&self) -> ConfigSummary {
         self.view.read().summary.clone()
+    }
+
+    /// Whether operators ask the management address by this name.
+    pub fn is_host(&self, host: &str) -> bool {
+        self.view.read().hosts.iter().any(|known| known == host)
     }
 
     /// Everything that holds.
@@ -224,6 +235,7 @@ impl Reloader {
         let done = tokio::spawn(async move {
             let mut running = this.running.lock().await;
             let texts = this.parts.sources.read();
+            let (texts, cause) = this.kept(&running, texts, cause);
             this.take(&mut running, texts, &cause, dry_run)
         });
         self.ended(done.await)
@@ -238,6 +250,27 @@ impl Reloader {
             this.take(&mut running, Ok(texts), &Cause::Rollback(revision), dry_run)
         });
         Some(self.ended(done.await))
+    }
+
+    /// A signal is no order to give up a rollback: logrotate sends one each night. While the files
+    /// say what was gone back from, what runs is read again, with its certificates; an operator's
+    /// reload, other files and the next start end it.
+    fn kept(
+        &self,
+        running: &Running,
+        said: Result<Texts, Report>,
+        cause: Cause,
+    ) -> (Result<Texts, Report>, Cause) {
+        let revision = self.view.read().summary.revision;
+        match (&running.away, &said) {
+            (Some((to, from)), Ok(now)) if cause == Cause::Hangup && from == now => {
+                match running.history.texts(revision) {
+                    Some(texts) => (Ok(texts), Cause::Rollback(*to)),
+                    None => (said, cause),
+                }
+            }
+            _ => (said, cause),
+        }
     }
 
     /// A reload goes on to its end whoever asked for it and went away; one that panicked has
@@ -327,8 +360,8 @@ impl Reloader {
         }
         if let Cause::Rollback(revision) = cause {
             result.notes.push(format!(
-                "the files still say otherwise: the next start or reload takes them, not revision \
-                 {revision}"
+                "the files still say otherwise: the next start, `cachectl config reload`, and a SIGHUP \
+                 after they were changed take them, not revision {revision}"
             ));
         }
         (result.applied, result.restart) = (applied, restart);
@@ -339,6 +372,10 @@ impl Reloader {
         let changed: Vec<String> = result.applied.iter().map(|change| change.key.clone()).collect();
         let now = node.clock.unix_millis();
         let revision = running.history.record(&loaded.texts, cause, &changed, now);
+        running.away = match cause {
+            Cause::Rollback(to) => self.parts.sources.read().ok().map(|from| (*to, from)),
+            _ => None,
+        };
         running.config = loaded.config;
         running.chains = chains;
         running.hidden = hidden;
@@ -355,6 +392,7 @@ impl Reloader {
             rolled_back: matches!(cause, Cause::Rollback(_)),
         };
         view.entries = entries;
+        view.hosts.clone_from(&running.config.admin.hosts);
         result.revision = revision;
         Ok(result)
     }

@@ -106,6 +106,24 @@ fn what_is_sound_passes_and_nothing_is_made() {
     assert_eq!(left, ["edge.key", "edge.pem", "edge.toml", "jwks.json", "s3.toml"]);
 }
 
+/// Names that no certificate is for are no mistake: one may answer to them over plain HTTP.
+#[test]
+fn names_without_a_certificate_are_odd() {
+    let check = |hosts: &str, expected: &[&str]| {
+        let folder = TempDir::new().unwrap();
+        let toml = sound(folder.path());
+        let toml =
+            toml.replace("preset = \"media\"", &format!("preset = \"media\"\nhosts = {hosts}"));
+        let output = weir_edge(folder.path(), &toml, true);
+        assert!(output.status.success(), "{}", said(&output));
+        let said = said(&output);
+        let lines: Vec<_> = said.lines().map(|l| l.split(',').next().unwrap()).collect();
+        assert_eq!(lines, expected);
+    };
+    check("[\"edge.test\", \"127.0.0.1\"]", &[]);
+    check("[\"edge.test\", \"b.test\"]", &["warning: no certificate is for b.test"]);
+}
+
 /// Each of them alone is told with its line, its key and what is wrong.
 #[test]
 fn files_that_are_of_no_use() {

@@ -58,6 +58,7 @@ https = ["127.0.0.1:0"]
 [admin]
 socket = "admin.sock"
 listen = "127.0.0.1:0"
+hosts = ["ops.example"]
 [[tls.certificate]]
 chain = "edge.pem"
 key = "edge.key"
@@ -190,6 +191,33 @@ fn the_self_test_names_what_is_well_and_what_is_not() {
     }
     let (head, _) = edge.admin("/v1/doctor/none");
     assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+}
+
+/// A page of a stranger's site whose name was made to point here (DNS rebinding).
+#[test]
+fn only_names_of_its_own_are_answered() {
+    let edge = Edge::start();
+    let check = |path: &str, host: &str, status: &str| {
+        let mut stream = connect(edge.management);
+        let ask = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(ask.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {host}: {line}");
+    };
+    for path in ["/metrics", "/"] {
+        for host in ["127.0.0.1:9900", "[::1]:9900", "localhost", "e1", "E1.isp.example:9900"] {
+            check(path, host, "200");
+        }
+        check(path, "ops.example", "200");
+        check(path, "evil.example", "421");
+        check(path, "127.0.0.1.evil.example:9900", "421");
+    }
+    check("/events", "evil.example", "421");
+    check("/other", "evil.example", "421");
+    // Balancers call it as they like, and learn one word.
+    check("/healthz", "evil.example", "200");
+    check("/readyz", "evil.example", "200");
 }
 
 /// One series' value.

@@ -25,6 +25,9 @@ pub(crate) struct ExplainUrl {
     /// fresher answer.
     #[arg(short = 'H', long = "header", value_name = "Name: value")]
     headers: Vec<String>,
+    /// A HEAD request rather than GET: its answers may be stored for themselves.
+    #[arg(long, short = 'I')]
+    head: bool,
     /// Read what is stored back from the disks and check it.
     #[arg(long)]
     verify: bool,
@@ -35,6 +38,9 @@ pub(crate) fn explain(client: &Client, asked: &ExplainUrl) -> Result<Answer, Fai
     let encoded =
         |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     let mut path = format!("{CACHE_EXPLAIN}?url={}", encoded(&asked.url));
+    if asked.head {
+        path.push_str("&method=HEAD");
+    }
     for header in &asked.headers {
         if !header.contains(':') {
             let what = format!("not a header: {}", plain(header));

@@ -44,6 +44,39 @@ fn check(
     assert_eq!(server.asked(), asked);
 }
 
+/// Certificates and keys are the edge's to judge, where there is one.
+#[test]
+fn a_file_that_an_edge_has_judged() {
+    let check = |name: &str, said: &str, args: &[&str], expected: &Expect| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("edge.toml");
+        fs::write(&file, format!("[node]\nname = \"e1\"\n{GOOD}")).expect("a file");
+        fs::write(folder.path().join(name), said).expect("a file");
+        let file = file.to_str().expect("a plain path");
+        let args: Vec<_> = args.iter().map(|arg| if *arg == "FILE" { file } else { arg }).collect();
+        let left = cachectl(&args, None).shown();
+        expected.assert_eq(&left.replace(&folder.path().display().to_string(), "DIR"));
+    };
+    check(
+        "edge.sound",
+        "warning: no certificate is for \u{1b}[31mcdn.example\n",
+        &["config", "check", "FILE"],
+        &expect![[r#""#]],
+    );
+    check(
+        "edge.refused",
+        "error: the certificate in edge.pem expired 3 days ago\n",
+        &["config", "check", "FILE"],
+        &expect![[r#""#]],
+    );
+    check(
+        "edge.refused",
+        "error: one\n\nerror: two\n",
+        &["config", "check", "FILE", "--json"],
+        &expect![[r#""#]],
+    );
+}
+
 #[test]
 fn a_file_without_a_server() {
     let node = "[node]\nname = \"e1\"\n";
@@ -53,7 +86,7 @@ fn a_file_without_a_server() {
         &expect![[r#"
         DIR/edge.toml is sound: 8 keys of an edge
         --- stderr
-        certificates and keys were not looked into; weir-edge --config FILE --check does, as does `cachectl config check` of a running server
+        certificates and keys were not looked into, since there is no weir-edge here; weir-edge --config FILE --check does, as does `cachectl config check` of a running server
         --- exit 0
     "#]],
     );

@@ -3,11 +3,11 @@
 use std::{
     io::{self, Read, Write},
     os::unix::net::UnixListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread::JoinHandle,
 };
 
-use weir_cachectl::{Host, World, run};
+use weir_cachectl::{Host, Judged, World, run};
 
 /// A time to stand at: 2027-01-15T08:00:00Z.
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -55,13 +55,19 @@ pub(crate) fn cachectl(args: &[&str], answer: Option<&str>) -> Left {
     let file = |path: &str| {
         HOST.iter().find(|(known, _)| *known == path).map(|(_, text)| (*text).to_owned())
     };
+    // The edge of this host, where the test has put down what it says.
+    let edge = |file: &Path| {
+        let said = |name: &str| std::fs::read_to_string(file.with_file_name(name)).ok();
+        let sound = said("edge.sound").map(|said| Judged { sound: true, said });
+        sound.or_else(|| said("edge.refused").map(|said| Judged { sound: false, said }))
+    };
     let mut world = World {
         socket: None,
         now: NOW,
         random: &mut random,
         ask: if answer.is_some() { Some(&mut ask) } else { None },
         pause: &mut pause,
-        host: Host { file: &file, program: &|_| None },
+        host: Host { file: &file, program: &|_| None, edge: &edge },
         terminal: false,
         screen: None,
         stdout: &mut stdout,

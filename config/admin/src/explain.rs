@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{CacheVerdict, ChunkCount, Pin, PurgeOrder, Tier};
 
 /// Answer to `GET /v1/cache/explain`. In the query, each percent-encoded: `url`, and as often as
-/// wanted `header`, a field of the request (`Accept-Encoding: br`).
+/// wanted `header`, a field of the request (`Accept-Encoding: br`); `method=HEAD` for a HEAD.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explain {
     /// The URL that was asked, its token redacted.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Records that a server keeps for whoever asks later, at most.
 pub const LOG_LAST_MAX: usize = 1024;
+/// Longest filter that a server takes, bytes.
+pub const LOG_FILTER_MAX: usize = 1024;
 
 /// A value that a player tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -50,7 +50,7 @@ pub struct AccessOptions {
     pub flush: Duration,
     /// How [`AccessLog::entry`] writes lines, and what a file begins with.
     pub format: AccessFormat,
-    /// Nothing where somebody else moves the files.
+    /// At first; nothing where somebody else moves the files.
     pub rotation: Option<Rotation>,
 }
 
@@ -108,6 +108,8 @@ struct Shared {
     dropped: AtomicU64,
     /// Why lines are lost just now.
     failing: Mutex<Option<String>>,
+    /// Nothing where somebody else moves the files.
+    rotation: Mutex<Option<Rotation>>,
     orders: Mutex<Orders>,
     wake: Condvar,
     done: Condvar,
@@ -141,6 +143,7 @@ impl AccessLog {
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             failing: Mutex::default(),
+            rotation: Mutex::new(options.rotation),
             orders: Mutex::default(),
             wake: Condvar::new(),
             done: Condvar::new(),
@@ -206,12 +209,18 @@ impl AccessLog {
     /// Makes room for a new file, where the log rotates its files itself, and says whether it
     /// does; elsewhere as [`AccessLog::reopen`].
     pub fn rotate(&self) -> bool {
-        let rotates = self.0.shared.options.rotation.is_some();
+        let rotates = self.0.shared.rotation.lock().is_some();
         self.0.shared.order(|orders| {
             orders.rotate |= rotates;
             orders.reopen |= !rotates;
         });
         rotates
+    }
+
+    /// From now on files make room for new ones so; a file that is full by that makes room when the
+    /// next lines are written.
+    pub fn set_rotation(&self, rotation: Option<Rotation>) {
+        *self.0.shared.rotation.lock() = rotation;
     }
 
     /// Returns when every line recorded before is in the file; blocks for one write.

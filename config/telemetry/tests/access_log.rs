@@ -184,6 +184,28 @@ fn a_full_file_makes_room() {
     assert_eq!(read("access.log"), some("7th"));
 }
 
+#[test]
+fn when_it_makes_room_can_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.jsonl");
+    let log = AccessLog::open(&path, quiet()).unwrap();
+    let line = |text: &str| {
+        log.line(text.as_bytes());
+        log.flush();
+    };
+    line("one");
+    assert!(!log.rotate());
+    log.set_rotation(Some(Rotation { bytes: Some(8), age: None, keep: 1 }));
+    line("two, which fills it");
+    line("three");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    assert_eq!(read("access.jsonl.1"), "one\ntwo, which fills it\n");
+    assert_eq!(read("access.jsonl"), "three\n");
+    log.set_rotation(None);
+    line("four, and there is no end to it");
+    assert_eq!(read("access.jsonl"), "three\nfour, and there is no end to it\n");
+}
+
 /// A file that cannot be moved is written on.
 #[test]
 fn what_cannot_rotate_goes_on() {

@@ -6,7 +6,7 @@ mod state;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use weir_config_admin::{CacheVerdict, ChunkCount, Explain, ExplainVariant, Pin, Tier};
 use weir_edge_cache::{ObjectId, StoredObject, VARIANT_MARK};
 use weir_edge_fill::{Place, variant};
@@ -32,6 +32,8 @@ static TAGS: [HeaderName; 2] =
 /// A request that nobody made.
 struct Asked {
     url: String,
+    /// HEAD rather than GET.
+    head: bool,
     admitted: Admitted,
     key: String,
     headers: HeaderMap,
@@ -49,7 +51,10 @@ pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
         .and_then(|(_, order)| order)
         .as_ref()
         .map(super::purge::shown);
-    asked.stored(node, &id, &told, &mut found);
+    asked.stored(node, &id, &asked.key, &told, &mut found);
+    if asked.head && found.verdict != CacheVerdict::Hit {
+        asked.of_head(node, &told, &mut found);
+    }
     // What is held is told all the same.
     let hit = found.verdict == CacheVerdict::Hit;
     if asked.control.only_if_cached && !hit {
@@ -68,10 +73,16 @@ pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
 /// The request that the query describes.
 fn asked(node: &Node, query: &str) -> Result<Asked, Failure> {
     let bad = |what: String| Failure::new(StatusCode::BAD_REQUEST, what);
-    let mut url = None;
+    let (mut url, mut head) = (None, false);
     let mut headers = HeaderMap::new();
     for pair in query.split('&') {
-        if let Some(value) = pair.strip_prefix("url=") {
+        if let Some(method) = pair.strip_prefix("method=") {
+            head = match method {
+                "GET" => false,
+                "HEAD" => true,
+                _ => return Err(bad("GET and HEAD alone are explained".into())),
+            };
+        } else if let Some(value) = pair.strip_prefix("url=") {
             url = Some(decode(value)?);
         } else if let Some(value) = pair.strip_prefix("header=") {
             let text = decode(value)?;
@@ -97,13 +108,27 @@ fn asked(node: &Node, query: &str) -> Result<Asked, Failure> {
         .map_err(|refusal| Failure::new(StatusCode::NOT_FOUND, refusal.to_string()))?;
     let key = lookup::key(&admitted);
     let control = lookup::control(&admitted.service, &headers);
-    Ok(Asked { url: shown, admitted, key, headers, control })
+    Ok(Asked { url: shown, admitted, key, headers, control, head })
 }
 
 impl Asked {
-    /// What is stored under the key, and what comes of it.
-    fn stored(&self, node: &Node, id: &ObjectId, told: &Told, found: &mut Explain) {
-        let stored = node.engine.cache().object(id, &self.key);
+    /// HEAD is answered by what GET stored; where that is of no use, by the answer to an earlier
+    /// HEAD, which has a place of its own.
+    fn of_head(&self, node: &Node, told: &Told, found: &mut Explain) {
+        let ask = lookup::ask(&self.admitted, Place::of(self.key.as_str()), &self.headers).head();
+        let of_get = std::mem::replace(found, self.nothing(told));
+        self.stored(node, &ask.id, &ask.key, told, found);
+        if found.id.is_none() {
+            *found = of_get;
+            return;
+        }
+        found.purge = of_get.purge;
+        found.why = format!("an answer to HEAD is stored for itself: {}", found.why);
+    }
+
+    /// What is stored under a key, and what comes of it.
+    fn stored(&self, node: &Node, id: &ObjectId, key: &str, told: &Told, found: &mut Explain) {
+        let stored = node.engine.cache().object(id, key);
         let stored = match stored {
             Some(record) if variant::is_record(&record) => {
                 let Some(chosen) = self.variants(node, &record, found) else { return };

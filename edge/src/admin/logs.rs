@@ -5,18 +5,23 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
-use weir_config_admin::{LOG_LAST_MAX, LogRotated};
-use weir_config_telemetry::access::filter::{Filter, FilterError};
+use weir_config::edge::ClientAddress;
+use weir_config_admin::{LOG_FILTER_MAX, LOG_LAST_MAX, LogRotated};
+use weir_config_telemetry::access::filter::{FILTER_MAX, Filter, FilterError};
 use weir_edge_http::{Response, ResponseBody};
 
 use super::{Failure, cache::decode};
 use crate::{
     journal::{self, Subscription},
     node::Node,
+    record,
 };
 
 /// An empty line after so much silence tells both sides that the other is there.
 const SILENCE: Duration = Duration::from_secs(5);
+
+// What `cachectl` takes for too long is too long.
+const _: () = assert!(LOG_FILTER_MAX == FILTER_MAX);
 
 /// What is asked for.
 struct Asked {
@@ -27,6 +32,7 @@ struct Asked {
 
 pub(super) fn logs(node: &Arc<Node>, query: &str) -> Result<Response, Failure> {
     let Asked { filter, last, follow } = asked(query)?;
+    told(node.journal.address(), &filter)?;
     // Followed first, so that nothing falls between the two; what is in both comes twice at
     // worst, and its id says so.
     let following = follow.then(|| node.journal.follow(filter.clone())).transpose();
@@ -100,11 +106,51 @@ fn asked(query: &str) -> Result<Asked, Failure> {
     Ok(asked)
 }
 
+/// What is asked of addresses has to be told of them.
+fn told(policy: ClientAddress, filter: &Filter) -> Result<(), Failure> {
+    let clients = filter.clients();
+    let never = match policy {
+        ClientAddress::Full => None,
+        ClientAddress::None => clients.first().map(|_| ("no client's address is told", None)),
+        ClientAddress::Truncated => {
+            clients.iter().find(|client| record::truncated(**client) != **client).map(|client| {
+                ("of clients their networks alone are told", Some(record::truncated(*client)))
+            })
+        }
+    };
+    let Some((why, network)) = never else { return Ok(()) };
+    let failure = Failure::new(StatusCode::BAD_REQUEST, "no request has such a client").why(why);
+    Err(match network {
+        Some(network) => failure.next(format!("write client={network}, or see log.client_address")),
+        None => failure.next("cachectl config show log.client_address"),
+    })
+}
+
 fn refused(error: FilterError) -> Failure {
     let failure = Failure::new(StatusCode::BAD_REQUEST, "the filter cannot be understood");
     let failure = failure.why(error.to_string());
     match error.hint {
         Some(hint) => failure.next(hint),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_that_nobody_is_told_of() {
+        let check = |policy, filter: &str, sound: bool| {
+            let filter = Filter::read(filter).expect("a filter");
+            assert_eq!(told(policy, &filter).is_ok(), sound, "{policy:?} {filter:?}");
+        };
+        check(ClientAddress::Full, "client=192.0.2.7", true);
+        check(ClientAddress::Truncated, "client=192.0.2.7 or whole", false);
+        check(ClientAddress::Truncated, "client=192.0.2.0", true);
+        check(ClientAddress::Truncated, "not client=2001:db8::1", false);
+        check(ClientAddress::Truncated, "client~192.", true);
+        check(ClientAddress::None, "client=192.0.2.0", false);
+        check(ClientAddress::None, "client=null", true);
     }
 }

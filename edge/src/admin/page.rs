@@ -71,16 +71,29 @@ fn guard(headers: &mut HeaderMap) {
     }
 }
 
+/// What an answer to somebody who asks by another name says, and none to others.
+///
+/// A page of a stranger's site may have its own name point to this address, and read then what a
+/// browser inside finds here (DNS rebinding). So a name has to be an address, one that nobody can
+/// register, the node's own, or one that the configuration knows.
+pub(super) fn misdirected(node: &Node, request: &Request) -> Option<Response> {
+    const TEXT: &str = "this address does not answer to that name; ask by its address or by the \
+                        node's name, or let admin.hosts name it\n";
+    let host = host(request)?;
+    let told = || node.config.get().is_some_and(|config| config.is_host(&host));
+    let wrong = !is_ours(&host, &node.name) && !told();
+    // RFC 9110 §15.5.20
+    wrong.then(|| content(StatusCode::MISDIRECTED_REQUEST, "text/plain; charset=utf-8", TEXT))
+}
+
 fn host(request: &Request) -> Option<String> {
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
     let named = || request.headers().get(header::HOST)?.to_str().ok();
     authority.or_else(named).map(crate::admit::host_of)
 }
 
-/// Whether a browser may have come here by this name: an address, one that nobody can register, or
-/// the node's own. Any other may be that of a site which had it point here to read the answer.
-fn is_ours(host: Option<&str>, node: &str) -> bool {
-    let Some(host) = host else { return true };
+/// Whether a browser may have come here by this name without anybody's doing.
+fn is_ours(host: &str, node: &str) -> bool {
     let node = node.to_ascii_lowercase();
     let under = |name: &str| host.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
     host.parse::<std::net::IpAddr>().is_ok() || !host.contains('.') || host == node || under(&node)
@@ -92,7 +105,7 @@ pub(super) fn events(node: &Arc<Node>, request: &Request) -> Response {
     const PLAIN: &str = "text/plain; charset=utf-8";
     let from = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
     let elsewhere = from.is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
-    if elsewhere || !is_ours(host(request).as_deref(), &node.name) {
+    if elsewhere {
         return content(StatusCode::FORBIDDEN, PLAIN, "for the page of this server only\n");
     }
     let Ok(seat) = Arc::clone(&node.live.seats).try_acquire_owned() else {
@@ -146,14 +159,13 @@ mod tests {
 
     #[test]
     fn names_that_are_nobody_elses() {
-        let check = |host: &str, ours| assert_eq!(is_ours(Some(host), "Edge-1"), ours, "{host}");
+        let check = |host: &str, ours| assert_eq!(is_ours(host, "Edge-1"), ours, "{host}");
         for host in ["127.0.0.1", "::1", "localhost", "edge-1", "edge-1.isp.example", "edge"] {
             check(host, true);
         }
         for host in ["evil.example", "127.0.0.1.evil.example", "xedge-1.isp.example", "edge-1x.a"] {
             check(host, false);
         }
-        assert!(is_ours(None, "edge-1"));
     }
 
     /// What the policy would stop must not be there, and what it lets in is exactly ours.

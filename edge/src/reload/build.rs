@@ -92,6 +92,10 @@ impl Built {
         node.gate.set(assemble::gate::limits(config));
         node.engine.accounts().set_burst(config.clients.fill_burst.as_u64());
         node.load.set(config);
+        node.journal.tell_addresses(config.access.client_address);
+        if let Some(access) = &node.access {
+            access.set_rotation(assemble::rotation(config));
+        }
         node.traces.set(&config.traces, &node.name, &node.site);
         let level = config.log.level.as_str().parse().unwrap_or(tracing::Level::INFO);
         if let Err(error) = parts.verbosity.set(level, parts.log_filter.as_deref()) {

@@ -55,6 +55,29 @@ async fn variants_are_listed_and_one_is_chosen() {
 }
 
 #[tokio::test]
+async fn an_answer_to_head_has_a_place_of_its_own() {
+    let world = World::new();
+    let field = &[("x-answer-control", "max-age=60")];
+    world.send(Method::HEAD, "/h", field).await;
+    let code = |text: &str| text.bytes().map(|b| format!("%{b:02x}")).collect::<String>();
+    let path = format!("/v1/cache/explain?url={}", code("http://cdn.example:8443/h"));
+    let found = world.admin(Method::GET, &path, "").await.1;
+    check(&found, "miss", "nothing is stored");
+    let of_head = format!("{path}&method=HEAD");
+    let found = world.admin(Method::GET, &of_head, "").await.1;
+    check(&found, "hit", "an answer to HEAD is stored for itself: every byte is here");
+    // It is so.
+    let before = world.requests();
+    world.send(Method::HEAD, "/h", field).await;
+    assert_eq!(world.requests(), before);
+    // What GET brought answers both.
+    world.get("/h", field).await;
+    check(&world.admin(Method::GET, &of_head, "").await.1, "hit", "every byte is here");
+    let (status, _) = world.admin(Method::GET, &format!("{path}&method=PUT"), "").await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
 async fn stale_answers() {
     let check_at = async |control: &str, seconds: u64, verdict: &str, why: &str| {
         let world = World::new();

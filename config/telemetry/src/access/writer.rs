@@ -79,7 +79,7 @@ impl Writer {
 
     /// Makes room for a new file where it is time, or somebody says so.
     fn rotate(&mut self, now: bool) {
-        let Some(rotation) = self.shared.options.rotation else { return };
+        let Some(rotation) = *self.shared.rotation.lock() else { return };
         // What a form begins with is no line.
         let lines = self.size.saturating_sub(self.shared.options.format.header().len() as u64);
         let age = self.begun.0.elapsed() + self.begun.1;
@@ -216,6 +216,7 @@ mod tests {
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             failing: Mutex::default(),
+            rotation: Mutex::default(),
             orders: Mutex::default(),
             wake: Condvar::new(),
             done: Condvar::new(),
