@@ -82,6 +82,17 @@ pub fn run(place: &Place, stack: &Stack, kit: Kit) -> Result<Found, Failure> {
     Ok(Found { passed: status.success() && sent > 0, sent, refused })
 }
 
+/// Traces of an edge of its own, taken by a collector that others wrote; shown.
+pub fn traces(place: &Place) -> Result<bool, Failure> {
+    let log = place.root.join("target/xtask/setup.log");
+    let python = tools::python::python(&tools::cache()?, &log)?;
+    let script = place.root.join("benches/testbed/otlp/interop.py");
+    let (said, status) =
+        Run::new(python).arg(script).arg("--edge").arg(place.program("weir-edge")).answer()?;
+    print!("{said}");
+    Ok(status.success())
+}
+
 /// The line of JSON before the last.
 fn counted(said: &str) -> Option<(u64, u64)> {
     let line = said.lines().rev().find(|line| line.starts_with('{'))?;

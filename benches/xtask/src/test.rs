@@ -128,6 +128,7 @@ pub fn command(root: &Path, mut args: Args) -> Result<bool, Failure> {
         ran(nextest.env("PROPTEST_RNG_SEED", "1").dir(root))
     });
     stages.run("doc tests", || cargo(root, &["test", "--doc", "--release", "--workspace"]));
+    stages.run("traces", || interop::traces(&place));
     stages.run("monitoring", || monitoring::rules(root));
     stages.run("s3 compat, ours", || compat::run(&place, "ours"));
     stages.run("s3 compat, moto", || compat::run(&place, "moto"));
