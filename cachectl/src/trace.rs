@@ -138,12 +138,13 @@ fn finished(trace: &Trace) -> String {
     };
     out.push_str(&table("  ", &trace.phases.iter().map(phase).collect::<Vec<_>>()));
     for exchange in &trace.upstream {
-        out.push_str(&asked(exchange));
+        out.push_str(&asked(exchange, &trace.record.id));
     }
     out
 }
 
-fn asked(exchange: &TraceExchange) -> String {
+/// What an upstream was asked, as the request with that id came by it.
+fn asked(exchange: &TraceExchange, own: &str) -> String {
     let range = exchange.range.as_ref().map(|range| format!(" {}", plain(range)));
     let status = match (exchange.status, &exchange.error) {
         (Some(status), None) => status.to_string(),
@@ -151,9 +152,14 @@ fn asked(exchange: &TraceExchange) -> String {
         (None, Some(error)) => plain(error),
         (None, None) => "under way".to_owned(),
     };
-    let by = match exchange.at_ms < 0.0 {
-        true => format!("{} before, by another request", fine(-exchange.at_ms)),
+    let at = match exchange.at_ms < 0.0 {
+        true => format!("{} before", fine(-exchange.at_ms)),
         false => format!("at {}", fine(exchange.at_ms)),
+    };
+    let by = match &exchange.request {
+        Some(other) if other != own => format!("{at}, by request {}", plain(other)),
+        None if exchange.at_ms < 0.0 => format!("{at}, by another request"),
+        _ => at,
     };
     let mut out = format!(
         "upstream {}  {} {}{}  {status}, {}  asked {by}\n",

@@ -183,7 +183,7 @@ impl Record {
             let new = || Trail::new(traces, root.clone(), began);
             self.trail.get_or_insert_with(new);
         }
-        let behalf = Behalf { object, trail: self.trail.clone() };
+        let behalf = Behalf { object, request: Some(self.id), trail: self.trail.clone() };
         ask.upstream = on_behalf(Arc::clone(&ask.upstream), behalf);
     }
 

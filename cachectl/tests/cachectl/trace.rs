@@ -19,11 +19,12 @@ fn trace() -> Value {
             {"name": "body", "at_ms": 25.0, "took_ms": 6.5},
         ],
         "upstream": [
-            {"upstream": "s3", "method": "GET", "path": "/a", "at_ms": 0.2, "connected_ms": 0.3,
+            {"upstream": "s3", "method": "GET", "path": "/a", "at_ms": 0.2, "request": "00000000000000aa", "connected_ms": 0.3,
              "reused": false, "head_ms": 22.0, "first_ms": 22.5, "ended_ms": 30.0, "status": 200,
              "bytes": 1_048_576},
             {"upstream": "s3", "method": "GET", "path": "/a", "range": "bytes=5-", "at_ms": -4.0,
-             "bytes": 0, "error": "cannot connect"},
+             "request": "00000000000000bb", "bytes": 0, "error": "cannot connect"},
+            {"upstream": "s3", "method": "GET", "path": "/a", "at_ms": -5.0, "bytes": 9},
         ],
     })
 }
@@ -51,7 +52,8 @@ fn a_finished_one() {
           head          22.0 ms
           first byte    22.5 ms
           end           30.0 ms
-        upstream s3  GET /a bytes=5-  cannot connect, 0 B  asked 4.00 ms before, by another request
+        upstream s3  GET /a bytes=5-  cannot connect, 0 B  asked 4.00 ms before, by request 00000000000000bb
+        upstream s3  GET /a  under way, 9 B  asked 5.00 ms before, by another request
         --- exit 0
     "#]],
     );
@@ -104,7 +106,8 @@ fn one_that_is_made() {
           head          22.0 ms
           first byte    22.5 ms
           end           30.0 ms
-        upstream s3  GET /a bytes=5-  cannot connect, 0 B  asked 4.00 ms before, by another request
+        upstream s3  GET /a bytes=5-  cannot connect, 0 B  asked 4.00 ms before, by request 00000000000000bb
+        upstream s3  GET /a  under way, 9 B  asked 5.00 ms before, by another request
         decided by
           ttl  1h  edge.toml:3
         --- exit 0

@@ -45,6 +45,9 @@ pub struct TraceExchange {
     /// When it was asked, from the beginning of the client's request: negative where somebody
     /// else had asked before.
     pub at_ms: f64,
+    /// The request that began it; none where the node did by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// Until there was a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected_ms: Option<f64>,

@@ -20,6 +20,7 @@ mod proxy;
 mod range;
 mod state;
 mod structured;
+mod traces;
 mod wire;
 
 use std::{fs, io, path::Path};
@@ -38,7 +39,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "range", run: range::run, short: 400_000, longest: 200 },
     Target { name: "control", run: control::run, short: 150_000, longest: 600 },
     Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
@@ -56,6 +57,7 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "forwarded", run: forwarded::run, short: 200_000, longest: 200 },
     Target { name: "cmcd", run: access::cmcd, short: 100_000, longest: 400 },
     Target { name: "log_filter", run: access::filter, short: 200_000, longest: 300 },
+    Target { name: "traces", run: traces::run, short: 400_000, longest: 700 },
 ];
 
 /// Inputs of each target in a counted run, at least.

@@ -128,3 +128,8 @@ fn cmcd() {
 fn log_filter() {
     check("log_filter");
 }
+
+#[test]
+fn traces() {
+    check("traces");
+}

@@ -13,7 +13,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use weir_config_admin::TraceExchange;
-use weir_config_telemetry::traces::{SpanId, TraceId};
+use weir_config_telemetry::{
+    RequestId,
+    traces::{SpanId, TraceId},
+};
 use weir_edge_cache::ObjectId;
 use weir_edge_fill::upstream::{UpstreamError, UpstreamRequest};
 use weir_edge_http::client::Leased;
@@ -41,7 +44,9 @@ pub struct Exchange {
     pub(crate) started: Instant,
     /// What it is about; none where nobody said.
     object: Option<ObjectId>,
-    /// The request that began it, and its span there.
+    /// Who began it; none where the node did by itself.
+    request: Option<RequestId>,
+    /// Its trace, and its span there.
     trail: Option<(Arc<Trail>, SpanId)>,
     /// Its span was told.
     told: AtomicBool,
@@ -80,6 +85,7 @@ impl Exchanges {
         request: &UpstreamRequest,
     ) -> Arc<Exchange> {
         let object = behalf.as_ref().map(|behalf| behalf.object);
+        let asker = behalf.as_ref().and_then(|behalf| behalf.request);
         let trail = behalf.and_then(|behalf| behalf.trail).map(|trail| {
             let span = trail.span();
             (trail, span)
@@ -95,6 +101,7 @@ impl Exchanges {
             range: request.headers.get(http::header::RANGE).map(text),
             started: Instant::now(),
             object,
+            request: asker,
             trail,
             told: AtomicBool::new(false),
             leased: OnceLock::new(),
@@ -233,6 +240,7 @@ impl Exchange {
             path: self.path.clone(),
             range: self.range.clone(),
             at_ms: millis(at),
+            request: self.request.map(|id| id.to_string()),
             connected_ms: self.leased.get().map(|leased| millis(leased.waited.as_secs_f64())),
             reused: self.leased.get().map(|leased| leased.reused),
             head_ms: ms(steps.head),

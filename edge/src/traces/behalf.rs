@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::Semaphore;
+use weir_config_telemetry::RequestId;
 use weir_edge_cache::ObjectId;
 use weir_edge_fill::upstream::{
     Filling, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse,
@@ -17,7 +18,9 @@ use super::Trail;
 pub(crate) struct Behalf {
     /// The place of the URL, whichever variant and method it is about.
     pub(crate) object: ObjectId,
-    /// The request that began it, where its trace may be told.
+    /// The request that asks; none where the node asks by itself.
+    pub(crate) request: Option<RequestId>,
+    /// Its trace, where that may be told.
     pub(crate) trail: Option<Arc<Trail>>,
 }
 

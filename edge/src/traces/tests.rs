@@ -180,7 +180,7 @@ fn begun(exchanges: &Exchanges, trail: Option<&Arc<Trail>>) -> Arc<crate::journa
         body: None,
         deadline: Duration::from_secs(1),
     };
-    let behalf = Behalf { object: ObjectId(7), trail: trail.cloned() };
+    let behalf = Behalf { object: ObjectId(7), request: None, trail: trail.cloned() };
     exchanges.begin("web", &peer, Some(behalf), &request)
 }
 

@@ -82,12 +82,11 @@ impl Tracestate {
         const MOST: usize = 512;
         let mut all = String::new();
         for field in fields.map(str::trim).filter(|field| !field.is_empty()) {
-            if all.len() + field.len() >= MOST {
+            let comma = usize::from(!all.is_empty());
+            if all.len() + comma + field.len() > MOST {
                 return None;
             }
-            if !all.is_empty() {
-                all.push(',');
-            }
+            all.push_str(&","[..comma]);
             all.push_str(field);
         }
         let sound = all.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && !all.is_empty();
@@ -150,8 +149,9 @@ mod tests {
         check(&["", " "], None);
         check(&["a=1", " b=2 "], Some("a=1,b=2"));
         check(&["a=\u{7f}"], None);
-        check(&[&"x".repeat(511)], Some(&"x".repeat(511)));
-        check(&[&"x".repeat(512)], None);
+        check(&[&"x".repeat(512)], Some(&"x".repeat(512)));
+        check(&[&"x".repeat(513)], None);
+        check(&[&"x".repeat(511), "y"], None);
     }
 
     #[test]

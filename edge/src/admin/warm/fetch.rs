@@ -70,7 +70,7 @@ impl Fetcher {
         large: bool,
     ) -> Result<Fetched, String> {
         let mut ask = lookup::ask(admitted, Place::of(lookup::key(admitted)), &HeaderMap::new());
-        let behalf = Behalf { object: ask.id, trail: None };
+        let behalf = Behalf { object: ask.id, request: None, trail: None };
         ask.upstream = on_behalf(ask.upstream, behalf);
         // What is stale is not good enough, also where others are served it meanwhile.
         ask.control = RequestControl { min_fresh: Some(0), ..ask.control };
