@@ -66,6 +66,17 @@ pub struct CacheStatus<'a> {
 }
 
 impl CacheStatus<'_> {
+    /// Appends a line for an answer that is neither stored nor an upstream's: the cache's name and
+    /// why (RFC 9211 §2: without `hit` and `fwd`, it was generated here).
+    pub fn append_own(cache: &str, detail: &str, headers: &mut HeaderMap) {
+        let mut text = String::with_capacity(64);
+        write_name(cache, &mut text);
+        text.push_str("; detail=");
+        write_name(detail, &mut text);
+        let value = HeaderValue::try_from(text).expect("only printable ASCII was written");
+        headers.append(CACHE_STATUS, value);
+    }
+
     /// Appends a line: the cache nearest to the client comes last (RFC 9211 §2). `cache` is
     /// the name of this one.
     pub fn append(&self, cache: &str, headers: &mut HeaderMap) {
