@@ -69,13 +69,31 @@ fn fields_of_posts_are_read_and_never_shown() {
     let wrong = wrong.unwrap_err();
     assert!(!wrong.contains("hunter"), "{wrong}");
     expect![[r#"
+        error: `headers.authorization` is no header value
+          --> DIR/fields.toml:2:17
+           |
+         2 | (not shown: this file holds secrets)
+           | ^ visible ASCII, spaces only inside
+
+        error: the header "host" is set by the exporter
+          --> DIR/fields.toml:3:8
+           |
+         3 | (not shown: this file holds secrets)
+           | ^ leave it out
+
         error: `headers.a b` is no header name: "a b"
           --> DIR/fields.toml:4:9
            |
          4 | (not shown: this file holds secrets)
            | ^ letters, digits and `-`
 
-        1 mistake in DIR/edge.toml; nothing was changed"#]]
+        error: `headers.x` must be a string, not an integer
+          --> DIR/fields.toml:5:5
+           |
+         5 | (not shown: this file holds secrets)
+           | ^
+
+        4 mistakes in DIR/edge.toml; nothing was changed"#]]
     .assert_eq(&wrong);
 }
 
