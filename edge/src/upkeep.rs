@@ -20,8 +20,13 @@ const LOOK: Duration = Duration::from_secs(1);
 const ALIGN: u32 = 60;
 
 /// What a disk can have, in the order of its counters.
-pub const KINDS: [&str; 4] =
-    ["failed calls", "reads that took too long", "chunks lost", "damaged chunks"];
+pub const KINDS: [&str; 5] = [
+    "failed calls",
+    "reads that took too long",
+    "chunks lost",
+    "damaged chunks",
+    "losses of its index, with the chunks that were in it",
+];
 
 /// What is remembered of the disks, by their place in the configuration.
 #[derive(Debug, Default)]
@@ -32,7 +37,7 @@ pub struct Upkeep {
     pub turn: tokio::sync::Mutex<()>,
 }
 
-type Counts = [u64; 4];
+type Counts = [u64; KINDS.len()];
 
 /// What one disk had.
 #[derive(Debug, Default)]
@@ -87,7 +92,7 @@ impl Troubles {
             // A scrub may have settled more than the last look saw.
             self.seen[kind].saturating_sub(self.settled[kind])
         });
-        (ago <= TOLD_FOR && counts != [0; 4]).then_some(Trouble { counts, ago })
+        (ago <= TOLD_FOR && counts != Counts::default()).then_some(Trouble { counts, ago })
     }
 }
 
@@ -143,8 +148,8 @@ impl Upkeep {
 }
 
 fn counts(view: &DiskView) -> Counts {
-    let StoreStats { io_errors, lost_chunks, checksum_failures, .. } = view.stats;
-    [io_errors, view.overdue, lost_chunks, checksum_failures]
+    let StoreStats { io_errors, lost_chunks, checksum_failures, index_losses, .. } = view.stats;
+    [io_errors, view.overdue, lost_chunks, checksum_failures, index_losses]
 }
 
 /// Looks after the disks as long as the node is there.
@@ -181,21 +186,21 @@ mod tests {
         let mut disk = Troubles::default();
         let now = 1_800_000_000_000;
         let told = |disk: &Troubles, at| disk.told(at).map(|trouble| trouble.counts);
-        disk.look([0; 4], now);
+        disk.look([0; 5], now);
         assert_eq!(told(&disk, now), None);
-        disk.look([0, 0, 0, 3], now);
-        assert_eq!(told(&disk, now + hour), Some([0, 0, 0, 3]));
+        disk.look([0, 0, 0, 3, 0], now);
+        assert_eq!(told(&disk, now + hour), Some([0, 0, 0, 3, 0]));
         assert_eq!(told(&disk, now + hour + 1), None);
         // Within the hour they add up; after it they begin anew.
-        disk.look([0, 1, 0, 3], now + hour);
-        assert_eq!(told(&disk, now + hour), Some([0, 1, 0, 3]));
-        disk.look([0, 1, 0, 4], now + 3 * hour);
-        assert_eq!(told(&disk, now + 3 * hour), Some([0, 0, 0, 1]));
+        disk.look([0, 1, 0, 3, 0], now + hour);
+        assert_eq!(told(&disk, now + hour), Some([0, 1, 0, 3, 0]));
+        disk.look([0, 1, 0, 4, 0], now + 3 * hour);
+        assert_eq!(told(&disk, now + 3 * hour), Some([0, 0, 0, 1, 0]));
         // A scrub that began after the last look settled what no look has seen.
-        disk.settled = [0, 2, 0, 9];
+        disk.settled = [0, 2, 0, 9, 0];
         assert_eq!(told(&disk, now + 3 * hour), None);
         // Another disk.
-        disk.look([0; 4], now + 3 * hour);
+        disk.look([0; 5], now + 3 * hour);
         assert_eq!(told(&disk, now + 3 * hour), None);
     }
 }

@@ -95,6 +95,7 @@ struct Counts {
     read_parts: AtomicU64,
     read_bytes: AtomicU64,
     checksum_failures: AtomicU64,
+    index_losses: AtomicU64,
 }
 
 impl Counts {
@@ -169,7 +170,7 @@ impl ExtentStore {
             |action| move |path: PathBuf, source| StoreOpenError::Io { path, action, source };
         let wanted = Superblock::new(&node, new_disk, geometry.slot_bits);
         let claim = superblock::claim(&path, &wanted)?;
-        let used = claim.superblock.is_some();
+        let (used, damaged) = (claim.superblock.is_some(), claim.damaged);
         let disk = match claim.superblock {
             Some(found) => found.disk,
             None => {
@@ -185,7 +186,8 @@ impl ExtentStore {
         let mut state = State::new(geometry, buffer_bytes - scratch);
         let loaded = load(&files, disk, &geometry, &mut state)
             .map_err(|source| fail("read the manifest")(path.clone(), source))?;
-        if used && !loaded.is_some_and(|loaded| loaded.sound) {
+        let unsound = used && !loaded.is_some_and(|loaded| loaded.sound);
+        if unsound {
             tracing::warn!(
                 path = %path.display(),
                 "chunk store: its manifest is gone or damaged; chunks that it does not name are \
@@ -202,7 +204,10 @@ impl ExtentStore {
             geometry,
             state: Mutex::new(state),
             wake: Condvar::new(),
-            counts: Counts::default(),
+            counts: Counts {
+                index_losses: AtomicU64::from(u64::from(damaged || unsound)),
+                ..Counts::default()
+            },
             lock: Mutex::new(Some(claim.lock)),
         });
         let store = start(inner, log).map_err(|source| fail("start")(path.clone(), source))?;
@@ -213,11 +218,6 @@ impl ExtentStore {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.inner.path
-    }
-
-    /// Id of the disk, as its superblock has it.
-    pub fn disk_id(&self) -> u128 {
-        self.inner.disk
     }
 }
 
@@ -356,6 +356,7 @@ impl ChunkStore for ExtentStore {
             read_bytes: get(&counts.read_bytes),
             device_read_bytes: get(&self.inner.device.read),
             checksum_failures: get(&counts.checksum_failures),
+            index_losses: get(&counts.index_losses),
             io_errors: self.inner.device.health().errors,
             device_written_bytes: get(&self.inner.device.written),
             online: self.inner.device.online(),

@@ -19,7 +19,7 @@ mod todo;
 
 use std::{
     collections::HashSet,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -258,6 +258,11 @@ impl State {
     /// Why it cannot be written; none where it can.
     pub(crate) fn failure(&self) -> Option<String> {
         self.shared.failed.lock().clone()
+    }
+
+    /// Where a file lies that could not be used, and for how long.
+    pub(crate) fn aside(&self) -> Option<(PathBuf, Duration)> {
+        self.file.aside()
     }
 
     pub(crate) fn stats(&self) -> StateStats {

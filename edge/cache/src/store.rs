@@ -147,6 +147,9 @@ pub struct StoreStats {
     pub device_read_bytes: u64,
     /// Chunks that were found and did not verify; their readers got a miss.
     pub checksum_failures: u64,
+    /// Times that a store was opened whose index was gone or damaged: what it does not name any
+    /// more is lost.
+    pub index_losses: u64,
     /// Reads and writes that the device failed.
     pub io_errors: u64,
     /// Bytes written to the device, its own overhead included.

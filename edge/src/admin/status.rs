@@ -11,7 +11,7 @@ use weir_config_telemetry::families::edge as families;
 use weir_edge_fill::{guard::Circuit, upstream::Upstream};
 use weir_edge_http::Protocol;
 
-use crate::{judge::span, live, node::Node, record::Outcome};
+use crate::{judge::span, live, node::Node, record::Outcome, upkeep::TOLD_FOR};
 
 pub(crate) fn status(node: &Node) -> Status {
     let reasons = reasons(node);
@@ -152,6 +152,18 @@ fn reasons(node: &Node) -> Vec<Reason> {
             second"
                 .to_owned(),
         );
+        reasons.push(Reason { verdict: Verdict::Degraded, what, next });
+    }
+    if let Some((aside, ago)) = node.engine.cache().state_aside()
+        && ago < TOLD_FOR
+    {
+        let what = format!(
+            "the state file could not be used, and lies in {}: what was cached before is lost, \
+             but for what this process knew (told for an hour, {} min over)",
+            aside.display(),
+            ago.as_secs() / 60
+        );
+        let next = Some("look why in the log, then delete that file".to_owned());
         reasons.push(Reason { verdict: Verdict::Degraded, what, next });
     }
     if let Some(access) = &node.access

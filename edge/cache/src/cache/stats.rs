@@ -1,6 +1,6 @@
 //! What a cache holds and did since start, in numbers.
 
-use std::sync::atomic::Ordering;
+use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use super::Cache;
 use crate::{
@@ -71,6 +71,12 @@ impl Cache {
     /// Why the state file cannot be written; none where it can, or there is none.
     pub fn state_failure(&self) -> Option<String> {
         self.state.as_ref().and_then(State::failure)
+    }
+
+    /// Where a state file lies that could not be used, and for how long; none where that has not
+    /// been since the start. What only it knew is lost.
+    pub fn state_aside(&self) -> Option<(PathBuf, Duration)> {
+        self.state.as_ref().and_then(State::aside)
     }
 
     /// Counters now.

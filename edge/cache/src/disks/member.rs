@@ -290,6 +290,7 @@ pub(super) fn add(sum: &mut StoreStats, more: &StoreStats) {
     sum.read_bytes += more.read_bytes;
     sum.device_read_bytes += more.device_read_bytes;
     sum.checksum_failures += more.checksum_failures;
+    sum.index_losses += more.index_losses;
     sum.io_errors += more.io_errors;
     sum.device_written_bytes += more.device_written_bytes;
     sum.evicted_chunks = plus(sum.evicted_chunks, more.evicted_chunks);

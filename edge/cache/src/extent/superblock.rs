@@ -89,6 +89,8 @@ pub(super) struct Claim {
     pub(super) lock: File,
     /// Of the store that is there; `None` for an empty folder.
     pub(super) superblock: Option<Superblock>,
+    /// Whether there was one that cannot be read.
+    pub(super) damaged: bool,
 }
 
 /// Locks the folder and says what is in it. Refuses what no store put there, what another
@@ -109,6 +111,7 @@ pub(super) fn claim(path: &Path, wanted: &Superblock) -> Result<Claim, StoreOpen
         Err(TryLockError::Error(source)) => return Err(fail("lock it")(source)),
     }
     let found = read(path).map_err(fail("read the superblock"))?;
+    let damaged = matches!(found, Found::Broken);
     let superblock = match found {
         Found::Nothing => None,
         Found::Broken => {
@@ -134,7 +137,7 @@ pub(super) fn claim(path: &Path, wanted: &Superblock) -> Result<Claim, StoreOpen
             Some(found)
         }
     };
-    Ok(Claim { lock, superblock })
+    Ok(Claim { lock, superblock, damaged })
 }
 
 fn shape(block: &Superblock) -> String {

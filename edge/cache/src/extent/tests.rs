@@ -279,7 +279,7 @@ proptest! {
 fn a_store_of_another_node_or_shape_is_refused() {
     let directory = TempDir::new().unwrap();
     let store = ExtentStore::open(config(directory.path())).unwrap();
-    assert_eq!(store.disk_id(), 7);
+    assert_eq!(store.inner.disk, 7);
     let runtime = Runtime::new().unwrap();
     runtime.block_on(put(&store, 0..3));
     runtime.block_on(store.close());
@@ -302,14 +302,21 @@ fn a_store_of_another_node_or_shape_is_refused() {
     std::fs::write(&path, &text).unwrap();
     let store = ExtentStore::open(ExtentConfig { new_disk: 9, ..config(directory.path()) });
     let store = store.unwrap();
-    assert_eq!(store.disk_id(), 7);
+    assert_eq!((store.inner.disk, store.stats().index_losses), (7, 0));
     assert!(runtime.block_on(holds(&store, 0)));
+    // Without its manifest it has lost what that named.
+    runtime.block_on(store.close());
+    drop(store);
+    std::fs::remove_file(directory.path().join("manifest")).unwrap();
+    let store = ExtentStore::open(config(directory.path())).unwrap();
+    assert_eq!((store.inner.disk, store.stats().index_losses), (7, 1));
     // Damaged, it is a new store, of which nothing old is believed.
     runtime.block_on(store.close());
     std::fs::write(&path, &text[..40]).unwrap();
     let store = ExtentStore::open(ExtentConfig { new_disk: 9, ..config(directory.path()) });
     let store = store.unwrap();
-    assert_eq!(store.disk_id(), 9);
+    assert_eq!(store.inner.disk, 9);
+    assert_eq!(store.stats().index_losses, 1, "it is told");
     assert!(!runtime.block_on(holds(&store, 0)));
     let error =
         ExtentStore::open(ExtentConfig { size_bytes: 20 << 40, ..config(directory.path()) });

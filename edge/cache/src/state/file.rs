@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
@@ -99,6 +100,8 @@ pub(super) struct File {
     closed: AtomicBool,
     /// Names of services, so that equal ones share an allocation.
     services: Mutex<HashMap<Box<str>, Arc<str>>>,
+    /// Where the last broken file lies, and since when.
+    aside: Mutex<Option<(PathBuf, Instant)>>,
 }
 
 /// Why a file cannot be read.
@@ -148,7 +151,9 @@ impl File {
             "state file: cannot be used; it is set aside, and all metadata starts empty"
         );
         let (database, found) = attempt(path, &opener).map_err(|error| refuse(error.into()))?;
-        Ok((Self::new(path, opener, database), found))
+        let file = Self::new(path, opener, database);
+        *file.aside.lock() = Some((aside, Instant::now()));
+        Ok((file, found))
     }
 
     fn new(path: &Path, opener: Opener, database: Database) -> Self {
@@ -158,7 +163,13 @@ impl File {
             database: RwLock::new(Some(database)),
             closed: AtomicBool::new(false),
             services: Mutex::default(),
+            aside: Mutex::default(),
         }
+    }
+
+    /// Where a file lies that could not be used, and for how long.
+    pub(super) fn aside(&self) -> Option<(PathBuf, Duration)> {
+        self.aside.lock().as_ref().map(|(path, since)| (path.clone(), since.elapsed()))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -234,6 +245,7 @@ impl File {
         let_go(database.take());
         let aside = set_aside(&self.path)?;
         *database = Some(attempt(&self.path, &self.opener)?.0);
+        *self.aside.lock() = Some((aside.clone(), Instant::now()));
         Ok(aside)
     }
 

@@ -184,7 +184,13 @@ async fn another_format_is_set_aside_and_kept() {
     drop(database);
     let cache = Cache::open_at(&config, None, NOW).unwrap();
     assert_eq!(found(&cache, 5), 0);
-    assert!(path.with_file_name("metadata.redb.set-aside-1").exists());
+    let aside = path.with_file_name("metadata.redb.set-aside-1");
+    assert!(aside.exists());
+    assert_eq!(cache.state_aside().map(|(path, _)| path), Some(aside), "it is told");
+    cache.close().await;
+    drop(cache);
+    let cache = Cache::open_at(&config, None, NOW).unwrap();
+    assert_eq!(cache.state_aside(), None, "once");
 }
 
 #[tokio::test]
