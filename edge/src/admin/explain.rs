@@ -16,11 +16,7 @@ use super::{
     Failure,
     cache::{decode, signed},
 };
-use crate::{
-    admit::{self, Admitted},
-    lookup,
-    node::Node,
-};
+use crate::{admit::Admitted, lookup, node::Node};
 use decided::Told;
 
 /// Fields of a request that are explained.
@@ -32,12 +28,12 @@ static TAGS: [HeaderName; 2] =
 /// A request that nobody made.
 struct Asked {
     url: String,
-    /// HEAD rather than GET.
-    head: bool,
     admitted: Admitted,
     key: String,
     headers: HeaderMap,
     control: RequestControl,
+    /// HEAD rather than GET.
+    head: bool,
 }
 
 pub(super) fn explain(node: &Node, query: &str) -> Result<Explain, Failure> {
@@ -98,14 +94,8 @@ fn asked(node: &Node, query: &str) -> Result<Asked, Failure> {
         }
     }
     let url = url.ok_or_else(|| bad("the query key `url` is missing".into()))?;
+    let admitted = super::cache::admitted(node, &url)?;
     let shown = weir_edge_token::redact(&url).into_owned();
-    let no_url = |why: String| bad(format!("not a URL: {shown}")).why(why);
-    let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| no_url(error.to_string()))?;
-    super::cache::absolute(&uri).map_err(|why| no_url(why.into()))?;
-    let authority = uri.authority().ok_or_else(|| no_url("it has no host".into()))?;
-    let services = node.services.load();
-    let admitted = admit::admit_url(&services, authority.as_str(), &uri)
-        .map_err(|refusal| Failure::new(StatusCode::NOT_FOUND, refusal.to_string()))?;
     let key = lookup::key(&admitted);
     let control = lookup::control(&admitted.service, &headers);
     Ok(Asked { url: shown, admitted, key, headers, control, head })

@@ -114,6 +114,17 @@ fn variant_of(key: &str) -> Option<String> {
     Some(selected.split(VARIANT_MARK).collect::<Vec<_>>().join("; "))
 }
 
+/// A key as operators see it: of a variant that of its URL, and what selects it.
+pub(super) fn named(key: &str) -> String {
+    let url = primary_key(key);
+    match (variant_of(key), url.len() == key.len()) {
+        (Some(variant), _) => format!("{url}   variant {variant:?}"),
+        (None, true) => url.to_owned(),
+        // The answer to HEAD has a place of its own.
+        (None, false) => format!("{url}   HEAD"),
+    }
+}
+
 /// One object.
 pub(super) async fn object(node: &Node, query: &str) -> Result<ObjectShown, Failure> {
     let object = find(node, query).await?;
@@ -287,7 +298,7 @@ fn value(query: &str, name: &str) -> Result<Option<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::variant_of;
+    use super::{named, variant_of};
 
     #[test]
     fn variants_are_readable() {
@@ -299,5 +310,14 @@ mod tests {
         check("site|h|/a\n5f\naccept=b\norigin", Some("accept=b; origin"));
         check("site|h|/a\n5f\n", Some(""));
         check("site|h|/a\n5f", None);
+    }
+
+    #[test]
+    fn no_key_is_shown_with_its_marks() {
+        let check = |key, expected| assert_eq!(named(key), expected);
+        check("site|h|/a", "site|h|/a");
+        check("site|h|/a\n5f\naccept=gzip", "site|h|/a   variant \"accept=gzip\"");
+        check("site|h|/a\n5f\naccept=b\norigin", "site|h|/a   variant \"accept=b; origin\"");
+        check("site|h|/a\nhead", "site|h|/a   HEAD");
     }
 }

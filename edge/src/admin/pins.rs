@@ -143,7 +143,7 @@ async fn one(
         // One that is pinned otherwise takes no more room than before.
         result.changed_bytes += if before.is_some() && !request.unpin { 0 } else { object.size };
         if result.sample.len() < SAMPLE {
-            result.sample.push(primary_key(&object.key).to_owned());
+            result.sample.push(super::objects::named(&object.key));
         }
     }
     Ok(())

@@ -49,15 +49,24 @@ pub(super) async fn purge(node: &Node, body: &[u8]) -> Result<PurgeResult, Failu
     if request.dry_run || !request.uncounted {
         let counted = cache.count(&selectors, COUNT).await;
         tell(&mut result, counted, cache.stats().objects);
+        // Who names a URL means it, however large it is.
         let one = matches!(target, PurgeTarget::Url(_));
         result.wide = !one && result.objects > 0 && result.share > WIDE;
+    }
+    if !request.dry_run
+        && !request.uncounted
+        && let Some(known) = request.i_know
+        && !is_near(known, result.objects)
+    {
+        return Err(too_wide(&result, Some(known)));
     }
     if request.dry_run {
         result.epoch = cache.purge_epoch();
         return Ok(result);
     }
-    if result.wide && !request.i_know.is_some_and(|known| is_near(known, result.objects)) {
-        return Err(too_wide(&result, request.i_know));
+    // Whoever names a number was told to be right above.
+    if result.wide && request.i_know.is_none() {
+        return Err(too_wide(&result, None));
     }
     let mode = if request.soft { Mode::Soft } else { Mode::Hard };
     result.epoch = node.engine.order(&selectors, mode).await.map_err(|error| match error {
@@ -99,7 +108,7 @@ fn tell(result: &mut PurgeResult, counted: Counted, all: u64) {
         0 => 0.0,
         bytes => counted.bytes as f64 / bytes as f64,
     };
-    result.sample = counted.sample;
+    result.sample = counted.sample.iter().map(|key| super::objects::named(key)).collect();
 }
 
 fn is_near(known: u64, objects: u64) -> bool {
@@ -197,13 +206,15 @@ pub(super) fn selectors(node: &Node, target: PurgeTarget<'_>) -> Result<Vec<Sele
 /// may answer below it.
 pub(super) fn prefixes(node: &Node, prefix: &str) -> Result<Vec<Selector>, Failure> {
     let bad = |why: &str| {
-        let shown = weir_edge_token::redact(prefix);
+        let shown = super::cache::shown(prefix);
         Failure::new(StatusCode::BAD_REQUEST, format!("not the beginning of a URL: {shown}"))
             .why(why.to_owned())
     };
-    let rest = ["https://", "http://"].into_iter().find_map(|scheme| prefix.strip_prefix(scheme));
+    let spelled = super::cache::spelled(prefix);
+    let rest = ["https://", "http://"].into_iter().find_map(|scheme| spelled.strip_prefix(scheme));
     let rest = rest.ok_or_else(|| bad("it must begin with https:// or http:// and a host"))?;
     let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    super::cache::is_authority(authority).map_err(bad)?;
     let authority = authority.to_ascii_lowercase();
     let host = admit::host_of(&authority);
     if host.is_empty() {

@@ -61,6 +61,71 @@ async fn filled() -> World {
 }
 
 #[tokio::test]
+async fn a_number_that_is_named_must_be_right() {
+    let world = filled().await;
+    let url = r#""url":"http://cdn.example:8443/open/a/1","dry_run":false"#;
+    let (status, refused) = world.purge(&format!(r#"{{{url},"i_know":7}}"#)).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{refused}");
+    assert_eq!(refused["why"], "it was told to take 7", "{refused}");
+    let (status, purged) = world.purge(&format!(r#"{{{url},"i_know":1}}"#)).await;
+    assert_eq!((status, &purged["objects"]), (StatusCode::OK, &json!(1)), "{purged}");
+}
+
+/// RFC 9110 §4.2.4: nothing that no client can ask for is taken, and no password told again.
+#[tokio::test]
+async fn urls_that_no_client_sends_are_refused() {
+    let world = filled().await;
+    for (what, url) in [
+        ("url", "http://user:secret@cdn.example:8443/open/a/1"),
+        ("prefix", "http://user:secret@cdn.example:8443/open/"),
+        ("url", "http://cdn.example:99999/open/a/1"),
+        ("prefix", "http://cdn.example:0/open/"),
+    ] {
+        let (status, refused) = world.purge(&json!({ what: url }).to_string()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{url}: {refused}");
+        assert!(!refused.to_string().contains("secret"), "{refused}");
+        let code: String = url.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let path = format!("/v1/cache/explain?url={code}");
+        let (status, refused) = world.admin(Method::GET, &path, "").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{url}: {refused}");
+        assert!(!refused.to_string().contains("secret"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn variants_are_named_as_in_a_listing() {
+    let world = World::new();
+    let vary = ("x-answer-vary", "accept-encoding");
+    world.get("/page", &[vary, ("accept-encoding", "gzip")]).await;
+    let (_, dry) = world.purge(r#"{"url":"http://cdn.example:8443/page"}"#).await;
+    let sample = dry["sample"].to_string();
+    assert!(sample.contains(r#"/page   variant \"accept-encoding=gzip\""#), "{dry}");
+    assert!(!sample.contains(r"\n"), "{dry}");
+}
+
+/// What was made stale is so by the purge, whatever its fields say.
+#[tokio::test]
+async fn explain_tells_of_a_soft_purge() {
+    let world = World::new();
+    world.get("/open/a/1", &[]).await;
+    world.clock.advance_millis(5_554);
+    let url = "http://cdn.example:8443/open/a/1";
+    let path = format!("/v1/cache/explain?url={url}");
+    let ttl = async || {
+        let (_, found) = world.admin(Method::GET, &path, "").await;
+        let decided = found["decided"].as_array().unwrap();
+        let ttl = decided.iter().find(|one| one["what"] == "ttl").unwrap();
+        format!("{} by {}", ttl["value"].as_str().unwrap(), ttl["by"].as_str().unwrap())
+    };
+    assert_eq!(ttl().await, "60 s by max-age in Cache-Control of the response");
+    let order = json!({ "url": url, "dry_run": false, "soft": true }).to_string();
+    assert_eq!(world.purge(&order).await.0, StatusCode::OK);
+    let told = "5554 ms by a purge with --soft at that age, over max-age in Cache-Control of the \
+                response";
+    assert_eq!(ttl().await, told);
+}
+
+#[tokio::test]
 async fn each_selector() {
     let check = async |body: &str, objects: u64, left: [bool; 4]| {
         let world = filled().await;

@@ -1,9 +1,12 @@
 //! What decided: fields of the response, or keys of the configuration with their places.
 
+use std::{sync::Arc, time::Duration};
+
 use http::{HeaderMap, StatusCode, header};
 use weir_config_admin::{ChunkCount, ConfigEntry, Decided};
 use weir_edge_cache::StoredObject;
-use weir_edge_freshness::{Flags, Targeted, response_control};
+use weir_edge_fill::Policy;
+use weir_edge_freshness::{Flags, Lifetime, Rules, Targeted, response_control};
 
 use crate::{
     admit::Admitted,
@@ -15,6 +18,7 @@ use crate::{
 pub(super) struct Told {
     entries: Vec<ConfigEntry>,
     service: String,
+    policy: Arc<Policy>,
     /// Where its table stands, for whom nothing closer is known.
     rule: String,
 }
@@ -25,6 +29,7 @@ impl Told {
         Self {
             entries: entries.unwrap_or_default(),
             service: service.id.to_string(),
+            policy: Arc::clone(&service.policy),
             rule: service.rule.clone(),
         }
     }
@@ -136,13 +141,31 @@ impl Told {
             Targeted::Surrogate => "Surrogate-Control",
         };
         let flags = Flags(object.flags);
+        // What was kept of it is less than its fields say: it was made stale since.
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let rules = Rules {
+            default_ttl_millis: Some(millis(self.policy.default_ttl)),
+            negative_ttl_millis: Some(millis(self.policy.negative_ttl)),
+            ..Rules::default()
+        };
+        let times = (object.request_millis, object.response_millis);
+        let told = Lifetime::of(object.status, headers, times.0, times.1, &rules);
+        let cut = object.lifetime_millis < told.lifetime_millis;
         let of = |directive: &str| Decided {
             what: "ttl".into(),
             value: value.clone(),
-            by: format!("{directive} of the response"),
+            by: match (cut, object.lifetime_millis) {
+                (false, _) => format!("{directive} of the response"),
+                // A purge, or word that it is another now (RFC 9111 §4.3.5), at age 0.
+                (true, 0) => format!("it was made stale after it came, over {directive}"),
+                (true, _) => {
+                    format!("a purge with --soft at that age, over {directive} of the response")
+                }
+            },
         };
         if flags.has(Flags::NO_CACHE) {
-            return Decided { value: "0 s".into(), ..of(&format!("no-cache in {field}")) };
+            let by = format!("no-cache in {field} of the response");
+            return Decided { what: "ttl".into(), value: "0 s".into(), by };
         }
         if control.s_maxage.is_some() {
             return of(&format!("s-maxage in {field}"));
@@ -160,6 +183,10 @@ impl Told {
             StatusCode::NOT_FOUND | StatusCode::GONE => "negative_ttl",
             _ => "default_ttl",
         };
+        if cut {
+            let by = format!("a purge with --soft at that age, or {key} as it was then");
+            return Decided { what: "ttl".into(), value, by };
+        }
         self.by("ttl", key, Some(value))
     }
 
