@@ -29,11 +29,6 @@ impl ByteRange {
     pub fn end(&self) -> u64 {
         self.last + 1
     }
-
-    /// As the value of a `Range` field.
-    pub fn range_value(&self) -> HeaderValue {
-        value(format_args!("bytes={}-{}", self.first, self.last))
-    }
 }
 
 /// What of a representation a request wants.
@@ -62,7 +57,7 @@ fn resolve(line: &[u8], size: u64) -> Option<Selection> {
     let equals = line.iter().position(|byte| *byte == b'=')?;
     let (unit, set) = (&line[..equals], &line[equals + 1..]);
     // §14.1: unit names are case-insensitive.
-    if !unit.trim_ascii().eq_ignore_ascii_case(b"bytes") {
+    if !unit.eq_ignore_ascii_case(b"bytes") {
         return None;
     }
     let mut ranges = Vec::new();
@@ -98,7 +93,8 @@ enum Member {
 /// RFC 9110 §14.1.2. `None` for what is not valid.
 fn resolve_member(member: &[u8], size: u64) -> Option<Member> {
     let dash = member.iter().position(|byte| *byte == b'-')?;
-    let (first, last) = (member[..dash].trim_ascii_end(), member[dash + 1..].trim_ascii_start());
+    // No blanks within: lists alone have them, around their members (§5.6.1).
+    let (first, last) = (&member[..dash], &member[dash + 1..]);
     if first.is_empty() {
         let suffix = number(last)?;
         return Some(match (suffix, size) {

@@ -59,6 +59,11 @@ fn rfc9110_14_2_ignored() {
         "bytes=5-4",
         "bytes=a-b",
         "bytes=1",
+        "bytes=0 - 1",
+        "bytes=0 -1",
+        "bytes=0- 1",
+        "bytes=- 1",
+        "bytes =0-1",
         "bytes=1-2-3",
         "bytes=0-1;x",
         "bytes=+1-2",
@@ -204,7 +209,6 @@ fn rfc9110_14_4_content_range() {
     ] {
         check(broken, None);
     }
-    assert_eq!(range(5, 9).range_value(), "bytes=5-9");
     assert_eq!(ContentRange::Unsatisfied { size: 3 }.value(), "bytes */3");
     let twice = headers(&[("content-range", "bytes 0-1/2"), ("content-range", "bytes 0-1/2")]);
     assert_eq!(ContentRange::of(&twice), None);
