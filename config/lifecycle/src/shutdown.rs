@@ -4,7 +4,7 @@
 //! under way. The second follows the first when all guards are gone, at the deadline, or at once
 //! when a person insists.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::{
@@ -102,11 +102,6 @@ impl Shutdown {
         self.under_way.len()
     }
 
-    /// Runs `work` until it ends or everything shall end; nothing when it was cut.
-    pub async fn unless_stopped<F: Future>(&self, work: F) -> Option<F::Output> {
-        self.stop.run_until_cancelled(work).await
-    }
-
     /// Waits for the order, then for the work, at most until `deadline` after the order; then
     /// ends what is left. `main` waits here.
     pub async fn drained(&self, deadline: Duration) -> Drained {
@@ -164,7 +159,7 @@ mod tests {
         let start = tokio::time::Instant::now();
         assert_eq!(shutdown.drained(DEADLINE).await, Drained::Cut(2));
         assert_eq!(start.elapsed(), DEADLINE);
-        assert_eq!(shutdown.unless_stopped(std::future::pending::<()>()).await, None);
+        assert!(shutdown.is_stopped());
         drop(guards);
     }
 

@@ -66,11 +66,6 @@ impl ByteSize {
         self.0
     }
 
-    /// In bytes, at most what this machine can address.
-    pub fn as_usize(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
-
     /// For people: three digits and a unit, `"1.46 GiB"`. Does not parse back to the same value.
     pub fn rounded(self) -> String {
         const STEPS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
