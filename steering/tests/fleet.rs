@@ -209,6 +209,20 @@ async fn a_certificate_is_renewed_and_taken_back() {
     let wait = reporter.once().await;
     assert_eq!(reporter.standing().lock().told, Told::Refused(Code::CertificateRevoked));
     assert!(wait <= Duration::from_secs(2), "the first refusal costs nothing: {wait:?}");
+    // It joins again while it runs: the next report but one is taken.
+    let admission = Admission {
+        node: Some("edge-1".into()),
+        life: Duration::from_secs(60),
+        uses: 1,
+        ..Admission::default()
+    };
+    let (_, token) = plane.steering.control().admit(&admission).await.unwrap();
+    let again =
+        Joining { token: token.reveal().to_owned(), again: true, ..plane.joining("edge-1").await };
+    join(&home, again).await.unwrap();
+    reporter.once().await;
+    reporter.once().await;
+    assert_eq!(reporter.standing().lock().told, Told::Heard);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -101,6 +101,12 @@ impl Home {
         self.folder.join(AUTHORITY)
     }
 
+    /// The fingerprint of the certificate; none where there is none.
+    pub(crate) fn fingerprint(&self) -> Option<[u8; 32]> {
+        let text = self.read(&self.own()).ok()?;
+        weir_edge_transport::connect::fingerprint(std::str::from_utf8(&text).ok()?)
+    }
+
     /// Whether a node has joined with it.
     pub fn is_joined(&self) -> bool {
         self.own().exists()

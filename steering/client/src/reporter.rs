@@ -81,6 +81,8 @@ pub struct Reporter {
     home: Home,
     member: Membership,
     caller: Caller,
+    /// Of the certificate that the caller shows.
+    shown: Option<[u8; 32]>,
     node: Arc<dyn Node>,
     clock: Arc<dyn Clock>,
     began: Instant,
@@ -119,6 +121,7 @@ impl Reporter {
             applied: BTreeMap::new(),
         };
         Ok(Self {
+            shown: home.fingerprint(),
             home,
             member,
             caller,
@@ -184,7 +187,10 @@ impl Reporter {
                 self.take(&answer).await;
                 jittered(Duration::from_millis(answer.every_ms))
             }
-            Err(error) => self.failed(&error),
+            Err(error) => {
+                self.look_again();
+                self.failed(&error)
+            }
         }
     }
 
@@ -240,6 +246,26 @@ impl Reporter {
         }
     }
 
+    /// The node may have joined again meanwhile: what lies on disk counts.
+    fn look_again(&mut self) {
+        let Ok(member) = self.home.membership() else { return };
+        let shown = self.home.fingerprint();
+        if shown == self.shown {
+            return;
+        }
+        let Ok(caller) = caller(&self.home, &member) else { return };
+        tracing::info!(url = member.url, "the node has joined again");
+        let mut standing = self.standing.lock();
+        standing.url.clone_from(&member.url);
+        standing.certificate_ends_ms = member.ends_ms;
+        if member.keys != self.member.keys {
+            // Of another control plane, which counts anew.
+            standing.applied.clear();
+        }
+        drop(standing);
+        (self.caller, self.member, self.shown, self.renewed) = (caller, member, shown, None);
+    }
+
     /// Notes it, and how long to wait: anywhere up to twice as long as the time before.
     fn failed(&mut self, error: &CallError) -> Duration {
         self.failures = self.failures.saturating_add(1);
@@ -276,6 +302,7 @@ impl Reporter {
                 Ok(caller) => {
                     tracing::info!(ends_ms = member.ends_ms, "the certificate was renewed");
                     self.standing.lock().certificate_ends_ms = member.ends_ms;
+                    self.shown = self.home.fingerprint();
                     (self.caller, self.member) = (caller, member);
                 }
                 Err(error) => tracing::error!(%error, "the new certificate cannot be used"),

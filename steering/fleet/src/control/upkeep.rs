@@ -32,8 +32,12 @@ impl Control {
             control.end_maintenance().await;
             if count.is_multiple_of(STORE_EVERY) {
                 control.flush().await;
-                if let Err(error) = control.catch_up().await {
-                    tracing::error!(error = %denied::chain(&error), "the store cannot be read");
+                match control.catch_up().await {
+                    Ok(false) => {}
+                    Ok(true) => control.publish().await,
+                    Err(error) => {
+                        tracing::error!(error = %denied::chain(&error), "the store cannot be read");
+                    }
                 }
             }
             if count.is_multiple_of(PRUNE_EVERY) {
@@ -140,7 +144,8 @@ impl Control {
     /// What the store has of the time before this process.
     pub(super) async fn restore(&self) -> Result<(), StoreError> {
         let now = self.moment();
-        self.catch_up().await?;
+        // Published below, when it is known what was before.
+        let _all_is_new = self.catch_up().await?;
         for seen in self.ground.store.observed().await? {
             let mut state = self.state.lock();
             let Some(known) = state.nodes.get_mut(&seen.node) else { continue };
@@ -163,8 +168,8 @@ impl Control {
         Ok(())
     }
 
-    /// Sees what other replicas have changed.
-    async fn catch_up(&self) -> Result<(), StoreError> {
+    /// Sees what other replicas have changed; whether nodes have to be told.
+    async fn catch_up(&self) -> Result<bool, StoreError> {
         let now_us = micros(self.ground.clock.unix_millis());
         let before = self.state.lock().changes;
         let nodes = self.ground.store.nodes().await?;
@@ -172,7 +177,7 @@ impl Control {
         let changed = {
             let mut state = self.state.lock();
             if state.changes != before {
-                return Ok(());
+                return Ok(false);
             }
             let mut before = std::mem::take(&mut state.nodes);
             let mut changed = false;
@@ -196,9 +201,6 @@ impl Control {
             state.certificates = all.collect::<HashMap<_, _>>();
             changed
         };
-        if changed {
-            self.publish().await;
-        }
-        Ok(())
+        Ok(changed)
     }
 }

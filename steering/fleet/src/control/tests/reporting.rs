@@ -154,6 +154,7 @@ async fn the_fleet_outlives_its_process() {
     fleet.control.label("edge-1", labels.into()).await.unwrap();
     fleet.control.set_keys(json!({"keys": [{"kty": "OKP", "kid": "a"}]})).await.unwrap();
     let before = fleet.control.report(Some(&shown), &bytes(&report("edge-1", 5))).unwrap();
+    fleet.clock.advance_millis(1);
     fleet.restart().await;
     let view = fleet.control.node("edge-1").unwrap();
     assert_eq!((view.presence, view.sequence), (Presence::Present, Some(5)));
