@@ -27,15 +27,15 @@ impl Handler for Nodes {
             REPORT => Report::MOST_BYTES,
             _ => {
                 let detail = "nodes ask for /v1/join, /v1/renew and /v1/report";
-                return refuse(Problem::new(Code::NotFound, detail));
+                return refuse(&Problem::new(Code::NotFound, detail));
             }
         };
         if request.method() != Method::POST {
-            return refuse(Problem::new(Code::Method, "POST only"));
+            return refuse(&Problem::new(Code::Method, "POST only"));
         }
         let body = match whole(request.into_body(), most).await {
             Ok(body) => body,
-            Err(error) => return refuse(Problem::new(Code::Malformed, error)),
+            Err(error) => return refuse(&Problem::new(Code::Malformed, error)),
         };
         let shown = connection.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
         match path.as_str() {
@@ -51,14 +51,14 @@ fn answer(result: Result<impl Serialize, Denied>) -> Response {
         Ok(found) => json(StatusCode::OK, &found),
         Err(denied) => {
             tracing::debug!(%denied, "a node was refused");
-            refuse(denied.into())
+            refuse(&Problem::from(denied))
         }
     }
 }
 
-fn refuse(problem: Problem) -> Response {
+fn refuse(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-    let text = serde_json::to_vec(&problem).expect("texts are JSON");
+    let text = serde_json::to_vec(problem).expect("texts are JSON");
     let mut response = content(status, problem::MEDIA_TYPE, text);
     if matches!(problem.code, Code::TooMany | Code::Unavailable) {
         let headers = response.headers_mut();
