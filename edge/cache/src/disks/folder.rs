@@ -312,12 +312,17 @@ pub(super) fn device(path: &Path) -> io::Result<u64> {
     }
 }
 
-/// Bytes that files in a folder take, holes left out.
+/// Bytes that files in a folder take, holes left out. A store renames its files while it lives:
+/// what is away between the list and the look is not missing.
 fn held(folder: &Path) -> io::Result<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(folder)? {
-        // 512 whatever the file system's block is: stat(2).
-        sum += entry?.metadata()?.blocks() * 512;
+        match entry?.metadata() {
+            // 512 whatever the file system's block is: stat(2).
+            Ok(about) => sum += about.blocks() * 512,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(sum)
 }

@@ -210,3 +210,22 @@ async fn a_rotten_probe_is_written_again() {
     place.put(PROBE, "");
     assert!(folder.probe(DiskId(1)).await.is_err());
 }
+
+/// A store commits its manifest by renaming it, while its disk is asked how much it holds.
+#[test]
+fn a_file_that_is_renamed_is_not_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = |name: &str| folder.path().join(name);
+    std::thread::scope(|scope| {
+        let renaming = scope.spawn(|| {
+            for _ in 0..1_000 {
+                fs::write(there("manifest.new"), b"m").unwrap();
+                fs::rename(there("manifest.new"), there("manifest")).unwrap();
+            }
+        });
+        while !renaming.is_finished() {
+            held(folder.path()).unwrap();
+        }
+    });
+    assert!(held(folder.path()).unwrap() > 0);
+}
