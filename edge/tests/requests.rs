@@ -221,6 +221,7 @@ impl World {
             upkeep: weir_edge::upkeep::Upkeep::default(),
             warms: weir_edge::admin::warm::Warms::default(),
             live: weir_edge::live::Live::new(weir_edge::live::Bounds::default()),
+            fleet: weir_edge::fleet::Membership::default(),
         });
         Self { clock, edge: Edge::new(Arc::clone(&node)), node, origin, key, log, _folder: folder }
     }
