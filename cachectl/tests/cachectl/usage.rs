@@ -22,6 +22,8 @@ fn help() {
                           host
               cache       What the cache holds, and why
               disks       The disks of the cache, each a failure domain of its own
+              nodes       The nodes of a control plane
+              enroll      Let nodes into the fleet of a control plane
               config      What a server was told, and telling it anew
               keys        Signing keys and playback tokens
               logs        Requests as the access log tells them
