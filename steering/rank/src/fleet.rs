@@ -8,6 +8,7 @@ use std::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    holdings::Holdings,
     place::{Country, Point},
     reason::Reasons,
     request::Family,
@@ -57,6 +58,7 @@ pub(crate) struct NodeView {
     dead: [bool; 2],
     pub(crate) reported_at_ms: u64,
     pub(crate) shunned_until_ms: u64,
+    pub(crate) holdings: Option<Holdings>,
     /// Its share once it has been back for long.
     full_share: u16,
     spare: u16,
@@ -92,6 +94,7 @@ impl NodeView {
             dead: lost.map(|lost| lost || !heard),
             reported_at_ms: health.reported_at_ms,
             shunned_until_ms: health.shunned_until_ms,
+            holdings: health.holdings.clone(),
             full_share: rotation.share(rules, health.spare, settled),
             spare: health.spare,
             rotation,

@@ -3,7 +3,7 @@
 //! A Bloom filter: it says of one key in a hundred that it is there when it is not, and never the
 //! other way round. Deltas between two filters are exact.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use xxhash_rust::xxh3::xxh3_64;
@@ -30,14 +30,14 @@ impl ContentKey {
     }
 }
 
-/// The set itself.
+/// The set itself. Copies share the filter.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Holdings {
     /// Counts the states of a node's inventory.
     pub version: u64,
     #[serde(serialize_with = "words_out", deserialize_with = "words_in")]
-    filter: Vec<u64>,
+    filter: Arc<[u64]>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     came: Vec<ContentKey>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,7 +61,7 @@ impl Holdings {
                 filter[bit / 64] |= 1 << (bit % 64);
             }
         }
-        Self { version, filter, came: Vec::new(), went: Vec::new() }
+        Self { version, filter: filter.into(), came: Vec::new(), went: Vec::new() }
     }
 
     /// The same with what came and went, later ones winning. False when they are too many: a new
@@ -112,12 +112,12 @@ fn draws(key: ContentKey, words: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Hexadecimal: a filter of JSON numbers would be twice as long.
-fn words_out<S: Serializer>(words: &[u64], to: S) -> Result<S::Ok, S::Error> {
+fn words_out<S: Serializer>(words: &Arc<[u64]>, to: S) -> Result<S::Ok, S::Error> {
     let text: String = words.iter().map(|word| format!("{word:016x}")).collect();
     to.serialize_str(&text)
 }
 
-fn words_in<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> {
+fn words_in<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u64]>, D::Error> {
     let text = String::deserialize(from)?;
     let bad = || D::Error::custom("a filter is words of 16 hexadecimal digits");
     if text.len() % 16 != 0 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {

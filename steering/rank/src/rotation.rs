@@ -1,7 +1,7 @@
 //! When a node leaves the rotation and when it comes back: hysteresis over its health reports, as
 //! a function from a state and a sample to the next state.
 //!
-//! The newest sample alone decides nothing (decision 0022). Whoever takes reports in keeps the
+//! The newest sample alone decides nothing (decision 0025). Whoever takes reports in keeps the
 //! state beside the node and puts it into the snapshot; ranking only reads it.
 
 use serde::{Deserialize, Serialize};

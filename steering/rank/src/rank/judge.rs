@@ -119,10 +119,9 @@ impl Bench {
         let mut left = Left::default();
         let nodes = &fleet.nodes[site.nodes.start as usize..site.nodes.end as usize];
         for (index, node) in site.nodes.clone().zip(nodes) {
-            let lacks = asked.key.is_some_and(|key| {
-                let holdings = &fleet.node(index).health.holdings;
-                holdings.as_ref().is_some_and(|held| !held.holds(key))
-            });
+            let lacks = asked
+                .key
+                .is_some_and(|key| node.holdings.as_ref().is_some_and(|held| !held.holds(key)));
             let reasons = node
                 .reasons(asked.family)
                 .and(barred)

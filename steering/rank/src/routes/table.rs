@@ -1,9 +1,9 @@
 //! Longest match over the prefixes of one family: a trie of bytes, each node an array of 256
 //! answers kept as its runs.
 //!
-//! A node says in 256 bits where a run of equal answers begins, and counts bits to find the
-//! answer: 40 bytes and 4 for each run. Nearly all announced IPv4 prefixes end at 24 bits or
-//! before, so three nodes answer (decision 0021).
+//! All nodes lie in one array of words. One with few runs lists where they begin, one with many
+//! has a bit for each of its 256 places and counts them; the answers of the runs follow. Nearly
+//! all announced IPv4 prefixes end at 24 bits or before, so three nodes answer (decision 0024).
 
 use std::ops::Range;
 
@@ -25,22 +25,19 @@ pub(super) struct Leaf {
     pub(super) target: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Node {
-    /// Where a run begins.
-    begins: [u64; 4],
-    /// The slot of the first run.
-    first: u32,
-    /// Runs that begin in the words before the second, third and fourth.
-    before: [u8; 3],
-}
+/// Runs of a node that lists them; its lists take no more room than the bits would.
+const FEW: usize = 16;
+/// Words of a bit for each place.
+const BITS: usize = 8;
 
 /// The prefixes of one family.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// The root is the last one.
-    nodes: Vec<Node>,
-    slots: Vec<u32>,
+    /// A node is a head, where its runs begin, and their answers. The head of a node with few runs
+    /// is their number; that of one with many has 0 there, and above it, in a byte each, the runs
+    /// that begin before the second, third and fourth quarter.
+    words: Vec<u32>,
+    root: Option<u32>,
 }
 
 impl Table {
@@ -49,29 +46,47 @@ impl Table {
     pub(super) fn of(prefixes: &[(Prefix, u32)]) -> Self {
         let mut table = Self::default();
         if !prefixes.is_empty() {
-            table.add(0, prefixes, NONE);
-            table.nodes.shrink_to_fit();
-            table.slots.shrink_to_fit();
+            table.root = Some(table.add(0, prefixes, NONE));
+            table.words.shrink_to_fit();
         }
         table
     }
 
     /// The longest prefix that `address` lies in.
     pub(super) fn find(&self, address: &[u8; 16]) -> Option<Leaf> {
-        let mut node = self.nodes.last()?;
+        let mut slot = self.root?;
         for byte in address {
-            let slot = self.slots[node.slot(*byte)];
+            slot = self.answer((slot & !NODE) as usize, *byte);
             if slot & NODE == 0 {
                 return leaf(slot);
             }
-            node = &self.nodes[(slot & !NODE) as usize];
         }
         None
     }
 
+    /// What a node answers.
+    fn answer(&self, node: usize, byte: u8) -> u32 {
+        let head = self.words[node];
+        let few = (head & 0xff) as usize;
+        if few > 0 {
+            let listed = few.div_ceil(4);
+            let begins = &self.words[node + 1..node + 1 + listed];
+            let starts = begins.iter().flat_map(|word| word.to_le_bytes()).take(few);
+            // The first run begins at 0.
+            let run = starts.map(|start| usize::from(start <= byte)).sum::<usize>() - 1;
+            return self.words[node + 1 + listed + run];
+        }
+        let (quarter, bit) = (usize::from(byte / 64), u32::from(byte % 64));
+        let at = node + 1 + 2 * quarter;
+        let bits = u64::from(self.words[at]) | u64::from(self.words[at + 1]) << 32;
+        let upto = (bits & (u64::MAX >> (63 - bit))).count_ones();
+        let before = if quarter == 0 { 0 } else { head >> (8 * quarter) & 0xff };
+        self.words[node + BITS + (before + upto) as usize]
+    }
+
     /// What it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>() + self.slots.capacity() * size_of::<u32>()
+        self.words.capacity() * size_of::<u32>()
     }
 
     /// Adds the node at `depth` bytes for prefixes that share all bytes before it, and returns the
@@ -95,18 +110,35 @@ impl Table {
     }
 
     fn keep(&mut self, answers: &[u32; 256]) -> u32 {
-        let first = u32::try_from(self.slots.len()).expect("fewer than 2^31 prefixes");
-        let mut begins = [0_u64; 4];
-        for (byte, answer) in answers.iter().enumerate() {
-            if byte == 0 || *answer != answers[byte - 1] {
-                begins[byte / 64] |= 1 << (byte % 64);
-                self.slots.push(*answer);
+        let node = u32::try_from(self.words.len()).ok().filter(|node| node & NODE == 0);
+        let node = NODE | node.expect("fewer than 2^31 words: prefixes are bounded");
+        let begins = |byte: &u8| {
+            let at = usize::from(*byte);
+            at == 0 || answers[at] != answers[at - 1]
+        };
+        let starts: Vec<u8> = (0..=255).filter(begins).collect();
+        if starts.len() <= FEW {
+            self.words.push(starts.len() as u32);
+            self.words.extend(starts.chunks(4).map(|four| {
+                let mut bytes = [0; 4];
+                bytes[..four.len()].copy_from_slice(four);
+                u32::from_le_bytes(bytes)
+            }));
+        } else {
+            let mut bits = [0_u32; BITS];
+            for start in &starts {
+                bits[usize::from(start / 32)] |= 1 << (start % 32);
             }
+            let mut head = 0;
+            for quarter in 1..4 {
+                let before: u32 = bits[..2 * quarter].iter().map(|word| word.count_ones()).sum();
+                head |= before << (8 * quarter);
+            }
+            self.words.push(head);
+            self.words.extend(bits);
         }
-        let ones = |word: usize| begins[word].count_ones() as u8;
-        let before = [ones(0), ones(0) + ones(1), ones(0) + ones(1) + ones(2)];
-        self.nodes.push(Node { begins, first, before });
-        NODE | u32::try_from(self.nodes.len() - 1).expect("fewer than 2^31 prefixes")
+        self.words.extend(starts.iter().map(|start| answers[usize::from(*start)]));
+        node
     }
 }
 
@@ -125,16 +157,6 @@ fn deeper(depth: usize, prefixes: &[(Prefix, u32)]) -> Vec<(usize, Range<usize>)
         }
     }
     groups
-}
-
-impl Node {
-    fn slot(&self, byte: u8) -> usize {
-        let (word, bit) = (usize::from(byte / 64), u32::from(byte % 64));
-        let upto = self.begins[word] & (u64::MAX >> (63 - bit));
-        let before = if word == 0 { 0 } else { self.before[word - 1] };
-        // A run begins at byte 0, so there is always one to take away.
-        (self.first + u32::from(before) + upto.count_ones() - 1) as usize
-    }
 }
 
 fn packed(length: u8, target: u32) -> u32 {
