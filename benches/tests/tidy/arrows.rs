@@ -23,12 +23,13 @@ enum Layer {
     Bench,
 }
 
-const LAYERS: [(&str, Layer); 32] = [
+const LAYERS: [(&str, Layer); 34] = [
     ("weir-config-units", Layer::Pure),
     ("weir-edge-freshness", Layer::Pure),
     ("weir-edge-playlist", Layer::Pure),
     ("weir-edge-token", Layer::Pure),
     ("weir-origin-media", Layer::Pure),
+    ("weir-steering-playback", Layer::Pure),
     ("weir-steering-rank", Layer::Pure),
     ("weir-config", Layer::Port),
     ("weir-config-admin", Layer::Port),
@@ -54,6 +55,7 @@ const LAYERS: [(&str, Layer); 32] = [
     ("weir-benches-content", Layer::Bench),
     ("weir-benches-interleavings", Layer::Bench),
     ("weir-benches-load", Layer::Bench),
+    ("weir-benches-steering", Layer::Bench),
     ("weir-benches-testbed", Layer::Bench),
     ("weir-edge-fuzz", Layer::Bench),
 ];
@@ -183,6 +185,10 @@ fn the_command_line_builds_without_the_servers() {
 #[test]
 fn rooms_meet_only_where_they_may() {
     for package in &HOUSE.packages {
+        // Fuzz targets of every room are run from one place, and ship in none.
+        if layer(&package.name) == Some(Layer::Bench) {
+            continue;
+        }
         let room = package.name.split('-').nth(1).unwrap_or_default();
         for (to, _) in package.direct.iter().filter(|(_, kind)| *kind == Kind::Normal) {
             let other =

@@ -19,6 +19,7 @@ mod playlist;
 mod proxy;
 mod range;
 mod state;
+mod steering;
 mod structured;
 mod traces;
 mod wire;
@@ -39,7 +40,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 23] = [
     Target { name: "range", run: range::run, short: 400_000, longest: 200 },
     Target { name: "control", run: control::run, short: 150_000, longest: 600 },
     Target { name: "structured", run: structured::run, short: 400_000, longest: 300 },
@@ -58,6 +59,11 @@ pub const TARGETS: [Target; 18] = [
     Target { name: "cmcd", run: access::cmcd, short: 100_000, longest: 400 },
     Target { name: "log_filter", run: access::filter, short: 200_000, longest: 300 },
     Target { name: "traces", run: traces::run, short: 400_000, longest: 700 },
+    Target { name: "routes", run: steering::routes, short: 50_000, longest: 800 },
+    Target { name: "snapshot", run: steering::snapshot, short: 30_000, longest: 3000 },
+    Target { name: "decision", run: steering::record, short: 50_000, longest: 2000 },
+    Target { name: "question", run: steering::question, short: 200_000, longest: 300 },
+    Target { name: "geo", run: steering::geo, short: 30_000, longest: 2500 },
 ];
 
 /// Inputs of each target in a counted run, at least.

@@ -133,3 +133,28 @@ fn log_filter() {
 fn traces() {
     check("traces");
 }
+
+#[test]
+fn routes() {
+    check("routes");
+}
+
+#[test]
+fn snapshot() {
+    check("snapshot");
+}
+
+#[test]
+fn decision() {
+    check("decision");
+}
+
+#[test]
+fn geo() {
+    check("geo");
+}
+
+#[test]
+fn question() {
+    check("question");
+}
