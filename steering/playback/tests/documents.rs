@@ -1,5 +1,4 @@
 //! Documents and questions.
-#![expect(clippy::unwrap_used, reason = "a test fails where its own fixtures do")]
 
 use expect_test::expect;
 use proptest::prelude::*;
