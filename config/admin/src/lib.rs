@@ -75,8 +75,8 @@ pub use disks::{DiskAction, DiskOrder, DiskReport, DiskResult, DiskWear, Disks};
 pub use doctor::{Check, Doctor, Finding};
 pub use explain::{ChunkRun, Decided, Explain, ExplainVariant, Verified};
 pub use fleet::{
-    FleetNode, FleetNodes, FleetStatus, Membership, NodeDone, NodeEvent, NodeHistory, NodeOrder, TokenKnown,
-    TokenMade, TokenOrder, TokenRevoke, Tokens,
+    FleetNode, FleetNodes, FleetStatus, Membership, NodeDone, NodeEvent, NodeHistory, NodeOrder,
+    TokenKnown, TokenMade, TokenOrder, TokenRevoke, Tokens,
 };
 pub use logs::{CmcdValue, LOG_FILTER_MAX, LOG_LAST_MAX, LogLost, LogRecord, LogRotated};
 pub use objects::{

@@ -222,3 +222,36 @@ pub mod origin {
             "Always 1.";
     }
 }
+
+/// Families of a control plane.
+///
+/// Label values: `code` of refusals as `weir-steering-api` lists them; `presence` present, late,
+/// gone, unheard; `kind` of messages snapshot, keys, revocations, purges, intent.
+pub mod steering {
+    use super::{Family, Kind};
+
+    families! {
+        REPORTS = Kind::Counter, "steering_reports_total" []
+            "Health reports that were believed.";
+        REFUSED = Kind::Counter, "steering_refused_total" ["code"]
+            "What nodes and operators asked for and did not get, reports that were not believed included.";
+        JOINED = Kind::Counter, "steering_joined_total" []
+            "Nodes that joined, again or for the first time.";
+        RENEWED = Kind::Counter, "steering_renewed_total" []
+            "Certificates that followed others.";
+        EVENTS_LOST = Kind::Counter, "steering_events_lost_total" []
+            "Events of nodes that the database never got.";
+        NODES = Kind::Gauge, "steering_nodes" ["presence"]
+            "Nodes, by whether they are heard of.";
+        CLOCKS_WRONG = Kind::Gauge, "steering_nodes_clock_wrong" []
+            "Nodes whose clock is off by more than 30 s.";
+        BEHIND = Kind::Gauge, "steering_nodes_behind" ["kind"]
+            "Nodes that have not put the newest message of a kind into effect.";
+        CERTIFICATE_LEFT = Kind::Gauge, "steering_certificate_left_seconds" []
+            "Until the first certificate of a node ends; negative: it has ended.";
+        DATABASE_UP = Kind::Gauge, "steering_database_up" []
+            "Whether the database answers.";
+        BUILD_INFO = Kind::Gauge, "steering_build_info" ["version"]
+            "Always 1.";
+    }
+}

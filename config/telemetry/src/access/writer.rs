@@ -223,7 +223,7 @@ mod tests {
         });
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut writer = Writer::new(Arc::clone(&shared), full);
-        let mut line = |writer: &mut Writer, text: &str| {
+        let line = |writer: &mut Writer, text: &str| {
             writer.spare.extend_from_slice(text.as_bytes());
             writer.write();
             writer.spare.clear();
