@@ -23,22 +23,26 @@ use crate::node::Node;
 const FEEL: Duration = Duration::from_millis(20);
 /// Between two looks at all of it.
 const EVERY: Duration = Duration::from_millis(50);
+/// Times that an event loop has to be late before it counts.
+const TIMES: usize = 3;
 /// Looks for one at the memory, which costs a call and changes slowly.
 const MEMORY_EVERY: u32 = 4;
 
-/// How late one event loop is.
+/// How late one event loop is, at the least, each of the last few times: what a host holds up
+/// once, however long, is late once. Work that has no end is late each time (as CoDel tells the two
+/// apart, RFC 8289 §3).
 #[derive(Debug)]
 pub(super) struct Lag {
     base: Instant,
     /// Microseconds since `base` at which it is to come next; 0 while it does not run.
     due: AtomicU64,
-    /// Microseconds, over the last few times: a single hiccup of a host is no overload.
-    average: AtomicU64,
+    /// Microseconds it was late, the latest first.
+    late: [AtomicU64; TIMES],
 }
 
 impl Lag {
     pub(super) fn new(base: Instant) -> Self {
-        Self { base, due: AtomicU64::new(0), average: AtomicU64::new(0) }
+        Self { base, due: AtomicU64::new(0), late: Default::default() }
     }
 
     /// Runs on that event loop: behind everything that was ready before it.
@@ -47,20 +51,24 @@ impl Lag {
             let due = Instant::now() + FEEL;
             self.due.store(micros(due.saturating_duration_since(self.base)), Relaxed);
             sleep_until(due).await;
-            let late = micros(due.elapsed());
-            let average = (self.average.load(Relaxed) * 3 + late) / 4;
-            self.average.store(average, Relaxed);
+            let mut late = micros(due.elapsed());
+            for slot in &self.late {
+                late = slot.swap(late, Relaxed);
+            }
         }
     }
 
-    /// How late it is; one that does not come at all is as late as it is overdue.
+    /// How late it is. One that is overdue comes as late as that at the least.
     pub(super) fn of(&self, now: Instant) -> Duration {
         let overdue = match self.due.load(Relaxed) {
             0 => 0,
             due => micros(now.saturating_duration_since(self.base)).saturating_sub(due),
         };
-        // A quarter, as if it came now.
-        Duration::from_micros(self.average.load(Relaxed).max(overdue / 4))
+        let least = |late: &[AtomicU64]| {
+            late.iter().map(|late| late.load(Relaxed)).min().unwrap_or_default()
+        };
+        let (all, latest) = (least(&self.late), least(&self.late[..TIMES - 1]));
+        Duration::from_micros(all.max(latest.min(overdue)))
     }
 }
 
