@@ -14,7 +14,9 @@ mod upload;
 
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 

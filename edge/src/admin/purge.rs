@@ -48,7 +48,7 @@ pub(super) async fn purge(node: &Node, body: &[u8]) -> Result<PurgeResult, Failu
     };
     if request.dry_run || !request.uncounted {
         let counted = cache.count(&selectors, COUNT).await;
-        tell(&mut result, counted, cache.stats().objects);
+        tell(&mut result, &counted, cache.stats().objects);
         // Who names a URL means it, however large it is.
         let one = matches!(target, PurgeTarget::Url(_));
         result.wide = !one && result.objects > 0 && result.share > WIDE;
@@ -94,7 +94,7 @@ pub(super) async fn purge(node: &Node, body: &[u8]) -> Result<PurgeResult, Failu
     Ok(result)
 }
 
-fn tell(result: &mut PurgeResult, counted: Counted, all: u64) {
+fn tell(result: &mut PurgeResult, counted: &Counted, all: u64) {
     let (seen, seen_bytes) = counted.of;
     let scale = |number: u64| match counted.complete || seen == 0 {
         true => number,

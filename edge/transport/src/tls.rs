@@ -114,7 +114,8 @@ impl Tcp {
             MinVersion::Tls12 => &[&TLS13, &TLS12],
             MinVersion::Tls13 => &[&TLS13],
         };
-        let of = |preference| config(store, keys, preference, versions, &["h2", "http/1.1"], clients);
+        let of =
+            |preference| config(store, keys, preference, versions, &["h2", "http/1.1"], clients);
         let (aes, chacha) = (of(Preference::Aes)?, of(Preference::ChaCha)?);
         Ok(Self { aes: Arc::new(aes), chacha: Arc::new(chacha) })
     }

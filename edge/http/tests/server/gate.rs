@@ -2,13 +2,13 @@
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use http_body_util::Empty;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
-use bytes::Bytes;
-use http_body_util::Empty;
 use weir_edge_http::{Gate, GateLimits, Limits, Protocol, Refused};
 
 use crate::{
